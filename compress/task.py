@@ -1,0 +1,105 @@
+"""The contract between the engine and a task: what a task is, and the records that travel between the two.
+
+Logits are `[n, k, *s]`: `k` classes and no position axes for classification, `[n, k, h, w]` for segmentation.
+Images are `[n, 3, h, w]`, RGB, in [0, 1]; normalisation is the first layer of every model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+IGNORE_INDEX = 255
+"""Target value that no loss and no metric counts, unless a task says otherwise."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is fixed about a task before any model exists."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    metric: str
+    """Name of the headline number in `Metric.compute()`, a fraction."""
+    ignore_index: int = IGNORE_INDEX
+    """Target value that no loss and no metric counts."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """One RGB colour a class, for pictures; empty where classes are not painted."""
+
+    @property
+    def num_classes(self) -> int:
+        """Size of the class axis `k`."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labelled images: float `[n, 3, h, w]` in [0, 1] and long targets `[n, *s]`."""
+
+    images: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the teacher thinks of samples: all that replay policies may look at, detached and in float32."""
+
+    confidence: Tensor
+    """`[n]`: mean over positions of the teacher's largest class probability."""
+    histogram: Tensor
+    """`[n, k]`: the share of positions that the teacher gives to each class; rows sum to 1."""
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Synthetic images uint8 `[n, 3, h, w]`, the targets `[n, *s]` they were made for, and their statistics."""
+
+    images: Tensor
+    targets: Tensor
+    statistics: Statistics
+
+
+class Metric(Protocol):
+    """Counts over a whole data set, then arithmetic on the counts."""
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        """Count one batch of logits `[n, k, *s]` against targets `[n, *s]`."""
+
+    def compute(self) -> Mapping[str, float | Mapping[str, float]]:
+        """The numbers by name, fractions; a nested mapping holds one number a class."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task adapter: everything the engine needs to know of classification, segmentation or your own task."""
+
+    spec: TaskSpec
+
+    def teacher(self) -> nn.Module:
+        """The trained network, frozen and in evaluation mode."""
+
+    def student(self) -> nn.Module:
+        """A new, untrained, smaller network with logits of the teacher's shape."""
+
+    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
+        """What the inversion aims at: long `[n, *s]`, made up, never taken from data."""
+
+    def held_out(self) -> Iterator[Batch]:
+        """Real labelled data for evaluation only."""
+
+    def metric(self) -> Metric:
+        """A new, empty metric."""
+
+    def deployable(self, student: nn.Module) -> nn.Module:
+        """The module that is exported: images in [0, 1] in, what an application wants out."""
+
+    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
+        """The batch as one uint8 RGB picture `[3, H, W]`: what was asked for beside what the model sees."""
