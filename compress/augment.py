@@ -1,0 +1,48 @@
+"""Random views of images, one draw a sample, differentiable and without a loop over samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RandomView:
+    """Move by up to `shift` pixels each way, repeating the edge; mirror half of the samples if `flip`.
+
+    `shuffle_channels` puts the colour channels of each image in a random order: the images of one round share a few
+    colours, and a student should not tell classes by them.
+
+    FastDFKD pads with black before it crops; black bars are no part of what the teacher was trained on, and cost the
+    inversion dearly in the batch-normalisation term of a network for large images.
+    """
+
+    shift: int
+    flip: bool
+    shuffle_channels: bool = False
+
+    def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int) -> tuple[Tensor, Tensor]:
+        """Move images `[n, c, h, w]` and, where they have positions, targets `[n, h, w]` alike.
+
+        What comes in at the border repeats the edge of the image and is `fill` (the ignore index) in the target.
+        """
+        count, device = len(images), images.device
+        offsets = torch.randint(-self.shift, self.shift + 1, (2, count, 1), generator=generator).to(device)
+        mirrored = (torch.rand(count, 1, generator=generator) < 0.5).to(device) & self.flip
+        height, width = images.shape[-2:]
+        rows = torch.arange(height, device=device) + offsets[0]
+        columns = torch.arange(width, device=device) + offsets[1]
+        columns = torch.where(mirrored, columns.flip(1), columns)
+        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+        which = torch.arange(count, device=device)[:, None, None]
+        rows, columns = rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
+        # advanced indices around a slice put the channels last: the memory format that convolutions want
+        moved = images[which, :, rows, columns].permute(0, 3, 1, 2)
+        if self.shuffle_channels:
+            order = torch.rand(count, images.shape[1], generator=generator).argsort(dim=1).to(device)
+            moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
+        if targets.ndim == 1:
+            return moved, targets
+        return moved, torch.where(inside, targets[which, rows, columns], fill)

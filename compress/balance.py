@@ -1,0 +1,28 @@
+"""φ of SSD-KD: how much a sample adds to the variety and the difficulty of what is already there."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from compress.task import Statistics
+
+
+def balance(statistics: Statistics, class_share: Tensor, gamma: float) -> Tensor:
+    """φ(x) = (1 − n_c(x)/|B|) · (1 − p_T(x))^γ, `[n]` (SSD-KD, CVPR 2024, section 3; our reading of its two terms).
+
+    `class_share [k]` is the share of each class in the buffer, so that the first factor falls as more samples share x's
+    predicted class; over a label map it is the mean of that factor over positions. The second factor is focal: it
+    favours samples on which the teacher's confidence p_T is low.
+    """
+    diversity = 1 - statistics.histogram @ class_share
+    difficulty = (1 - statistics.confidence).clamp(min=1e-6) ** gamma
+    return diversity * difficulty
+
+
+def rescaled(weights: Tensor) -> Tensor:
+    """Weights `[n]` divided by their mean, so that the size of a loss does not depend on φ's; all 1 where φ is 0.
+
+    φ is 0 for all when every sample is of one class, as at the start of a run: then none may lose its loss.
+    """
+    positive = weights + 1e-6
+    return positive / positive.mean()

@@ -1,0 +1,132 @@
+"""From YAML files and flags to settings: defaults < recipe < file < flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from compress.errors import UsageError, unknown_name
+
+SIZE_LIMIT = 1_000_000  # bytes; a settings file is a few hundred
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as data: no tags, no duplicate keys, no aliases, and `1e-3` is a number."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse aliases, which can make a short file expand without end."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def recipe_names() -> list[str]:
+    """The packaged recipes, `<data>/<method>`."""
+    root = files("compress.configs")
+    folders = [entry for entry in root.iterdir() if entry.is_dir()]
+    return sorted(
+        f"{folder.name}/{entry.name.removesuffix('.yaml')}"
+        for folder in folders
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def load_config(name: str) -> dict[str, Any]:
+    """A settings file by path, or a packaged recipe by name.
+
+    Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, or is not a mapping.
+    """
+    if name in recipe_names():
+        folder, _, recipe = name.partition("/")
+        return parse_yaml((files("compress.configs") / folder / f"{recipe}.yaml").read_text(encoding="utf-8"), name)
+    path = Path(name)
+    if not path.is_file():
+        raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")
+    if path.stat().st_size > SIZE_LIMIT:
+        raise UsageError(f"{path} is {path.stat().st_size / 1e6:.0f} MB: that is no settings file")
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """A YAML mapping as plain data; raises `UsageError` with the line of what is wrong."""
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader with fewer liberties)
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UsageError(f"{origin}{line}: {error.problem}; mend the file") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(f"{origin} is not YAML: {str(error).splitlines()[0]}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{origin} must hold `key: value` lines, not a {type(content).__name__}")
+    return content
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The layers on top of one another, section by section; later ones win."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = result.get(key)
+            result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """The settings; raises `UsageError` that names the first wrong key, why, and the nearest right one."""
+    try:
+        return schema.model_validate(_with_paths(schema, values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise unknown_name("setting", ".".join(map(str, first["loc"])), _setting_names(schema)) from error
+        raise UsageError(first_complaint(error)) from error
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first of pydantic's complaints as one line: which setting, why, and what it was given."""
+    first = error.errors()[0]
+    reason = first["msg"][:1].lower() + first["msg"][1:]
+    return f"{'.'.join(map(str, first['loc']))}: {reason}, not {first['input']!r}"
+
+
+def _with_paths(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML has no paths: text where the schema wants one, and whole numbers where it wants a float."""
+    wanted = {key for key, field in schema.model_fields.items() if Path in getattr(field.annotation, "__args__", ())}
+    return {key: Path(value) if key in wanted and isinstance(value, str) else value for key, value in values.items()}
+
+
+def _setting_names(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for key, field in schema.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _setting_names(field.annotation, f"{prefix}{key}.")
+        else:
+            yield prefix + key

@@ -1,0 +1,117 @@
+"""The loop: synthesise into the replay buffer, then distil from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from compress import losses
+from compress.augment import RandomView
+from compress.compute import Compute
+from compress.inversion import GeneratorInversion
+from compress.optimizers import descend
+from compress.replay import ReplayBuffer
+from compress.schedules import Schedule
+from compress.task import Samples, Task
+
+
+@dataclass(frozen=True)
+class DistillationPlan:
+    """How much is made, and how the student learns from it."""
+
+    rounds: int
+    warmup_rounds: int
+    steps_per_round: int
+    batch: int
+    temperature: float
+    learning_rate: Schedule
+    augment: RandomView
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did: its new samples and its numbers, for whoever watches."""
+
+    index: int
+    samples: Samples
+    numbers: dict[str, float]
+
+
+class Distiller:
+    """Data-free distillation of a teacher into a student; every method is one of these with other parts."""
+
+    def __init__(
+        self,
+        task: Task,
+        teacher: nn.Module,
+        student: nn.Module,
+        inversion: GeneratorInversion,
+        buffer: ReplayBuffer,
+        optimizer: torch.optim.Optimizer,
+        plan: DistillationPlan,
+        compute: Compute,
+        randomness: torch.Generator,
+    ) -> None:
+        self.task, self.teacher, self.student = task, teacher, student
+        self.inversion, self.buffer, self.optimizer = inversion, buffer, optimizer
+        self.plan, self.compute, self.randomness = plan, compute, randomness
+        self.next_round = 0
+        self.step = 0
+
+    def run(self, after_round: Callable[[Round], None]) -> None:
+        """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints."""
+        for index in range(self.next_round, self.plan.rounds):
+            samples, numbers = self.inversion.round(index, self.randomness)
+            numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
+            numbers["confidence"] = samples.statistics.confidence.mean().item()
+            if index >= self.plan.warmup_rounds:
+                numbers |= self._distil()
+            self.next_round = index + 1
+            after_round(Round(index, samples, numbers))
+
+    def _distil(self) -> dict[str, float]:
+        self.student.train()
+        steps = [self._distil_step() for _ in range(self.plan.steps_per_round)]
+        divergence, agreement = torch.tensor(steps).mean(dim=0).tolist()
+        return {"kl": divergence, "agreement": agreement}
+
+    def _distil_step(self) -> tuple[float, float]:
+        drawn = self.buffer.draw(self.plan.batch, self.randomness)
+        images = self.compute.images(drawn.images)
+        images, _ = self.plan.augment(images, drawn.index, self.randomness, self.task.spec.ignore_index)
+        with self.compute.autocast():
+            with torch.no_grad():
+                teacher_logits = self.teacher(images)
+            student_logits = self.student(images)
+        divergence = losses.kl(student_logits, teacher_logits, self.plan.temperature)
+        loss = (divergence * drawn.weights.to(divergence.device)).mean()
+        descend(self.optimizer, loss, self.plan.learning_rate(self.step))
+        self.step += 1
+        self.buffer.refresh(drawn, divergence)
+        agreement = losses.agreement(student_logits.detach(), teacher_logits)
+        return divergence.mean().item(), agreement.mean().item()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on."""
+        return {
+            "next_round": self.next_round,
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "inversion": self.inversion.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "randomness": self.randomness.get_state(),
+            "global_randomness": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`, bit for bit on the same machine."""
+        self.next_round, self.step = state["next_round"], state["step"]
+        for name in ("student", "optimizer", "inversion", "buffer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.randomness.set_state(state["randomness"])
+        torch.set_rng_state(state["global_randomness"])

@@ -1,0 +1,87 @@
+"""Scores on held-out data: one function for teachers, students and ONNX files alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from compress.compute import Compute
+from compress.errors import UsageError
+from compress.task import Task
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a metric said of a whole data set."""
+
+    metric: str
+    """Name of the headline number."""
+    numbers: Mapping[str, Any]
+    count: int
+    """Images it was measured on."""
+
+    @property
+    def headline(self) -> float:
+        """The number that the task is judged by."""
+        value = self.numbers[self.metric]
+        assert isinstance(value, float)
+        return value
+
+
+@torch.no_grad()
+def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) -> Score:
+    """The task's metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
+    metric, count = task.metric(), 0
+    for batch in task.held_out():
+        with compute.autocast():
+            logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
+        metric.update(logits.float().cpu(), batch.targets)
+        count += len(batch.images)
+    return Score(task.spec.metric, metric.compute(), count)
+
+
+def constant_score(task: Task) -> Score:
+    """What the best constant answer, the most frequent class everywhere, scores: chance for skewed classes."""
+    classes = task.spec.num_classes
+    frequency = torch.zeros(classes, dtype=torch.long)
+    for batch in task.held_out():
+        frequency += torch.bincount(batch.targets[batch.targets < classes], minlength=classes)
+    metric, count = task.metric(), 0
+    answer = torch.zeros(classes)
+    answer[frequency.argmax()] = 1.0
+    for batch in task.held_out():
+        shape = (len(batch.targets), classes, *batch.targets.shape[1:])
+        metric.update(answer.view(1, classes, *[1] * (len(shape) - 2)).expand(shape), batch.targets)
+        count += len(batch.targets)
+    return Score(task.spec.metric, metric.compute(), count)
+
+
+def require_better_than_chance(teacher: Score, chance: Score) -> None:
+    """Raise `UsageError` unless the teacher beats the constant answer by three standard errors of a share."""
+    noise = 3 * math.sqrt(chance.headline * (1 - chance.headline) / max(chance.count, 1))
+    if teacher.headline <= chance.headline + noise:
+        raise UsageError(
+            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where a constant answer "
+            f"gets {chance.headline:.3f}; check its weights, its classes and its normalisation"
+        )
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable or frozen, all parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def multiply_accumulates(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulate operations of convolutions and matrix products for one image."""
+    device = next(model.parameters()).device
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+    return int(counter.get_total_flops()) // 2

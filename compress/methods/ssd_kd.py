@@ -1,0 +1,41 @@
+"""SSD-KD: Small Scale Data-Free Knowledge Distillation (Liu et al., CVPR 2024)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from compress.balance import balance, rescaled
+from compress.distiller import Distiller
+from compress.methods.recipe import Ingredients, cook
+from compress.objective import Objective
+from compress.replay import Balanced, Prioritised, ReplayBuffer
+from compress.schedules import Constant, From
+from compress.task import Statistics
+
+
+def ssd_kd(given: Ingredients) -> Distiller:
+    """FastDFKD on a small replay buffer: φ balances what is made and kept, δ decides what is learnt from.
+
+    φ(x) = (1 − n_c(x)/|B|)·(1 − p_T(x))^γ weights the per-sample terms of the inversion, rescaled to mean 1 in a batch,
+    and orders admission: of old and new samples together the lowest φ leave. δ_i = w_{i−1}·KL(T ‖ S) is the priority
+    of a sample, P_i = (|δ_i| + ε)/Σ(|δ| + ε) its probability, w_i = (N·P_i)^−β its importance weight in the loss.
+
+    No code of the paper is public and its equations could not be read: both formulas are our reading of its text and
+    figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`.
+    """
+    settings = given.settings
+    gamma = settings.replay.gamma
+    buffer = ReplayBuffer(settings.replay.capacity, Balanced(gamma), Prioritised(settings.replay.beta))
+
+    def phi(statistics: Statistics) -> Tensor:
+        share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
+        return rescaled(balance(statistics, share.to(statistics.histogram.device), gamma))
+
+    objective = Objective(
+        {
+            "bn": Constant(settings.inversion.bn),
+            "one_hot": Constant(settings.inversion.one_hot),
+            "adversarial": From(settings.distillation.warmup, settings.inversion.adversarial),
+        }
+    )
+    return cook(given, objective, phi, buffer)

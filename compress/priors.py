@@ -1,0 +1,116 @@
+"""The prior that a trained teacher carries in its batch normalisation layers: channel means and variances."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.utils.hooks import RemovableHandle
+
+from compress.errors import UsageError
+
+
+class _ChannelMoments(Function):
+    """Mean and biased variance of each channel, `[n, c, *s] -> [c], [c]`, in one pass each way.
+
+    The gradient of both moments is affine in the input per channel, so that backward is one multiply-add instead of
+    the several full-size temporaries of `torch.var_mean`, which decide the cost of an inversion step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        mean, variance = torch.batch_norm_update_stats(features, None, None, 0.0)
+        ctx.save_for_backward(features, mean)
+        return mean.float(), variance.float()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        features, mean = ctx.saved_tensors
+        count = features.numel() // features.shape[1]
+        shape = (1, -1) + (1,) * (features.ndim - 2)
+        slope = gradients[1] * (2 / count)
+        offset = gradients[0] / count - slope * mean
+        return torch.addcmul(offset.to(features.dtype).view(shape), features, slope.to(features.dtype).view(shape))
+
+
+def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Differentiable mean and biased variance `[c], [c]` of features `[n, c, *s]`."""
+    mean, variance = _ChannelMoments.apply(features)
+    return mean, variance
+
+
+class BatchNormPrior:
+    """While entered, measures how far a batch's statistics are from those the teacher was trained on.
+
+    `distance()` is FastDFKD's L_bn, the mean over layers of ‖σ²_run − v‖₂ + ‖μ_run − m‖₂. The paper sums over layers;
+    the mean keeps the balance of the terms from depending on the depth of the teacher. From the second round on `m`
+    and `v` are mixed with a moving average over rounds, (1 − a)·m + a·M: a small batch then need not carry the
+    statistics of the whole data set by itself.
+
+    Raises `UsageError` for a teacher without batch normalisation.
+    """
+
+    def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
+        self._layers = [
+            m
+            for m in teacher.modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None
+        ]
+        if not self._layers:
+            raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
+        self._momentum = momentum
+        self._handles: list[RemovableHandle] = []
+        self._moments: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self._average: list[tuple[Tensor, Tensor]] = []
+
+    def __enter__(self) -> BatchNormPrior:
+        self._handles = [layer.register_forward_pre_hook(self._measure) for layer in self._layers]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._moments = {}
+
+    def _measure(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._moments[layer] = channel_moments(inputs[0])
+
+    def distance(self) -> Tensor:
+        """L_bn `[]` of the last forward pass through the teacher."""
+        terms = []
+        for index, layer in enumerate(self._layers):
+            mean, variance = self._moments[layer]
+            if self._average:
+                old_mean, old_variance = self._average[index]
+                mean = (1 - self._momentum) * mean + self._momentum * old_mean
+                variance = (1 - self._momentum) * variance + self._momentum * old_variance
+            assert isinstance(layer.running_mean, Tensor)
+            assert isinstance(layer.running_var, Tensor)
+            terms.append(torch.linalg.vector_norm(layer.running_var - variance))
+            terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
+        return torch.stack(terms).sum() / len(self._layers)
+
+    @torch.no_grad()
+    def end_round(self) -> None:
+        """Fold the last forward pass into the moving average."""
+        moments = [self._moments[layer] for layer in self._layers]
+        if not self._average:
+            self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in moments]
+            return
+        for (old_mean, old_variance), (mean, variance) in zip(self._average, moments, strict=True):
+            old_mean.lerp_(mean, 1 - self._momentum)
+            old_variance.lerp_(variance, 1 - self._momentum)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moving average."""
+        return {"average": self._average}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._average = [(mean.clone(), variance.clone()) for mean, variance in state["average"]]

@@ -1,0 +1,173 @@
+"""The replay buffer: a bounded set of synthetic samples in memory, with what the policies know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.balance import balance
+from compress.task import Samples, Statistics
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Samples drawn for one distillation step."""
+
+    index: Tensor
+    """`[n]`: their places in the buffer."""
+    images: Tensor
+    """uint8 `[n, 3, h, w]`."""
+    weights: Tensor
+    """`[n]`: importance-sampling weights, all 1 for a uniform draw."""
+
+
+Keep = Callable[[Statistics, Tensor], Tensor]
+"""(statistics of the candidates, their age ranks `[n]`, newest highest) -> scores `[n]`; the highest stay."""
+
+
+def newest(statistics: Statistics, arrival: Tensor) -> Tensor:
+    """First in, first out."""
+    return arrival.float()
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """SSD-KD's φ as admission and eviction: samples of crowded classes and of high confidence leave first."""
+
+    gamma: float
+
+    def __call__(self, statistics: Statistics, arrival: Tensor) -> Tensor:
+        """φ of every candidate against the class shares of all of them."""
+        return balance(statistics, statistics.histogram.mean(dim=0), self.gamma)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every sample is as likely as every other."""
+
+    def probabilities(self, priorities: Tensor) -> Tensor:
+        """`[n]`, summing to 1."""
+        return torch.full_like(priorities, 1 / len(priorities))
+
+    def weights(self, probabilities: Tensor, size: int) -> Tensor:
+        """1 for every drawn sample."""
+        return torch.ones_like(probabilities)
+
+
+@dataclass(frozen=True)
+class Prioritised:
+    """SSD-KD's δ: P_i = (|δ_i| + ε) / Σ(|δ| + ε), w_i = (N·P_i)^−β (after Schaul et al. 2016, section 3.3-3.4)."""
+
+    beta: float
+    epsilon: float = 1e-3
+
+    def probabilities(self, priorities: Tensor) -> Tensor:
+        """`[n]`, summing to 1."""
+        raised = priorities + self.epsilon
+        return raised / raised.sum()
+
+    def weights(self, probabilities: Tensor, size: int) -> Tensor:
+        """What undoes the bias of the draw, in full for β = 1; `probabilities` are those of the drawn samples."""
+        return (size * probabilities) ** -self.beta
+
+
+class ReplayBuffer:
+    """At most `capacity` samples; `keep` decides which stay, `draw_policy` which are drawn.
+
+    The images are one uint8 tensor that is allocated once; adding writes over the places of those that left.
+    """
+
+    def __init__(self, capacity: int, keep: Keep, draw_policy: Uniform | Prioritised) -> None:
+        self.capacity = capacity
+        self._keep = keep
+        self._draw_policy = draw_policy
+        self._size = 0
+        self._arrivals = 0
+        self._images = torch.empty(0, dtype=torch.uint8)
+        self._confidence = torch.zeros(capacity)
+        self._histogram = torch.zeros(capacity, 0)
+        self._arrival = torch.zeros(capacity, dtype=torch.long)
+        self._priority = torch.zeros(capacity)
+        self._weight = torch.ones(capacity)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the samples held, in place order."""
+        return Statistics(self._confidence[: self._size], self._histogram[: self._size])
+
+    @property
+    def class_share(self) -> Tensor:
+        """Share of each class in the buffer `[k]`; empty before the first sample."""
+        return self.statistics.histogram.mean(dim=0) if self._size else torch.zeros(0)
+
+    def add(self, samples: Samples) -> int:
+        """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
+        if not len(self._images):
+            self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8)
+            self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1])
+        count = len(samples.images)
+        arrival = torch.arange(self._arrivals, self._arrivals + count)
+        self._arrivals += count
+        admitted, places = self._admit(samples.statistics, arrival)
+        self._images[places] = samples.images[admitted]
+        self._confidence[places] = samples.statistics.confidence[admitted]
+        self._histogram[places] = samples.statistics.histogram[admitted]
+        self._arrival[places] = arrival[admitted]
+        held = self._priority[: self._size]
+        self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones(())
+        self._weight[places] = 1.0
+        self._size = max(self._size, int(places.max()) + 1) if len(places) else self._size
+        return len(places)
+
+    def _admit(self, new: Statistics, arrival: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the new samples enter, and the places they take: those of the lowest scores, then free ones."""
+        both = Statistics(
+            torch.cat([self.statistics.confidence, new.confidence]),
+            torch.cat([self.statistics.histogram, new.histogram]),
+        )
+        scores = self._keep(both, torch.cat([self._arrival[: self._size], arrival]))
+        leaving = torch.zeros(len(scores), dtype=torch.bool)
+        surplus = max(len(scores) - self.capacity, 0)
+        leaving[scores.argsort(stable=True)[:surplus]] = True
+        admitted = (~leaving[self._size :]).nonzero().flatten()
+        vacated = leaving[: self._size].nonzero().flatten()
+        free = torch.arange(self._size, self.capacity)[: len(admitted) - len(vacated)]
+        return admitted, torch.cat([vacated, free])
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """`n` samples with replacement."""
+        probabilities = self._draw_policy.probabilities(self._priority[: self._size])
+        cumulative = probabilities.double().cumsum(0)
+        points = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
+        index = torch.searchsorted(cumulative, points).clamp(max=self._size - 1)
+        weights = self._draw_policy.weights(probabilities[index], self._size)
+        return Draw(index, self._images[index], weights)
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""
+        self._priority[drawn.index] = (self._weight[drawn.index] * divergence.detach().cpu()).abs()
+        self._weight[drawn.index] = drawn.weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the buffer holds."""
+        held = slice(self._size)
+        tensors = {name: getattr(self, f"_{name}")[held].clone() for name in _COLUMNS}
+        return {"arrivals": self._arrivals, **tensors}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._size, self._arrivals = len(state["images"]), state["arrivals"]
+        for name in _COLUMNS:
+            column = state[name].new_zeros(self.capacity, *state[name].shape[1:])
+            column[: self._size] = state[name]
+            setattr(self, f"_{name}", column)
+
+
+_COLUMNS = ("images", "confidence", "histogram", "arrival", "priority", "weight")

@@ -1,0 +1,93 @@
+"""The one schema: Python API, YAML files, command-line flags and their help are all made from these models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Closed and frozen: a misspelt key is an error. Files are validated strictly, flags arrive as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InversionSettings(Section):
+    """How synthetic samples are made."""
+
+    samples: Count = Field(256, description="New samples a round.")
+    steps: Count = Field(5, description="Adaptation steps of generator and latents a round.")
+    lr_generator: Positive = Field(5e-3, description="Adam's learning rate for the generator.")
+    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents.")
+    latent: Count = Field(256, description="Length of a latent vector.")
+    width: Count = Field(128, description="Channels of the generator.")
+    meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
+    bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
+    one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
+    adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
+    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a synthetic image, pixels.")
+
+
+class ReplaySettings(Section):
+    """Which samples are kept and drawn."""
+
+    capacity: Count = Field(5000, description="Most samples held in memory.")
+    gamma: Weight = Field(2.0, description="Focal exponent of the difficulty term of φ.")
+    beta: Fraction = Field(0.5, description="How far importance weights undo the bias of δ's draw.")
+
+
+class DistillationSettings(Section):
+    """How the student learns."""
+
+    rounds: Count = Field(220, description="Rounds in all: each makes samples, then trains the student.")
+    warmup: Annotated[int, Field(ge=0)] = Field(20, description="Rounds at the start that only make samples.")
+    steps: Count = Field(100, description="Student steps a round.")
+    batch: Count = Field(256, description="Samples a student step.")
+    temperature: Positive = Field(20.0, description="Softening τ of the Kullback-Leibler loss.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum 0.9, or AdamW.")
+    lr: Positive = Field(0.2, description="Peak learning rate; a short rise, then half a cosine.")
+    weight_decay: Weight = Field(1e-4, description="Weight decay; gains and biases are exempt.")
+    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a drawn image, pixels.")
+    shuffle_channels: bool = Field(False, description="Show each drawn image with its colour channels in random order.")
+
+
+class DistillSettings(Section):
+    """Everything that `compress distill` can be told, but for where it writes and whether it resumes."""
+
+    task: Literal["classification", "segmentation"] = Field("classification", description="What the models do.")
+    teacher: str | None = Field(None, description="Teacher by name: `compress list teachers`.")
+    teacher_weights: Path | None = Field(
+        None, description="Its weights, .safetensors or torch; without them a teacher is trained on the embedded data."
+    )
+    student: str | None = Field(None, description="Student by name: `compress list students`.")
+    method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
+    data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
+    inversion: InversionSettings = Field(default_factory=InversionSettings, description="How samples are made.")
+    replay: ReplaySettings = Field(default_factory=ReplaySettings, description="Which samples are kept and drawn.")
+    distillation: DistillationSettings = Field(
+        default_factory=DistillationSettings, description="How the student learns."
+    )
+
+
+class TeachSettings(Section):
+    """Everything that `compress teach` can be told; what is not given comes from the task's default recipe."""
+
+    task: Literal["classification", "segmentation"] = Field("classification", description="What the model does.")
+    teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
+    data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
+    steps: Count | None = Field(None, description="Training steps.")
+    batch: Count | None = Field(None, description="Images a step.")
+    lr: Positive | None = Field(None, description="Peak learning rate of AdamW.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same teacher on a CPU.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")

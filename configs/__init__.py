@@ -1,0 +1,1 @@
+"""Recipes as YAML, `<data>/<method>.yaml`; read with `compress.configuration.load_config`."""
