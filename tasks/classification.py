@@ -1,0 +1,69 @@
+"""Classification: one label an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from compress.task import Batch, TaskSpec
+
+from .data import DataSource
+from .metrics import TopAccuracy
+from .pictures import captioned
+from .targets import balanced_labels
+
+
+class DeployedClassifier(nn.Module):
+    """What an application wants of a classifier: `probabilities [n, k]` and `classes [n]`."""
+
+    output_names = ("probabilities", "classes")
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """For images `[n, 3, h, w]` in [0, 1]."""
+        probabilities = self.model(images).softmax(dim=1)
+        return probabilities, probabilities.argmax(dim=1)
+
+
+class Classification:
+    """The task adapter of classification."""
+
+    def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
+        self.source, self._teacher, self._student = source, teacher, student
+        self.spec = TaskSpec("classification", source.image_shape, source.class_names, "top1")
+
+    def teacher(self) -> nn.Module:
+        """The trained network, frozen and in evaluation mode."""
+        return self._teacher().eval().requires_grad_(requires_grad=False)
+
+    def student(self) -> nn.Module:
+        """A new, untrained network."""
+        return self._student()
+
+    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
+        """Labels `[n]`, each class as often as every other."""
+        return balanced_labels(n, self.spec.num_classes, generator)
+
+    def held_out(self) -> Iterator[Batch]:
+        """The test split."""
+        return self.source.held_out().batches(100)
+
+    def metric(self) -> TopAccuracy:
+        """Top-1 and top-5 accuracy."""
+        return TopAccuracy(self.spec.num_classes)
+
+    def deployable(self, student: nn.Module) -> nn.Module:
+        """Probabilities and classes."""
+        return DeployedClassifier(student)
+
+    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
+        """Each image with `drawn class > predicted class` under it."""
+        names = self.spec.class_names
+        pairs = zip(batch.targets.tolist(), logits.argmax(dim=1).tolist(), strict=True)
+        captions = [f"{names[drawn]} > {names[predicted]}" for drawn, predicted in pairs]
+        return captioned(batch.images.mul(255).round().to(torch.uint8).cpu(), captions)

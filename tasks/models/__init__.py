@@ -1,0 +1,110 @@
+"""Networks by name: timm classifiers, CIFAR-size classifiers, segmentation-models-pytorch segmenters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from compress.errors import UsageError, unknown_name
+
+from .cifar import CIFAR_NETWORKS
+from .normalised import IMAGENET_MEAN, IMAGENET_STD, NormalisedModel
+from .weights import fit_weights, read_weights
+
+__all__ = [
+    "CIFAR_NETWORKS", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride", "read_weights",
+]  # fmt: skip
+
+DEFAULT_ENCODER = "resnet18"
+"""Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
+
+
+def model_names(task: str) -> list[str]:
+    """All names that `create_model` knows for a task; segmenters without their encoders."""
+    if task == "segmentation":
+        return sorted(_segmenters())
+    import timm
+
+    return sorted([*CIFAR_NETWORKS, *timm.list_models()])
+
+
+def create_model(task: str, name: str, num_classes: int) -> NormalisedModel:
+    """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
+
+    Raises `UsageError` for a name in no table, with the nearest one that is.
+    """
+    return _segmenter(name, num_classes) if task == "segmentation" else _classifier(name, num_classes)
+
+
+def _classifier(name: str, num_classes: int) -> NormalisedModel:
+    if name in CIFAR_NETWORKS:
+        return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
+    import timm
+
+    stored = name.startswith(("hf-hub:", "local-dir:"))
+    if not stored and not timm.is_model(name):
+        raise unknown_name("classifier", name, _family(name, model_names("classification")))
+    try:
+        network = timm.create_model(name, pretrained=stored, num_classes=num_classes)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise UsageError(f"timm cannot make {name!r}: {_first_line(error)}") from error
+    origin = network.pretrained_cfg
+    return NormalisedModel(network, origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
+
+
+def _segmenter(name: str, num_classes: int) -> NormalisedModel:
+    import segmentation_models_pytorch as smp
+
+    architecture, _, encoder = name.partition(":")
+    if architecture.lower() not in _segmenters():
+        raise unknown_name("segmenter", architecture, _segmenters(), "(name it architecture[:encoder])")
+    encoder = encoder or DEFAULT_ENCODER
+    known = smp.encoders.get_encoder_names()
+    if encoder not in known and not encoder.startswith("tu-"):
+        raise unknown_name("encoder", encoder, known, "(timm encoders are written tu-NAME)")
+    try:
+        network = smp.create_model(
+            architecture.lower(), encoder_name=encoder, encoder_weights=None, classes=num_classes
+        )
+    except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
+        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_first_line(error)}") from error
+    return NormalisedModel(network)
+
+
+def _segmenters() -> Iterable[str]:
+    import segmentation_models_pytorch as smp
+
+    return list(smp.MODEL_ARCHITECTURES_MAPPING)
+
+
+def _family(name: str, known: Iterable[str]) -> list[str]:
+    """The names that start alike: among 1,300, the nearest by spelling should be of the same family if there is one."""
+    stem = re.match(r"[a-z]*", name.lower())
+    alike = [k for k in known if stem and stem.group() and k.startswith(stem.group()[:4])]
+    return alike or list(known)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
+def network_stride(model: nn.Module) -> int:
+    """What height and width must be multiples of: the output stride that a segmenter's encoder declares, 1 if none."""
+    declared = (getattr(module, "output_stride", None) for module in model.modules())
+    return max((stride for stride in declared if isinstance(stride, int)), default=1)
+
+
+@torch.no_grad()
+def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int, int]) -> torch.Size:
+    """The shape of the logits of one image; raises `UsageError` if the model cannot take images of this size."""
+    try:
+        shape = model.eval()(torch.zeros(1, *image_shape)).shape
+    except Exception as error:  # each network refuses in its own way
+        size = "x".join(map(str, image_shape[1:]))
+        raise UsageError(
+            f"{name} cannot take {size} images: {_first_line(error)}; choose another model or size"
+        ) from error
+    return torch.Size(shape)

@@ -1,0 +1,99 @@
+"""A model on disk: `config.json`, `model.safetensors` and `README.md`, which timm and SMP load without this package.
+
+The safetensors header also carries a `Card`, so that the one file says what it is: task, network, classes, size.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from compress.errors import UsageError
+from compress.files import write_text, write_with
+
+from . import create_model, fit_weights, read_weights
+from .normalised import NormalisedModel
+
+HEADER_KEY = "compress"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a saved model is."""
+
+    task: str
+    network: str
+    data: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def save_model(folder: Path, model: NormalisedModel, card: Card, readme: str) -> None:
+    """Write the three files of a model directory."""
+    header = {HEADER_KEY: json.dumps(asdict(card)), "format": "pt"}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.network.state_dict().items()}
+    write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
+    config = _timm_config(model.network, card) if card.task == "classification" else _smp_config(model.network)
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    write_text(folder / "README.md", readme)
+
+
+def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
+    pretrained = {
+        "mean": card.mean,
+        "std": card.std,
+        "input_size": card.image_shape,
+        "num_classes": len(card.class_names),
+    }
+    return {
+        "architecture": card.network,
+        "num_classes": len(card.class_names),
+        "num_features": getattr(network, "num_features", None),
+        "label_names": list(card.class_names),
+        "pretrained_cfg": {**pretrained, "interpolation": "bilinear", "crop_pct": 1.0},
+    }
+
+
+def _smp_config(network: nn.Module) -> dict[str, Any]:
+    """What `smp.from_pretrained` needs: the class and the arguments it was made with."""
+    config: dict[str, Any] = dict(network.config)  # type: ignore[arg-type]
+    return {**config, "_model_class": type(network).__name__, "encoder_weights": None}
+
+
+def load_model(path: Path) -> tuple[NormalisedModel, Card]:
+    """A saved model in evaluation mode, from its run directory, its own directory or its safetensors file.
+
+    Raises `UsageError` if there is none, if it is broken, or if it was not written by this package.
+    """
+    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
+    card = _read_card(file)
+    model = create_model(card.task, card.network, len(card.class_names))
+    model = NormalisedModel(model.network, card.mean, card.std)
+    fit_weights(model.network, read_weights(file), str(file))
+    return model.eval(), card
+
+
+def _read_card(file: Path) -> Card:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            text = (opened.metadata() or {}).get(HEADER_KEY)
+        fields = json.loads(text) if text else None
+        if fields is None:
+            raise UsageError(
+                f"{file} does not say what network it is: only files written by compress load without --teacher"
+            )
+        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        return Card(**{**fields, **lists})
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error

@@ -1,0 +1,87 @@
+"""Weights from outside: read without running code, and put into a network only if they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+
+NESTED = ("state_dict", "model_state_dict", "model", "net", "network")
+PREFIXES = ("module.", "_orig_mod.", "model.")
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a torch file that holds nothing but plain data.
+
+    State dictionaries under `state_dict` (and the like) and prefixes such as `module.` on every key are unwrapped.
+    Raises `UsageError` if the file is missing, broken, holds objects, or holds no tensors.
+    """
+    if not file.is_file():
+        raise UsageError(f"no weights file {file}: give the path of a .safetensors or a torch checkpoint")
+    try:
+        content = _read(file)
+    except Exception as error:  # broken checkpoints raise nine unrelated types; all of them mean the same here
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UsageError(
+            f"cannot read weights from {file}: {reason[0][:160]}; "
+            "a .safetensors file or a state dictionary saved by torch works"
+        ) from error
+    while isinstance(content, Mapping) and (nested := next((key for key in NESTED if _is_nested(content, key)), None)):
+        content = content[nested]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    if not tensors:
+        raise UsageError(f"no weights in {file}: it holds no tensors by name; save the model's state_dict()")
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
+
+
+def _read(file: Path) -> object:
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _is_nested(content: Mapping[str, object], key: str) -> bool:
+    return isinstance(content.get(key), Mapping)
+
+
+def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Load `tensors` into `network`; raises `UsageError` that names what does not fit."""
+    wanted = network.state_dict()
+    complaints = []
+    for label, names in (
+        ("lacks", [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]),
+        ("has unknown", [k for k in tensors if k not in wanted]),
+        (
+            "differs in shape for",
+            [
+                f"{k} ({_shape(tensors[k])} in the file, {_shape(wanted[k])} in the network)"
+                for k in wanted
+                if k in tensors and tensors[k].shape != wanted[k].shape
+            ],
+        ),
+        (
+            "holds NaN or infinity in",
+            [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()],
+        ),
+    ):
+        if names:
+            rest = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            complaints.append(f"{label} {', '.join(names[:2])}{rest}")
+    if complaints:
+        raise UsageError(
+            f"{origin} does not fit the network: it {'; it '.join(complaints)}; check the name and the classes"
+        )
+    network.load_state_dict(dict(tensors), strict=False)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"

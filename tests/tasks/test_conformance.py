@@ -1,0 +1,62 @@
+"""Every task keeps the one contract."""
+
+import pytest
+import torch
+
+from compress.task import Task
+from compress.tasks import make_task
+from compress.tasks.data import open_data
+from compress.tasks.models import create_model
+from compress.tasks.pictures import colours, painted
+from compress.tasks.targets import balanced_labels, blob_maps
+from compress.testing import FakeTask, check_task
+
+
+def real_task(name: str, teacher: str, student: str) -> Task:
+    source = open_data(None, name)
+    classes = len(source.class_names)
+    return make_task(source, lambda: create_model(name, teacher, classes), lambda: create_model(name, student, classes))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        real_task("classification", "cifar_resnet20", "cifar_wrn_16_1"),
+        real_task("segmentation", "fpn:tu-test_resnet", "unet:tu-test_resnet"),
+        FakeTask(positions=False),
+        FakeTask(positions=True),
+    ],
+    ids=["classification", "segmentation", "fake", "fake with positions"],
+)
+def test_the_contract_is_kept(task: Task) -> None:
+    check_task(task)
+
+
+def test_the_check_notices_a_broken_task() -> None:
+    class Unfrozen(FakeTask):
+        def teacher(self) -> torch.nn.Module:
+            return super().teacher().requires_grad_()
+
+    with pytest.raises(AssertionError, match="must be frozen"):
+        check_task(Unfrozen(positions=False))
+
+
+def test_labels_are_balanced_to_within_one(randomness: torch.Generator) -> None:
+    counts = balanced_labels(128, 10, randomness).bincount(minlength=10)
+    assert counts.max() - counts.min() <= 1
+
+
+def test_blob_maps_hold_every_class_and_leave_background(randomness: torch.Generator) -> None:
+    maps = blob_maps(64, (96, 96), 11, randomness, background=0)
+    share = torch.bincount(maps.flatten(), minlength=11) / maps.numel()
+    assert (share > 0.003).all()
+    assert 0.5 < share[0] < 0.95
+    without = blob_maps(64, (48, 64), 5, randomness, background=None)
+    assert (torch.bincount(without.flatten(), minlength=5) > 0).all()
+
+
+def test_palettes_tell_classes_apart_and_ignored_pixels_are_grey() -> None:
+    palette = colours(21, background=0)
+    assert len(set(palette)) == 21
+    assert palette[0] == (0, 0, 0)
+    assert painted(torch.tensor([[[255]]]), palette).flatten().tolist() == [128] * 3

@@ -1,0 +1,171 @@
+"""Networks by name, weights from outside, and models on disk."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from compress.errors import UsageError
+from compress.evaluation import parameter_count
+from compress.tasks.models import (
+    CIFAR_NETWORKS,
+    NormalisedModel,
+    create_model,
+    fit_weights,
+    read_weights,
+    require_image_size,
+)
+from compress.tasks.models.saved import Card, load_model, save_model
+
+# parameters in millions, as the papers print them
+PUBLISHED = {
+    "cifar_resnet20": 0.27, "cifar_resnet32": 0.46, "cifar_resnet44": 0.66, "cifar_resnet56": 0.85,
+    "cifar_resnet18": 11.17, "cifar_resnet34": 21.28, "cifar_vgg11": 9.23, "cifar_wrn_40_2": 2.25,
+    "cifar_wrn_40_1": 0.57, "cifar_wrn_16_2": 0.70, "cifar_wrn_16_1": 0.18,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CIFAR_NETWORKS)
+def test_cifar_networks_have_the_published_size_and_shape(name: str) -> None:
+    model = create_model("classification", name, 10)
+    assert model.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    assert parameter_count(model) / 1e6 == pytest.approx(PUBLISHED[name], abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "shape"),
+    [
+        ("classification", "mobilenetv3_small_100", (1, 7)),
+        ("segmentation", "deeplabv3plus:tu-test_resnet", (1, 7, 64, 64)),
+        ("segmentation", "unet:mobilenet_v2", (1, 7, 64, 64)),
+    ],
+)
+def test_timm_and_smp_networks_come_by_name(task: str, name: str, shape: tuple[int, ...]) -> None:
+    assert tuple(require_image_size(create_model(task, name, 7), name, (3, 64, 64))) == shape
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "complaint"),
+    [
+        ("classification", "resnet43", "did you mean 'resnet34'|did you mean 'resnet4|did you mean 'resnet"),
+        ("classification", "cifar_resnet21", "did you mean 'cifar_resnet"),
+        ("segmentation", "deeplabv4", "did you mean 'deeplabv3'"),
+        ("segmentation", "unet:mobilenetv2", "did you mean 'mobilenet_v2'"),
+        ("segmentation", "unet:tu-nosuchnet", "cannot make 'unet:tu-nosuchnet'"),
+    ],
+)
+def test_an_unknown_network_names_the_nearest(task: str, name: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as caught:
+        create_model(task, name, 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_the_network_cannot_take_is_refused_in_one_line() -> None:
+    model = create_model("segmentation", "fpn:tu-test_resnet", 3)
+    with pytest.raises(UsageError, match="fpn:tu-test_resnet cannot take 50x50 images") as caught:
+        require_image_size(model, "fpn:tu-test_resnet", (3, 50, 50))
+    assert "\n" not in str(caught.value)
+
+
+def network() -> nn.Module:
+    return create_model("classification", "cifar_resnet20", 10).network
+
+
+@pytest.mark.parametrize("wrap", ["plain", "state_dict", "module", "both", "safetensors"])
+def test_weights_load_however_they_are_wrapped(wrap: str, tmp_path: Path) -> None:
+    source, target = network(), network()
+    state = dict(source.state_dict())
+    if wrap in ("module", "both"):
+        state = {f"module.{key}": value for key, value in state.items()}
+    file = tmp_path / ("w.safetensors" if wrap == "safetensors" else "w.th")
+    if wrap == "safetensors":
+        save_file(state, file)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if wrap in ("state_dict", "both") else state, file)
+    fit_weights(target, read_weights(file), "w")
+    assert all(
+        torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values(), strict=True)
+    )
+
+
+class Evil:
+    """What a hostile checkpoint may hold."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (print, ("executed",))
+
+
+def test_a_checkpoint_that_holds_code_is_refused_without_running_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UsageError, match="cannot read weights"):
+        read_weights(tmp_path / "evil.pt")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04broken", b"\x80\x04K\x01."])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_broken_weights_are_one_line(content: bytes, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"broken{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_weights(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    state = dict(network().state_dict())
+    del state["conv1.weight"]
+    state["extra"] = torch.zeros(1)
+    state["linear.weight"] = torch.zeros(100, 64)
+    state["bn1.weight"] = torch.full((16,), float("nan"))
+    with pytest.raises(UsageError) as caught:
+        fit_weights(network(), state, "teacher.pt")
+    message = str(caught.value)
+    for fragment in (
+        "lacks conv1.weight",
+        "unknown extra",
+        "linear.weight (100x64 in the file, 10x64",
+        "NaN or infinity in bn1",
+    ):
+        assert fragment in message
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [("classification", "cifar_wrn_16_1"), ("segmentation", "unet:mobilenet_v2")]
+)
+def test_a_saved_model_answers_the_same(task: str, name: str, tmp_path: Path) -> None:
+    model = create_model(task, name, 4).eval()
+    card = Card(task, name, "digits", ("a", "b", "c", "d"), (3, 32, 32), (0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
+    model = NormalisedModel(model.network, card.mean, card.std)
+    save_model(tmp_path, model, card, "# a model\n")
+    loaded, loaded_card = load_model(tmp_path)
+    assert loaded_card == card
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(model.eval()(images), loaded(images))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_timm_loads_a_saved_classifier_without_this_package(tmp_path: Path) -> None:
+    import timm
+
+    model = create_model("classification", "mobilenetv3_small_050", 4).eval()
+    card = Card("classification", "mobilenetv3_small_050", "digits", tuple("abcd"), (3, 32, 32), (0.0,) * 3, (1.0,) * 3)
+    save_model(tmp_path, model, card, "#")
+    loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(model.network(images), loaded(images))
+
+
+def test_smp_loads_a_saved_segmenter_without_this_package(tmp_path: Path) -> None:
+    import segmentation_models_pytorch as smp
+
+    model = create_model("segmentation", "fpn:tu-test_resnet", 4).eval()
+    card = Card("segmentation", "fpn:tu-test_resnet", "x", tuple("abcd"), (3, 64, 64), (0.0,) * 3, (1.0,) * 3)
+    save_model(tmp_path, model, card, "#")
+    loaded = smp.from_pretrained(str(tmp_path)).eval()
+    images = torch.rand(1, 3, 64, 64)
+    assert torch.equal(model.network(images), loaded(images))
