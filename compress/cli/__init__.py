@@ -1,0 +1,68 @@
+"""The command line. Sub-commands are imported when they are called: importing torch and timm takes seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+from pydantic import ValidationError
+
+from compress import __version__
+from compress.configuration import first_complaint
+from compress.errors import CompressError
+
+app = App(
+    name="compress",
+    version=__version__,
+    help=(
+        "Small vision models out of big ones, without the training data, as verified ONNX files.\n\n"
+        "Start with `compress distill`: it needs no data, no download and no GPU."
+    ),
+    help_epilogue="`compress COMMAND --help` explains a command; `--debug` shows the traceback of an error.",
+)
+for _name, _target, _help in (
+    ("distill", "compress.cli.distill:distill", "Teacher in; data-free student and verified ONNX file out."),
+    ("teach", "compress.cli.teach:teach", "Train a teacher on labelled data."),
+    ("evaluate", "compress.cli.evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data."),
+    ("export", "compress.cli.export:export", "Write a run's student as ONNX and prove that it does the same."),
+    ("list", "compress.cli.names:list_names", "Print the teachers, students, methods, data sets or recipes."),
+):
+    app.command(_target, name=_name, help=_help)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 3 a gate was not met, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        app(
+            [word for word in words if word != "--debug"],
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        _fail(_explained(error), 2, error if debug else None)
+    except CompressError as error:
+        _fail(str(error), error.exit_code, error if debug else None)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130, None)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _fail(f"the run failed: {type(error).__name__}: {error}; --debug shows where", 1, error if debug else None)
+    sys.exit(0)
+
+
+def _explained(error: CycloptsError) -> str:
+    cause = error.__cause__
+    return first_complaint(cause) if isinstance(cause, ValidationError) else str(error)
+
+
+def _fail(message: str, code: int, error: Exception | None) -> None:
+    if error is not None:
+        raise error
+    print("compress:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)

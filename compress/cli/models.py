@@ -1,0 +1,70 @@
+"""Teachers, students and tasks from what the flags say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from torch import nn
+
+from compress.compute import Compute
+from compress.errors import UsageError
+from compress.progress import Steps, console
+from compress.tasks.data import DataSource
+from compress.tasks.models import NormalisedModel, create_model, fit_weights, read_weights, require_image_size
+from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teach
+
+
+def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
+    """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
+    torch.manual_seed(seed)
+    model = create_model(source.task, name, len(source.class_names))
+    shape = require_image_size(model, name, source.image_shape)
+    wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
+    if tuple(shape) != wanted:
+        raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}")
+    return model
+
+
+def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
+    """What will be said of the model in its own file."""
+    mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
+    return Card(source.task, name, source.name, source.class_names, source.image_shape, mean, std)
+
+
+def find_teacher(name: str, weights: Path | None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+    """The teacher with its weights from a file, from the name itself, or taught on the embedded data and cached."""
+    if weights is not None:
+        return fit_teacher(name, weights, source, seed)
+    if name.startswith(("hf-hub:", "local-dir:")):
+        return new_model(name, source, seed).eval()
+    return taught_teacher(name, source, compute, seed)
+
+
+def fit_teacher(name: str, weights: Path, source: DataSource, seed: int) -> NormalisedModel:
+    """The named network with the weights of a file; raises `UsageError` that says what does not fit."""
+    model = new_model(name, source, seed)
+    fit_weights(model.network, read_weights(weights), str(weights))
+    return model.eval()
+
+
+def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+    """The default teacher of an embedded data set: from the cache, or trained now and put there."""
+    plan = DEFAULT_PLANS[source.task]
+    folder = user_cache_path("compress-kd") / "teachers" / cache_key(name, source, plan, compute, seed)
+    if (folder / "README.md").is_file():  # the file that is written last
+        console.print(f"teacher {name}: taught before, read from the cache")
+        return load_model(folder)[0]
+    model = new_model(name, source, seed)
+    console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
+    train(model, source, plan, compute, seed)
+    save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
+    return model
+
+
+def train(model: nn.Module, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> None:
+    """Teach with progress on stderr."""
+    with Steps("teaching", plan.steps) as steps:
+        teach(model, source, plan, compute, seed, lambda done, _, loss: steps.update(done, {"loss": loss}))

@@ -1,0 +1,49 @@
+"""`compress list`: every name that a flag takes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def list_names(kind: Literal["teachers", "students", "methods", "data", "configs"], /) -> None:
+    """Print names, one a line, on standard output.
+
+    Parameters
+    ----------
+    kind
+        What to list. Teachers and students share one table: any of them can be either.
+    """
+    for line in {"methods": _methods, "data": _data, "configs": _configs}.get(kind, _models)():
+        print(line)
+
+
+def _models() -> list[str]:
+    from compress.tasks.models import DEFAULT_ENCODER, model_names
+
+    segmenters = [f"segmentation    {name}[:encoder]" for name in model_names("segmentation")]
+    classifiers = [f"classification  {name}" for name in model_names("classification")]
+    note = f"# segmenters: encoder {DEFAULT_ENCODER} if none is named; timm encoders are written tu-NAME"
+    return [
+        *segmenters,
+        note,
+        *classifiers,
+        "# also: hf-hub:OWNER/NAME and local-dir:FOLDER (timm, with their weights)",
+    ]
+
+
+def _methods() -> list[str]:
+    from compress.methods import METHODS
+
+    return [f"{name:12} {(recipe.__doc__ or '').splitlines()[0]}" for name, recipe in METHODS.items()]
+
+
+def _data() -> list[str]:
+    from compress.tasks.data import SOURCES
+
+    return [f"{source.name:14} {source.task:16} {source.description}" for source in SOURCES.values()]
+
+
+def _configs() -> list[str]:
+    from compress.configuration import recipe_names
+
+    return recipe_names()

@@ -1,0 +1,132 @@
+"""Names, help, dry runs and bad input on the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+HEAVY = ("torch", "timm", "segmentation_models_pytorch", "onnx", "onnxruntime", "numpy", "sklearn")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['compress', '--help']\n"
+        "from compress.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "distill" in done.stdout
+
+
+def test_every_command_explains_itself(compress) -> None:
+    for command, words in {
+        "distill": "--replay.capacity",
+        "teach": "--out",
+        "evaluate": "--json",
+        "export": "--fixed-size",
+    }.items():
+        done = compress(command, "--help")
+        assert done.returncode == 0
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("methods", "ssd-kd"),
+        ("data", "digit-scenes"),
+        ("configs", "digits/ssd-kd"),
+        ("teachers", "cifar_resnet56"),
+        ("students", "deeplabv3plus"),
+    ],
+)
+def test_list_prints_every_name(compress, kind: str, expected: str) -> None:
+    done = compress("list", kind)
+    assert done.returncode == 0
+    assert expected in done.stdout
+
+
+def test_a_dry_run_prints_the_settings_and_writes_nothing(compress, tmp_path: Path) -> None:
+    done = compress("distill", "--dry-run", "--replay.capacity", 77, "--distillation.lr", "1e-3")
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load(done.stdout)
+    assert settings["replay"]["capacity"] == 77
+    assert settings["distillation"]["lr"] == 1e-3
+    assert settings["student"]
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine.yaml").write_text(done.stdout)
+    assert compress("distill", "--dry-run", "--config", "mine.yaml").stdout == done.stdout
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_recipe(compress, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("distillation:\n  steps: 7\n  batch: 9\n")
+    done = compress("distill", "--dry-run", "--config", "mine.yaml", "--distillation.batch", 11)
+    settings = yaml.safe_load(done.stdout)["distillation"]
+    recipe = yaml.safe_load(compress("distill", "--dry-run").stdout)["distillation"]
+    assert (settings["steps"], settings["batch"]) == (7, 11)
+    assert settings["optimizer"] == recipe["optimizer"]
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
+    (folder / "garbage.pt").write_bytes(b"garbage")
+    (folder / "twice.yaml").write_text("seed: 1\nseed: 2\n")
+    (folder / "unknown.yaml").write_text("replay:\n  capcity: 1\n")
+    (folder / "full").mkdir()
+    (folder / "full" / "file").write_text("x")
+    segmentation = ["distill", "--task", "segmentation"]
+    return {
+        "task": (["distill", "--task", "segmentaton"], "segmentation"),
+        "command": (["distil"], "distill"),
+        "flag": (["distill", "--replay.capcity", "3"], "--replay.capacity"),
+        "teacher": (["distill", "--teacher", "resnet43"], "did you mean 'resnet"),
+        "segmenter": ([*segmentation, "--teacher", "deeplabv4"], "did you mean 'deeplabv3'"),
+        "student": (["distill", "--student", "cifar_resnet21"], "did you mean 'cifar_resnet"),
+        "method": (["distill", "--method", "ssdkd"], "did you mean 'ssd-kd'"),
+        "data": (["distill", "--data", "digit"], "did you mean 'digits'"),
+        "data of the other task": (["distill", "--data", "digit-scenes"], "is for segmentation"),
+        "missing weights": (["distill", "--teacher-weights", "none.pt"], "no weights file none.pt"),
+        "broken weights": (["distill", "--teacher-weights", "garbage.pt"], "cannot read weights from garbage.pt"),
+        "duplicate key": (["distill", "--config", "twice.yaml"], "duplicate key 'seed'"),
+        "unknown key": (["distill", "--config", "unknown.yaml"], "did you mean 'replay.capacity'"),
+        "settings of another method": (["distill", "--method", "fast-dfkd", "--replay.gamma", "1"], "takes no replay"),
+        "missing config": (["distill", "--config", "digits/ssdkd"], "did you mean 'digits/ssd-kd'"),
+        "negative steps": (["distill", "--distillation.steps", "-1"], "distillation.steps"),
+        "image size": (["distill", "--student", "vit_tiny_patch16_224"], "cannot take 32x32 images"),
+        "full folder": (["distill", "--out", "full"], "is not empty"),
+        "contradiction": (["distill", "--resume", "--overwrite", "--out", "full"], "pass one of them"),
+        "nothing to resume": (["distill", "--resume"], "nothing to resume"),
+        "no model": (["evaluate", "nowhere"], "no model at nowhere"),
+        "no cuda": (["distill", "--device", "cuda", "--dry-run"], "no usable CUDA"),
+    }
+
+
+@pytest.mark.parametrize("case", [
+    "task", "command", "flag", "teacher", "segmenter", "student", "method", "data", "data of the other task",
+    "missing weights", "broken weights", "duplicate key", "unknown key", "settings of another method",
+    "missing config", "negative steps",
+    "image size", "full folder", "contradiction", "nothing to resume", "no model", "no cuda",
+])  # fmt: skip
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from compress.cli import main
+
+    if case == "no cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    words, expected = bad_inputs(tmp_path)[case]
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    errors = capsys.readouterr().err
+    assert stopped.value.code == 2, errors
+    assert expected in errors
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert sorted(tmp_path.rglob("*")) == before
