@@ -1,0 +1,49 @@
+"""The README's commands run, at reduced size, and name what exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+REDUCED = (
+    "--inversion.samples 8 --inversion.steps 1 --distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1"
+)
+COMMANDS = [
+    command.strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    for command in line.split("#")[0].split("&&")
+    if command.strip().startswith("compress ")
+]
+
+
+def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests() -> None:
+    first, second = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[:2]
+    assert "pip install" in first
+    assert "compress distill --task segmentation --teacher deeplabv3" in first
+    assert "pip install" in second
+    assert "pytest" in second
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("compress distill")])
+def test_every_distill_command_is_valid(command: str, compress) -> None:
+    done = compress(*(word for word in shlex.split(command)[1:] if word != "--dry-run"), "--dry-run")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_main_job_of_the_readme_runs_at_reduced_size(compress, segmenter_weights: Path, tmp_path: Path) -> None:
+    main = next(c for c in COMMANDS if c.startswith("compress distill --task segmentation --teacher deeplabv3"))
+    words = shlex.split(main.replace("--teacher deeplabv3", "--teacher deeplabv3plus:tu-test_resnet"))[1:]
+    done = compress(*words, "--teacher-weights", segmenter_weights, *REDUCED.split())
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "digit-scenes-ssd-kd-1"
+    for command in (c for c in COMMANDS if c.startswith(("compress evaluate", "compress export"))):
+        followed = compress(*shlex.split(re.sub(r"runs/[\w-]+", str(run), command))[1:])
+        assert followed.returncode == 0, f"{command}\n{followed.stderr}"
+
+
+def test_every_list_command_runs(compress) -> None:
+    for command in (c for c in COMMANDS if c.startswith("compress list")):
+        assert compress(*shlex.split(command)[1:]).returncode == 0
