@@ -45,6 +45,11 @@ class Compute:
         return pixels.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
 
     @property
+    def exact(self) -> Compute:
+        """The same device in fp32: scores that are reported should not depend on how the training was sped up."""
+        return Compute(self.device, torch.float32)
+
+    @property
     def precision(self) -> str:
         """`fp32` or `bf16`."""
         return "bf16" if self.dtype == torch.bfloat16 else "fp32"

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compress.errors import CompressError
+from compress.errors import UsageError
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; on success it is flushed to disk and takes the name.
 
-    Raises `CompressError` when the disk is full; nothing is left under either name then.
+    Raises `UsageError` when the disk is full; nothing is left under either name then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -32,7 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CompressError(f"no space left on the device while writing {path}: free some and run again") from error
+            raise UsageError(f"no space left on the device while writing {path}: free some and run again") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -51,11 +51,11 @@ def write_with(path: Path, save: Callable[[Path], object]) -> None:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise `CompressError` unless `needed` bytes are free where `folder` is or will be."""
+    """Raise `UsageError` unless `needed` bytes are free where `folder` is or will be."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise CompressError(
+        raise UsageError(
             f"not enough space for {folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; "
             "free some or choose another --out"
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
+from compress.errors import CompressError
 from compress.generators import ConditionalGenerator
 from compress.objective import Objective, View
 from compress.priors import BatchNormPrior
@@ -94,7 +95,7 @@ class GeneratorInversion:
             self._prior.end_round()
         self._meta_update(clone, meta)
         if best is None:
-            raise FloatingPointError("inversion diverged")
+            raise CompressError("the inversion diverged, no step had a finite loss: lower --inversion.lr-generator")
         return _samples(best[0], targets, best[1]), report
 
     def _look(

@@ -55,7 +55,7 @@ class RunDirectory:
 
     @classmethod
     def check(cls, path: Path, *, overwrite: bool = False) -> None:
-        """Raise `UsageError` if a run may not be written to `path`, `CompressError` if space is short."""
+        """Raise `UsageError` if a run may not be written to `path`, or if space is short."""
         if path.is_file():
             raise UsageError(f"--out {path} is a file: name a folder")
         if path.is_dir() and any(path.iterdir()):

@@ -136,7 +136,7 @@ def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def _checked_teacher(task: Task, compute: Compute) -> Score:
-    score, chance = evaluate(task.teacher(), task, compute), constant_score(task)
+    score, chance = evaluate(task.teacher(), task, compute.exact), constant_score(task)
     console.print(
         f"teacher: {score.metric} {score.headline:.4f} on {score.count} held-out images "
         f"(a constant answer: {chance.headline:.4f})"

@@ -36,7 +36,7 @@ def hand_over(
 ) -> None:
     """Write student, ONNX file and report, then print the table; raises `GateError` if the ONNX file differs."""
     student.eval()
-    student_score = evaluate(student, task, compute)
+    student_score = evaluate(student, task, compute.exact)
     card = card_of(str(settings.student), source, student)
     save_model(run.student, student, card, model_card(settings, teacher_score, student_score))
     deployable = task.deployable(student.cpu().eval())

@@ -51,7 +51,7 @@ def teach(
     name = wanted.teacher or DEFAULT_TEACHER[wanted.task]
     model = new_model(name, source, wanted.seed)
     train(model, source, plan, compute, wanted.seed)
-    score = evaluate(model, make_task(source, lambda: model, lambda: model), compute)
+    score = evaluate(model, make_task(source, lambda: model, lambda: model), compute.exact)
     console.print(f"{name}: {score.metric} {score.headline:.4f} on {score.count} held-out images of {source.name}")
     card = card_of(name, source, model)
     readme = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.errors import CompressError, UsageError, unknown_name
+from compress.errors import UsageError, unknown_name
 from compress.files import digest, require_space, whole_file, write_text
 from compress.run_directory import RunDirectory, latest, next_free
 
@@ -30,13 +30,13 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
         with whole_file(tmp_path / "file.txt"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(CompressError, match="no space left"):
+    with pytest.raises(UsageError, match="no space left"):
         fill()
     assert not list(tmp_path.iterdir())
 
 
 def test_too_little_space_is_found_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(CompressError, match="not enough space"):
+    with pytest.raises(UsageError, match="not enough space"):
         require_space(tmp_path / "new", 10**18)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from compress.errors import CompressError
 from compress.generators import ConditionalGenerator
 from compress.objective import TERMS, Objective, View
 from compress.schedules import Constant, From, WarmupCosine
@@ -60,6 +61,14 @@ def test_the_generator_hears_latents_and_targets() -> None:
     images = generator(latents, targets)
     assert not torch.allclose(images, generator(torch.randn(4, 16), targets))
     assert not torch.allclose(images, generator(latents, targets.flip(0)))
+
+
+def test_a_diverged_inversion_says_so_in_one_line(make_distiller) -> None:
+    distiller = make_distiller()
+    for parameter in distiller.inversion._generator.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(CompressError, match="the inversion diverged"):
+        distiller.inversion.round(0, torch.Generator().manual_seed(0))
 
 
 def test_a_round_moves_the_kept_generator(make_distiller) -> None:
