@@ -94,7 +94,7 @@ def _row(
 def _table(rows: dict[str, dict[str, Any]], metric: str, kept: float) -> Table:
     table = Table()
     for column in ("", "network", metric, "kept", "parameters", "MACs", "file"):
-        table.add_column(column, justify="left" if column in ("", "network") else "right")
+        table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
     for role, row in rows.items():
         table.add_row(
             role,
