@@ -38,7 +38,7 @@ class Card:
 
 def save_model(folder: Path, model: NormalisedModel, card: Card, readme: str) -> None:
     """Write the three files of a model directory."""
-    header = {HEADER_KEY: json.dumps(asdict(card)), "format": "pt"}
+    header = {HEADER_KEY: json.dumps(asdict(card))}  # one key: their order in the file is random
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.network.state_dict().items()}
     write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
     config = _timm_config(model.network, card) if card.task == "classification" else _smp_config(model.network)

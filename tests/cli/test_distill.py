@@ -83,6 +83,8 @@ def test_same_seed_same_student_bit_for_bit_across_processes(
         students[name] = load_file(tmp_path / name / "student" / "model.safetensors")
     assert all(torch.equal(students["a"][key], students["b"][key]) for key in students["a"])
     assert any(not torch.equal(students["a"][key], students["c"][key]) for key in students["a"])
+    files = [(tmp_path / name / "student" / "model.safetensors").read_bytes() for name in ("a", "b")]
+    assert files[0] == files[1]
 
 
 def test_an_interrupted_run_resumes_to_the_same_student(compress, classifier_weights: Path, tmp_path: Path) -> None:
