@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx
@@ -133,7 +133,7 @@ def _metadata(spec: TaskSpec, dynamic_size: bool) -> dict[str, str]:
 def _version(library: str) -> str:
     try:
         return version(library)
-    except Exception:
+    except PackageNotFoundError:  # a bare checkout that was never installed
         from compress import __version__
 
         return __version__
