@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from compress.errors import UsageError
 
@@ -39,6 +39,10 @@ class Compute:
     def autocast(self) -> AbstractContextManager[None]:
         """The context to run networks in."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def place(self, model: nn.Module) -> None:
+        """Move a model to the device, with its weights in the memory format that convolutions want."""
+        model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def images(self, pixels: Tensor) -> Tensor:
         """uint8 images `[n, 3, h, w]` as float in [0, 1] on the device, channels last."""

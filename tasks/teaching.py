@@ -59,7 +59,8 @@ def teach(
     optimizer = make_optimizer("adamw", model, plan.learning_rate, plan.weight_decay)
     learning_rate = WarmupCosine(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
     augment = RandomView(plan.shift, flip=source.mirror)
-    model.to(compute.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    compute.place(model)
+    model.train()
     for step in range(plan.steps):
         images, targets = _draw(data, plan.batch, compute, randomness)
         images, targets = augment(images, targets, randomness, IGNORE_INDEX)

@@ -77,7 +77,7 @@ def distill(
     teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
     task = make_task(source, lambda: teacher, lambda: student)
     for model in (teacher, student):
-        model.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        compute.place(model)
     teacher_score = _checked_teacher(task, compute)
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
     run.write_config(values)

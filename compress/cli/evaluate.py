@@ -68,7 +68,7 @@ def _open(path: Path, compute: Compute) -> tuple[Callable[[Tensor], Tensor], str
         onnx = OnnxModel(path, cuda=compute.device.type == "cuda")
         return onnx, onnx.task, onnx.class_names
     model, card = load_model(path)
-    model.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compute.place(model)
     return model, card.task, card.class_names
 
 

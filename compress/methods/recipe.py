@@ -42,7 +42,7 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     """A distiller with a kept generator, the given objective, per-sample weights and buffer."""
     wanted, spec = given.settings.inversion, given.task.spec
     generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
-    generator.to(given.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    given.compute.place(generator)
     inversion = GeneratorInversion(
         given.task,
         given.teacher,
