@@ -11,6 +11,7 @@ Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
+Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Section(BaseModel):
@@ -69,6 +70,8 @@ class DistillSettings(Section):
     student: str | None = Field(None, description="Student by name: `compress list students`.")
     method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
+    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
+    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
@@ -85,6 +88,8 @@ class TeachSettings(Section):
     task: Literal["classification", "segmentation"] = Field("classification", description="What the model does.")
     teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
     data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
+    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
+    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
     steps: Count | None = Field(None, description="Training steps.")
     batch: Count | None = Field(None, description="Images a step.")
     lr: Positive | None = Field(None, description="Peak learning rate of AdamW.")

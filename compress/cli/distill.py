@@ -12,8 +12,9 @@ import torch
 import yaml
 from cyclopts import Parameter
 
+from compress.cli.data import inspect
 from compress.cli.handover import hand_over
-from compress.cli.models import find_teacher, fit_teacher, new_model
+from compress.cli.models import find_teacher, fit_teacher, new_model, require_origin
 from compress.compute import Compute
 from compress.configuration import load_config, merged, recipe_names, validated
 from compress.distiller import Distiller, Round
@@ -25,7 +26,7 @@ from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER, make_task
-from compress.tasks.data import DEFAULT_DATA, DataSource, open_data
+from compress.tasks.data import DEFAULT_DATA, DataSource, find_data, open_data
 
 RUNS = Path("runs")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -61,11 +62,13 @@ def distill(
         Check everything, print the settings, write nothing.
     """
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
-    source = open_data(wanted.data, wanted.task)
+    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
+    require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
     student = new_model(_required(wanted.student), source, wanted.seed)
     values = wanted.model_dump(mode="json", exclude=set(UNUSED.get(wanted.method, ())))
+    inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
@@ -97,7 +100,7 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
     """defaults < packaged recipe < file < flags; the task's own defaults fill what none of them names."""
     given = merged(load_config(config) if config else {}, flags)
     probe = validated(DistillSettings, given)
-    data = open_data(probe.data, probe.task).name
+    data = find_data(probe.data, probe.task).name
     find_method(probe.method)
     unused = UNUSED.get(probe.method, frozenset()) & given.keys()
     if unused:
@@ -109,7 +112,21 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
         "student": DEFAULT_STUDENT[probe.task],
         "data": DEFAULT_DATA[probe.task],
     }
-    return validated(DistillSettings, merged(names, below, given))
+    wanted = validated(DistillSettings, merged(names, below, given))
+    _require_a_batch(wanted)
+    return wanted
+
+
+def _require_a_batch(wanted: DistillSettings) -> None:
+    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
+    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
+    if "replay" not in UNUSED.get(wanted.method, ()):
+        held = min(held, wanted.replay.capacity)
+    if batch > held:
+        raise UsageError(
+            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
+            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
+        )
 
 
 def _required(name: str | None) -> str:

@@ -15,9 +15,12 @@ from .normalised import IMAGENET_MEAN, IMAGENET_STD, NormalisedModel
 from .weights import fit_weights, read_weights
 
 __all__ = [
-    "CIFAR_NETWORKS", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride", "read_weights",
+    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride",
+    "read_weights",
 ]  # fmt: skip
 
+STORED = ("hf-hub:", "local-dir:")
+"""Beginnings of the names of timm models that come with their weights."""
 DEFAULT_ENCODER = "resnet18"
 """Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
 
@@ -44,7 +47,7 @@ def _classifier(name: str, num_classes: int) -> NormalisedModel:
         return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
     import timm
 
-    stored = name.startswith(("hf-hub:", "local-dir:"))
+    stored = name.startswith(STORED)
     if not stored and not timm.is_model(name):
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
@@ -52,6 +55,9 @@ def _classifier(name: str, num_classes: int) -> NormalisedModel:
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         raise UsageError(f"timm cannot make {name!r}: {_first_line(error)}") from error
     origin = network.pretrained_cfg
+    known = origin.get("num_classes")
+    if stored and known and known != num_classes:  # timm would put a random last layer in
+        raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or --data")
     return NormalisedModel(network, origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
 
 
