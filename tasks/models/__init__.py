@@ -53,7 +53,7 @@ def _classifier(name: str, num_classes: int) -> NormalisedModel:
     try:
         network = timm.create_model(name, pretrained=stored, num_classes=num_classes)
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"timm cannot make {name!r}: {_first_line(error)}") from error
+        raise UsageError(f"timm cannot make {name!r}: {_one_line(error)}") from error
     origin = network.pretrained_cfg
     known = origin.get("num_classes")
     if stored and known and known != num_classes:  # timm would put a random last layer in
@@ -76,7 +76,7 @@ def _segmenter(name: str, num_classes: int) -> NormalisedModel:
             architecture.lower(), encoder_name=encoder, encoder_weights=None, classes=num_classes
         )
     except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
-        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_first_line(error)}") from error
+        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error
     return NormalisedModel(network)
 
 
@@ -93,8 +93,8 @@ def _family(name: str, known: Iterable[str]) -> list[str]:
     return alike or list(known)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+def _one_line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:240]  # torch names the layer on its second line
 
 
 def network_stride(model: nn.Module) -> int:
@@ -111,6 +111,6 @@ def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int,
     except Exception as error:  # each network refuses in its own way
         size = "x".join(map(str, image_shape[1:]))
         raise UsageError(
-            f"{name} cannot take {size} images: {_first_line(error)}; choose another model or size"
+            f"{name} cannot take {size} images: {_one_line(error)}; choose another model or size"
         ) from error
     return torch.Size(shape)
