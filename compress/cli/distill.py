@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +16,11 @@ from cyclopts import Parameter
 from compress.cli.handover import hand_over
 from compress.cli.models import find_teacher, fit_teacher, new_model
 from compress.compute import Compute
-from compress.configuration import load_config, merged, recipe_names, validated
+from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
 from compress.distiller import Distiller, Round
 from compress.errors import Interrupted, UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
-from compress.methods import UNUSED, Ingredients, find_method
+from compress.methods import DEFAULTS, UNUSED, Ingredients, find_method
 from compress.progress import Steps, console
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
@@ -44,8 +45,8 @@ def distill(
     """Make samples from a teacher, distil a student on them, score it on real data, export it to ONNX and verify it.
 
     Without other flags a task runs on its embedded data: `compress distill --task segmentation --teacher deeplabv3`.
-    Settings come from the schema's defaults, then the packaged recipe for the data and method (`compress list
-    configs`), then `--config`, then flags; `--dry-run` prints what they come to.
+    Settings come from the schema's defaults, then the method's own, then the packaged recipe for the data and method
+    (`compress list configs`), then `--config`, then flags; `--dry-run` prints what they come to.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def distill(
     recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
     student = new_model(_required(wanted.student), source, wanted.seed)
-    values = wanted.model_dump(mode="json", exclude=set(UNUSED.get(wanted.method, ())))
+    values = reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
@@ -94,14 +95,14 @@ def distill(
 
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
-    """defaults < packaged recipe < file < flags; the task's own defaults fill what none of them names."""
+    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
     given = merged(load_config(config) if config else {}, flags)
     probe = validated(DistillSettings, given)
     data = open_data(probe.data, probe.task).name
     find_method(probe.method)
-    unused = UNUSED.get(probe.method, frozenset()) & given.keys()
+    unused = sorted(path for path in UNUSED.get(probe.method, ()) if names_setting(given, path))
     if unused:
-        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or use --method ssd-kd")
+        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or change --method")
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
     names = {
@@ -109,7 +110,7 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
         "student": DEFAULT_STUDENT[probe.task],
         "data": DEFAULT_DATA[probe.task],
     }
-    return validated(DistillSettings, merged(names, below, given))
+    return validated(DistillSettings, merged(names, DEFAULTS.get(probe.method, {}), below, given))
 
 
 def _required(name: str | None) -> str:
@@ -155,7 +156,7 @@ def _run(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]
         history.append({"round": done.index, **done.numbers})
         run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
         steps.update(
-            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "agreement")}
+            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "l1", "agreement")}
         )
         if done.index in drawn:
             run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
