@@ -26,13 +26,14 @@ class InversionSettings(Section):
     samples: Count = Field(256, description="New samples a round.")
     steps: Count = Field(5, description="Adaptation steps of generator and latents a round.")
     lr_generator: Positive = Field(5e-3, description="Adam's learning rate for the generator.")
-    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents.")
+    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents, or for pixels.")
     latent: Count = Field(256, description="Length of a latent vector.")
     width: Count = Field(128, description="Channels of the generator.")
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
     adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
+    balance: Weight = Field(0.0, description="Weight of the evenness of the classes in a batch.")
     shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a synthetic image, pixels.")
 
 

@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
-ENGINE = {"balance", "distiller", "evaluation", "generators", "inversion", "objective", "priors", "replay", "settings"}
+ENGINE = {
+    "balance", "critic", "distiller", "evaluation", "generators", "instances", "inversion", "lessons", "objective",
+    "pixels", "priors", "replay", "settings", "taps",
+}  # fmt: skip
 
 
 def modules(folder: str) -> list[Path]:
