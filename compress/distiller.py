@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,17 +64,27 @@ class Distiller:
         self.plan, self.compute, self.randomness = plan, compute, randomness
         self.next_round = 0
         self.step = 0
+        self.seconds = {"inversion": 0.0, "distillation": 0.0}
+        """Spent on each half so far, of the parts before an interruption too."""
 
     def run(self, after_round: Callable[[Round], None]) -> None:
         """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints."""
         for index in range(self.next_round, self.plan.rounds):
-            samples, numbers = self.inversion.round(index, self.randomness)
+            with self._timed("inversion"):
+                samples, numbers = self.inversion.round(index, self.randomness)
             numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
             numbers["confidence"] = samples.statistics.confidence.mean().item()
             if index >= self.plan.warmup_rounds:
-                numbers |= self._distil()
+                with self._timed("distillation"):
+                    numbers |= self._distil()
             self.next_round = index + 1
             after_round(Round(index, samples, numbers))
+
+    @contextmanager
+    def _timed(self, half: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[half] += time.perf_counter() - started
 
     def _distil(self) -> dict[str, float]:
         self.student.train()
@@ -98,6 +110,7 @@ class Distiller:
         return {
             "next_round": self.next_round,
             "step": self.step,
+            "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "inversion": self.inversion.state_dict(),
@@ -109,6 +122,7 @@ class Distiller:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
         self.next_round, self.step = state["next_round"], state["step"]
+        self.seconds = dict(state["seconds"])
         for name in ("student", "optimizer", "inversion", "buffer"):
             getattr(self, name).load_state_dict(state[name])
         self.randomness.set_state(state["randomness"])

@@ -14,6 +14,8 @@ from compress.critic import BestStep, Critic, as_samples, statistics_of
 from compress.generators import ConditionalGenerator, reinitialise
 from compress.task import Samples, Statistics, Task
 
+SURPLUS = 64  # the first 1/64 of a balanced draw is as good as independent
+
 
 class Inversion(Protocol):
     """Whatever makes samples, round by round."""
@@ -39,6 +41,8 @@ class InversionPlan:
     """0: the latents stay as they were drawn."""
     meta: Literal["sum", "reptile"] | None
     """How the kept generator moves; None: nothing is kept, every round begins with new random weights."""
+    targets: Literal["balanced", "independent", "answers"] = "balanced"
+    """Each class as often as every other; drawn one by one; or none drawn, the teacher's own answer is the target."""
     emit: int = 0
     """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
 
@@ -103,7 +107,10 @@ class GeneratorInversion:
 
     def _draw(self, n: int, randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
         device = self._compute.device
-        targets = self._task.draw_targets(n, randomness).to(device) if self._generator.conditional else None
+        targets = None
+        if self._plan.targets != "answers":
+            surplus = SURPLUS if self._plan.targets == "independent" else 1
+            targets = self._task.draw_targets(surplus * n, randomness)[:n].to(device)
         return targets, torch.randn(n, self._generator.latent, generator=randomness).to(device)
 
     @torch.no_grad()

@@ -30,6 +30,9 @@ class InversionSettings(Section):
     latent: Count = Field(256, description="Length of a latent vector.")
     width: Count = Field(128, description="Channels of the generator.")
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
+    targets: Literal["balanced", "independent"] = Field(
+        "balanced", description="Classes aimed at in a round: each as often as every other, or drawn one by one."
+    )
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
     adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
@@ -41,6 +44,8 @@ class ReplaySettings(Section):
     """Which samples are kept and drawn."""
 
     capacity: Count = Field(5000, description="Most samples held in memory.")
+    phi: bool = Field(True, description="φ weights what is made and decides what stays; otherwise the newest stay.")
+    delta: bool = Field(True, description="δ decides what is drawn; otherwise all samples are as likely.")
     gamma: Weight = Field(2.0, description="Focal exponent of the difficulty term of φ.")
     beta: Fraction = Field(0.5, description="How far importance weights undo the bias of δ's draw.")
 

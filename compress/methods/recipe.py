@@ -45,8 +45,10 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), sample_weights, bn_momentum=0.9)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta)
-    return assemble(given, _with_generator(given, critic, plan, conditional=True), buffer)
+    plan = InversionPlan(
+        wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta, wanted.targets
+    )
+    return assemble(given, _with_generator(given, critic, plan), buffer)
 
 
 def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | None = None) -> Distiller:
@@ -57,8 +59,8 @@ def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | N
     wanted, learning = given.settings.inversion, given.settings.distillation
     count = learning.steps * learning.batch
     critic = _critic(given, objective, RandomView(0, flip=False), alike)
-    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, lr_latent=0.0, meta="sum", emit=count)
-    inversion = _with_generator(given, critic, plan, conditional=False)
+    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, 0.0, "sum", "answers", count)
+    inversion = _with_generator(given, critic, plan)
     return assemble(given, inversion, ReplayBuffer(count, newest, Uniform()), lesson)
 
 
@@ -66,8 +68,8 @@ def renew_generator(given: Ingredients, objective: Objective) -> Distiller:
     """A distiller with a new generator for every round, and a pool of everything ever made."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), alike)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, meta=None)
-    return assemble(given, _with_generator(given, critic, plan, conditional=True), pool(given))
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None, wanted.targets)
+    return assemble(given, _with_generator(given, critic, plan), pool(given))
 
 
 def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomView) -> Distiller:
@@ -127,11 +129,10 @@ def _critic(
     return Critic(given.teacher, given.student, objective, sample_weights, augment, ignore, given.compute, bn_momentum)
 
 
-def _with_generator(
-    given: Ingredients, critic: Critic, plan: InversionPlan, *, conditional: bool
-) -> GeneratorInversion:
+def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
-    classes = spec.num_classes if conditional else 0
+    positions = given.task.draw_targets(1, torch.Generator()).ndim > 1
+    classes = spec.num_classes if positions and plan.targets != "answers" else 0
     generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
     return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute)
