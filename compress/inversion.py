@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,19 @@ from compress.task import Samples, Statistics, Task
 
 SampleWeights = Callable[[Statistics], Tensor]
 """Statistics of a batch -> the weight `[n]` of each sample in the per-sample terms."""
+
+
+class Inversion(Protocol):
+    """Whatever makes samples, round by round."""
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """One round: new samples and the numbers that tell how it went."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is kept from round to round."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ class GeneratorInversion:
         self._meta_update(clone, meta)
         if best is None:
             raise CompressError("the inversion diverged, no step had a finite loss: lower --inversion.lr-generator")
-        return _samples(best[0], targets, best[1]), report
+        return as_samples(best[0], targets, best[1]), report
 
     def _look(
         self, clone: ConditionalGenerator, latents: Tensor, targets: Tensor, index: int, randomness: torch.Generator
@@ -133,6 +146,7 @@ class GeneratorInversion:
         self._prior.load_state_dict(state["prior"])
 
 
-def _samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Samples:
+def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Samples:
+    """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the CPU."""
     pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
     return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))

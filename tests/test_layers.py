@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
-ENGINE = {"balance", "distiller", "evaluation", "generators", "inversion", "objective", "priors", "replay", "settings"}
+ENGINE = {
+    "alignment", "balance", "collected", "distiller", "evaluation", "features", "gan", "gan_inversion", "gan_losses",
+    "generators", "inversion", "lessons", "objective", "priors", "replay", "settings",
+}  # fmt: skip
 
 
 def modules(folder: str) -> list[Path]:

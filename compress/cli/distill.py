@@ -13,7 +13,7 @@ import yaml
 from cyclopts import Parameter
 
 from compress.cli.handover import hand_over
-from compress.cli.models import find_teacher, fit_teacher, new_model
+from compress.cli.models import find_teacher, fit_teacher, new_model, read_collected_images, student_of
 from compress.compute import Compute
 from compress.configuration import load_config, merged, recipe_names, validated
 from compress.distiller import Distiller, Round
@@ -30,6 +30,7 @@ from compress.tasks.data import DEFAULT_DATA, DataSource, open_data
 RUNS = Path("runs")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SHOWN = 24  # samples in a picture
+SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "alignment", "agreement")
 
 
 def distill(
@@ -64,26 +65,30 @@ def distill(
     source = open_data(wanted.data, wanted.task)
     recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
+    collected = read_collected_images(wanted, source)
     student = new_model(_required(wanted.student), source, wanted.seed)
     values = wanted.model_dump(mode="json", exclude=set(UNUSED.get(wanted.method, ())))
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
-        new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
+        teacher = fit_teacher(name, weights, source, wanted.seed) if weights else new_model(name, source, wanted.seed)
+        student_of(wanted.method, student, teacher, source, wanted.seed)
         print(yaml.safe_dump(values, sort_keys=False), end="")
         return
     folder = _folder(source, wanted, out, resume=resume, overwrite=overwrite)
     if resume:
         _require_same(folder, values)
     teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
+    student = student_of(wanted.method, student, teacher, source, wanted.seed)
     task = make_task(source, lambda: teacher, lambda: student)
     for model in (teacher, student):
         compute.place(model)
     teacher_score = _checked_teacher(task, compute)
-    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
-    run.write_config(values)
     torch.manual_seed(wanted.seed)
     randomness = torch.Generator().manual_seed(wanted.seed)
-    distiller = recipe(Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness))
+    given = Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected)
+    distiller = recipe(given)
+    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run.write_config(values)
     history: list[dict[str, float]] = []
     if resume:
         state = run.read_checkpoint()
@@ -99,9 +104,9 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
     probe = validated(DistillSettings, given)
     data = open_data(probe.data, probe.task).name
     find_method(probe.method)
-    unused = UNUSED.get(probe.method, frozenset()) & given.keys()
+    unused = sorted(UNUSED.get(probe.method, frozenset()) & given.keys())
     if unused:
-        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or use --method ssd-kd")
+        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or change --method")
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
     names = {
@@ -154,9 +159,7 @@ def _run(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]
         nonlocal saved
         history.append({"round": done.index, **done.numbers})
         run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
-        steps.update(
-            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "agreement")}
-        )
+        steps.update(done.index + 1, {k: v for k, v in done.numbers.items() if k in SHOWN_NUMBERS})
         if done.index in drawn:
             run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
