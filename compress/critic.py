@@ -158,3 +158,12 @@ def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Sampl
     """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the CPU."""
     pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
     return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Several batches of samples as one."""
+    statistics = Statistics(
+        torch.cat([part.statistics.confidence for part in parts]),
+        torch.cat([part.statistics.histogram for part in parts]),
+    )
+    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

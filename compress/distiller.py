@@ -15,7 +15,7 @@ from compress.compute import Compute
 from compress.inversion import Inversion
 from compress.lessons import Lesson
 from compress.optimizers import descend
-from compress.replay import ReplayBuffer
+from compress.replay import Buffer
 from compress.schedules import Schedule
 from compress.task import Samples, Task
 
@@ -31,6 +31,8 @@ class DistillationPlan:
     lesson: Lesson
     learning_rate: Schedule
     augment: RandomView
+    keep_from: int = 0
+    """First round whose samples enter the buffer."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Distiller:
         teacher: nn.Module,
         student: nn.Module,
         inversion: Inversion,
-        buffer: ReplayBuffer,
+        buffer: Buffer,
         optimizer: torch.optim.Optimizer,
         plan: DistillationPlan,
         compute: Compute,
@@ -67,7 +69,8 @@ class Distiller:
         """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints."""
         for index in range(self.next_round, self.plan.rounds):
             samples, numbers = self.inversion.round(index, self.randomness)
-            numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
+            if index >= self.plan.keep_from:
+                numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
             numbers["confidence"] = samples.statistics.confidence.mean().item()
             if index >= self.plan.warmup_rounds:
                 numbers |= self._distil()

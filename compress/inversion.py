@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from compress.compute import Compute
-from compress.critic import BestStep, Critic, as_samples, statistics_of
+from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
 from compress.generators import ConditionalGenerator, reinitialise
-from compress.task import Samples, Statistics, Task
+from compress.task import Samples, Task
 
 
 class Inversion(Protocol):
@@ -117,7 +117,7 @@ class GeneratorInversion:
 
     def _emit(self, randomness: torch.Generator) -> Samples:
         full, rest = divmod(self._plan.emit, self._plan.samples)
-        return _joined([self._emit_batch(n, randomness) for n in [self._plan.samples] * full + [rest] * (rest > 0)])
+        return joined([self._emit_batch(n, randomness) for n in [self._plan.samples] * full + [rest] * (rest > 0)])
 
     @torch.no_grad()
     def _emit_batch(self, n: int, randomness: torch.Generator) -> Samples:
@@ -141,11 +141,3 @@ class GeneratorInversion:
         self._generator.load_state_dict(state["generator"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._critic.load_state_dict(state["critic"])
-
-
-def _joined(parts: list[Samples]) -> Samples:
-    statistics = Statistics(
-        torch.cat([part.statistics.confidence for part in parts]),
-        torch.cat([part.statistics.histogram for part in parts]),
-    )
-    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

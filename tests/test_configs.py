@@ -4,15 +4,21 @@ import pytest
 import torch
 
 from compress.cli.distill import resolve
+from compress.cli.models import student_of
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.configuration import load_config, merged, names_setting, recipe_names, validated
-from compress.methods import DEFAULTS, UNUSED, Ingredients, find_method
+from compress.methods import COLLECTED, DEFAULTS, UNUSED, Ingredients, find_method
 from compress.settings import DistillSettings
 from compress.tasks import make_task
 from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
 
-SHORT = {"inversion": {"samples": 4, "steps": 2}, "distillation": {"rounds": 2, "warmup": 1, "steps": 2, "batch": 4}}
+SHORT = {
+    "inversion": {"samples": 4, "steps": 2},
+    "gan": {"iterations": 1, "batch": 4, "width": 8, "samples": 4, "capacity": 8},
+    "distillation": {"rounds": 2, "warmup": 1, "steps": 2, "batch": 4},
+}
 ON_DISK = {"cifar10": 10, "cifar100": 100}
 EMBEDDED = {data: task for task, data in DEFAULT_DATA.items()}
 
@@ -36,9 +42,13 @@ def source_for(data: str) -> DataSource:
     )
 
 
+def method_of(name: str) -> str:
+    return str(load_config(name).get("method", name.partition("/")[2]))
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
-    data, _, method = name.partition("/")
+    data, method = name.partition("/")[0], method_of(name)
     source = source_for(data)
     settings = validated(DistillSettings, merged(DEFAULTS.get(method, {}), load_config(name), SHORT))
     classes = len(source.class_names)
@@ -46,10 +56,14 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     teacher_name = "cifar_resnet20" if source.task == "classification" else "deeplabv3plus:tu-test_resnet"
     torch.manual_seed(0)
     teacher, student = (create_model(source.task, network, classes) for network in (teacher_name, student_name))
+    student = student_of(method, student, teacher, source, seed=0)
     task = make_task(source, lambda: teacher, lambda: student)
     compute = Compute(torch.device("cpu"), torch.float32)
     randomness = torch.Generator().manual_seed(0)
-    distiller = find_method(method)(Ingredients(task, task.teacher(), student, settings, False, compute, randomness))
+    images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
+    collected = Collected(images, torch.arange(8) % classes) if method in COLLECTED else None
+    given = Ingredients(task, task.teacher(), student, settings, False, compute, randomness, collected)
+    distiller = find_method(method)(given)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)
     assert distiller.step == 2
@@ -66,7 +80,7 @@ def test_the_recipe_for_data_and_method_is_found_without_being_asked_for(name: s
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_names_nothing_that_its_method_does_not_take(name: str) -> None:
-    assert not [path for path in UNUSED.get(name.partition("/")[2], ()) if names_setting(load_config(name), path)]
+    assert not [path for path in UNUSED[method_of(name)] if names_setting(load_config(name), path)]
 
 
 @pytest.mark.parametrize("method", DEFAULTS)

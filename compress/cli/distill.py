@@ -15,7 +15,14 @@ from cyclopts import Parameter
 
 from compress.cli.data import inspect
 from compress.cli.handover import hand_over
-from compress.cli.models import find_teacher, fit_teacher, new_model, require_origin
+from compress.cli.models import (
+    find_teacher,
+    fit_teacher,
+    new_model,
+    read_collected_images,
+    require_origin,
+    student_of,
+)
 from compress.compute import Compute
 from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
 from compress.distiller import Distiller, Round
@@ -32,6 +39,7 @@ from compress.tasks.data import DEFAULT_DATA, DataSource, find_data, open_data
 RUNS = Path("runs")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SHOWN = 24  # samples in a picture
+SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "l1", "alignment", "agreement")
 
 
 def distill(
@@ -67,27 +75,31 @@ def distill(
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
+    collected = read_collected_images(wanted, source)
     student = new_model(_required(wanted.student), source, wanted.seed)
     values = reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
     inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
-        new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
+        teacher = fit_teacher(name, weights, source, wanted.seed) if weights else new_model(name, source, wanted.seed)
+        student_of(wanted.method, student, teacher, source, wanted.seed)
         print(yaml.safe_dump(values, sort_keys=False), end="")
         return
     folder = _folder(source, wanted, out, resume=resume, overwrite=overwrite)
     if resume:
         _require_same(folder, values)
     teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
+    student = student_of(wanted.method, student, teacher, source, wanted.seed)
     task = make_task(source, lambda: teacher, lambda: student)
     for model in (teacher, student):
         compute.place(model)
     teacher_score = _checked_teacher(task, compute)
-    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
-    run.write_config(values)
     torch.manual_seed(wanted.seed)
     randomness = torch.Generator().manual_seed(wanted.seed)
-    distiller = recipe(Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness))
+    given = Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected)
+    distiller = recipe(given)
+    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run.write_config(values)
     history: list[dict[str, float]] = []
     if resume:
         state = run.read_checkpoint()
@@ -121,9 +133,9 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
 def _require_a_batch(wanted: DistillSettings) -> None:
     """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
     batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = UNUSED.get(wanted.method, ())
-    if "inversion.steps" in unused:
-        return  # a generator that is trained all along makes what each step draws
+    unused = UNUSED.get(wanted.method, frozenset())
+    if not unused.isdisjoint({"inversion", "inversion.steps"}):
+        return  # samples are collected, or made by a generator that is trained all along
     if "replay" not in unused:
         held = min(held, wanted.replay.capacity)
     if batch > held:
@@ -175,9 +187,7 @@ def _run(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]
         nonlocal saved
         history.append({"round": done.index, **done.numbers})
         run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
-        steps.update(
-            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "l1", "agreement")}
-        )
+        steps.update(done.index + 1, {k: v for k, v in done.numbers.items() if k in SHOWN_NUMBERS})
         if done.index in drawn:
             run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:

@@ -39,7 +39,8 @@ def hand_over(
     student.eval()
     student_score = evaluate(student, task, compute.exact)
     card = card_of(str(settings.student), source, student)
-    save_model(run.student, student, card, model_card(settings, teacher_score, student_score))
+    readme = model_card(settings, teacher_score, student_score, shared=bool(card.shared_channels))
+    save_model(run.student, student, card, readme)
     deployable = task.deployable(student.cpu().eval())
     facts, results = export_verified(deployable, task.spec, run.onnx, next(task.held_out()).images)
     onnx_score = evaluate(OnnxModel(run.onnx), task, Compute(torch.device("cpu"), torch.float32))
@@ -110,12 +111,18 @@ def _table(rows: dict[str, dict[str, Any]], metric: str, kept: float) -> Table:
     return table
 
 
-def model_card(settings: DistillSettings, teacher: Score, student: Score) -> str:
+def model_card(settings: DistillSettings, teacher: Score, student: Score, *, shared: bool) -> str:
     """The student's README."""
     numbers = json.dumps(dict(student.numbers), indent=2)
+    seen = "with collected real images" if settings.collected else "without any real image"
+    parts = (
+        f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
+        f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
+    )
     return (
-        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} without any real image "
-        f"(compress-kd).\n\n- task: {settings.task}\n- scored on: {settings.data}, {student.count} held-out images\n"
+        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
+        f"(compress-kd).\n\n{parts if shared else ''}"
+        f"- task: {settings.task}\n- scored on: {settings.data}, {student.count} held-out images\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
         f"- input: RGB in [0, 1]; the mean and deviation to normalise with are in the header of `model.safetensors`\n\n"
         f"```json\n{numbers}\n```\n"

@@ -9,17 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from compress.augment import RandomView
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
+from compress.errors import UsageError
 from compress.generators import ConditionalGenerator
 from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
 from compress.pixels import PixelInversion, PixelPlan
-from compress.replay import ReplayBuffer, Uniform, newest
-from compress.schedules import From, WarmupCosine
+from compress.replay import Buffer, ReplayBuffer, Uniform, newest
+from compress.schedules import From, Schedule, Stairs, WarmupCosine
 from compress.settings import DistillSettings
 from compress.task import Statistics, Task
 
@@ -36,6 +38,8 @@ class Ingredients:
     """Whether mirror images are as good as the originals."""
     compute: Compute
     randomness: torch.Generator
+    collected: Collected | None = None
+    """Real images, for the methods that need a few."""
 
 
 Recipe = Callable[[Ingredients], Distiller]
@@ -78,18 +82,25 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     return assemble(given, PixelInversion(given.task, critic, plan, given.compute), pool(given))
 
 
-def assemble(given: Ingredients, inversion: Inversion, buffer: ReplayBuffer, lesson: Lesson | None = None) -> Distiller:
-    """A distiller of these parts; the lesson is soft labels if none is given."""
-    learning = given.settings.distillation
-    steps = max(learning.rounds - learning.warmup, 0) * learning.steps
+def assemble(
+    given: Ingredients,
+    inversion: Inversion,
+    buffer: Buffer,
+    lesson: Lesson | None = None,
+    rate: Schedule | None = None,
+    keep_from: int = 0,
+) -> Distiller:
+    """A distiller of these parts; if not given, the lesson is soft labels, the rate a short rise and half a cosine."""
+    learning, steps = given.settings.distillation, _student_steps(given)
     plan = DistillationPlan(
         learning.rounds,
         learning.warmup,
         learning.steps,
         learning.batch,
         lesson or SoftLabels(learning.temperature),
-        WarmupCosine(learning.lr, max(steps // 10, 1), steps),
+        rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
+        keep_from,
     )
     optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
     return Distiller(
@@ -110,6 +121,27 @@ def alike(statistics: Statistics) -> Tensor:
 def after_warmup(given: Ingredients) -> From:
     """The weight of an adversarial term: none while the student has learnt nothing."""
     return From(given.settings.distillation.warmup, given.settings.inversion.adversarial)
+
+
+def stairs(given: Ingredients) -> Stairs:
+    """HiDFD's learning rate: it falls to a tenth at 150, 180 and 210 of 240 parts of the run."""
+    return Stairs(given.settings.distillation.lr, _student_steps(given), (150 / 240, 180 / 240, 210 / 240))
+
+
+def collected_images(given: Ingredients, *batches: int) -> Collected:
+    """The collected images; raises `UsageError` if there are none, no labels, or too few for one of the batches."""
+    method, collected = given.settings.method, given.collected
+    if collected is None:
+        raise UsageError(f"{method} learns from collected real images: give their folder with --collected")
+    if given.task.draw_targets(1, torch.Generator()).ndim > 1:
+        raise UsageError(f"{method} is for classification only: use another method for {given.task.spec.name}")
+    collected.require(max(batches))
+    return collected
+
+
+def _student_steps(given: Ingredients) -> int:
+    learning = given.settings.distillation
+    return max(learning.rounds - learning.warmup, 0) * learning.steps
 
 
 def _shifted(given: Ingredients) -> RandomView:

@@ -28,3 +28,13 @@ class NormalisedModel(nn.Module):
         """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]` of a classifier; `classify` goes on from there."""
+        features: Tensor = self.network.forward_features((images - self.mean) / self.std)  # type: ignore[operator]
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of a last feature map."""
+        logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
+        return logits
