@@ -16,6 +16,7 @@ from compress.compute import Compute
 from compress.errors import CompressError
 from compress.generators import ConditionalGenerator
 from compress.objective import Objective, View
+from compress.parallel import ALONE, Workers
 from compress.priors import BatchNormPrior
 from compress.task import Samples, Statistics, Task
 
@@ -53,18 +54,22 @@ class GeneratorInversion:
         plan: InversionPlan,
         sample_weights: SampleWeights,
         compute: Compute,
+        workers: Workers = ALONE,
     ) -> None:
         self._task, self._teacher, self._student = task, teacher, student
         self._generator, self._objective, self._plan = generator, objective, plan
-        self._sample_weights, self._compute = sample_weights, compute
-        self._prior = BatchNormPrior(teacher)
+        self._sample_weights, self._compute, self._workers = sample_weights, compute, workers
+        self._prior = BatchNormPrior(teacher, workers=workers)
         self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
+        workers.in_step(self._optimizer, generator.parameters())
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """One round: new samples and the terms of the step they were kept from."""
+        """One round: this worker's new samples and the terms of the step they were kept from."""
         plan, device = self._plan, self._compute.device
-        targets = self._task.draw_targets(plan.samples, randomness).to(device)
-        latents = torch.randn(plan.samples, self._generator.latent, generator=randomness).to(device).requires_grad_()
+        share = self._workers.share(plan.samples)
+        targets = self._task.draw_targets(plan.samples, randomness)[share].to(device)
+        latents = torch.randn(plan.samples, self._generator.latent, generator=randomness)[share]
+        latents = latents.to(device).requires_grad_()
         clone = copy.deepcopy(self._generator)
         optimizer = torch.optim.Adam(
             [
@@ -73,6 +78,7 @@ class GeneratorInversion:
             ],
             betas=(0.5, 0.999),
         )
+        self._workers.in_step(optimizer, clone.parameters())
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
         best, lowest, report = None, float("inf"), {}
         self._student.eval()
@@ -83,9 +89,10 @@ class GeneratorInversion:
                     losses.confidence(view.teacher_logits.detach()),
                     losses.class_histogram(view.teacher_logits.detach()),
                 )
-                total, terms = self._objective(view, self._sample_weights(statistics), index)
-                if total.item() < lowest:
-                    best, lowest = (images.detach(), statistics), total.item()
+                weights = self._sample_weights(self._workers.gather_statistics(statistics))[share]
+                total, terms = self._objective(view, weights, index)
+                if (loss := self._workers.mean(total).item()) < lowest:
+                    best, lowest = (images.detach(), statistics), loss
                     report = {name: value.item() for name, value in terms.items()}
                 optimizer.zero_grad()
                 total.backward()  # type: ignore[no-untyped-call]
@@ -104,7 +111,7 @@ class GeneratorInversion:
         ignore = self._task.spec.ignore_index
         with self._compute.autocast():
             images = clone(latents, targets)
-            moved, aims = self._plan.augment(images, targets, randomness, ignore)
+            moved, aims = self._plan.augment(images, targets, randomness, ignore, self._workers.part)
             teacher_logits = self._teacher(moved)
             student_logits = self._student(moved) if self._objective.needs_student(index) else None
         return images, View(aims, teacher_logits, student_logits, self._prior.distance(), ignore)
@@ -116,6 +123,7 @@ class GeneratorInversion:
             kept.grad = gradient if self._plan.meta == "sum" else kept - moved
         for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
+        self._workers.average(self._generator.buffers())
         self._optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
-ENGINE = {"balance", "distiller", "evaluation", "generators", "inversion", "objective", "priors", "replay", "settings"}
+ENGINE = {
+    "balance",
+    "distiller",
+    "evaluation",
+    "generators",
+    "inversion",
+    "objective",
+    "parallel",
+    "priors",
+    "replay",
+    "settings",
+}
 
 
 def modules(folder: str) -> list[Path]:

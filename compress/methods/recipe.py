@@ -15,6 +15,7 @@ from compress.generators import ConditionalGenerator
 from compress.inversion import GeneratorInversion, InversionPlan, SampleWeights
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
+from compress.parallel import ALONE, Workers
 from compress.replay import ReplayBuffer
 from compress.schedules import WarmupCosine
 from compress.settings import DistillSettings
@@ -33,6 +34,7 @@ class Ingredients:
     """Whether mirror images are as good as the originals."""
     compute: Compute
     randomness: torch.Generator
+    workers: Workers = ALONE
 
 
 Recipe = Callable[[Ingredients], Distiller]
@@ -59,6 +61,7 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
         ),
         sample_weights,
         given.compute,
+        given.workers,
     )
     learning = given.settings.distillation
     steps = max(learning.rounds - learning.warmup, 0) * learning.steps
@@ -73,5 +76,14 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     )
     optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
     return Distiller(
-        given.task, given.teacher, given.student, inversion, buffer, optimizer, plan, given.compute, given.randomness
+        given.task,
+        given.teacher,
+        given.student,
+        inversion,
+        buffer,
+        optimizer,
+        plan,
+        given.compute,
+        given.randomness,
+        given.workers,
     )
