@@ -187,6 +187,8 @@ class ReplayBuffer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
+        if not len(state["images"]):
+            return  # nothing to hold yet, and no image to tell the shape
         self._size, self._arrivals = len(state["images"]), state["arrivals"]
         for name in _COLUMNS:
             column = state[name].new_zeros(self.capacity, *state[name].shape[1:])

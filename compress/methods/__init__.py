@@ -10,7 +10,7 @@ from compress.errors import unknown_name
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
 from .recipe import Ingredients, Recipe
 
-__all__ = ["COLLECTED", "DEFAULTS", "METHODS", "SHARING", "UNUSED", "Ingredients", "Recipe", "find_method"]
+__all__ = ["COLLECTED", "DEFAULTS", "METHODS", "SHARING", "SINGLE", "UNUSED", "Ingredients", "Recipe", "find_method"]
 
 METHODS: Mapping[str, Recipe] = {
     "ssd-kd": ssd_kd.ssd_kd,
@@ -59,6 +59,8 @@ COLLECTED = frozenset({"hidfd", "kd"})
 """Methods that need a few labelled real images, and so are for classification only."""
 SHARING = frozenset({"hidfd"})
 """Methods whose student has the teacher's classifier."""
+SINGLE = frozenset({"cmi", "dafl", "dfad", "dfq", "hidfd", "kd"})
+"""Methods for one process only: a term of theirs is of a whole batch at once, or they learn from collected images."""
 
 
 def find_method(name: str) -> Recipe:

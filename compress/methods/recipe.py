@@ -19,6 +19,7 @@ from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
+from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
 from compress.replay import Buffer, ReplayBuffer, Uniform, newest
 from compress.schedules import From, Schedule, Stairs, WarmupCosine
@@ -40,6 +41,7 @@ class Ingredients:
     randomness: torch.Generator
     collected: Collected | None = None
     """Real images, for the methods that need a few."""
+    workers: Workers = ALONE
 
 
 Recipe = Callable[[Ingredients], Distiller]
@@ -79,7 +81,7 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     wanted = given.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     critic = _critic(given, objective, augment, alike)
-    return assemble(given, PixelInversion(given.task, critic, plan, given.compute), pool(given))
+    return assemble(given, PixelInversion(given.task, critic, plan, given.compute, given.workers), pool(given))
 
 
 def assemble(
@@ -104,7 +106,16 @@ def assemble(
     )
     optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
     return Distiller(
-        given.task, given.teacher, given.student, inversion, buffer, optimizer, plan, given.compute, given.randomness
+        given.task,
+        given.teacher,
+        given.student,
+        inversion,
+        buffer,
+        optimizer,
+        plan,
+        given.compute,
+        given.randomness,
+        given.workers,
     )
 
 
@@ -155,8 +166,17 @@ def _critic(
     sample_weights: SampleWeights,
     bn_momentum: float = 0.0,
 ) -> Critic:
-    ignore = given.task.spec.ignore_index
-    return Critic(given.teacher, given.student, objective, sample_weights, augment, ignore, given.compute, bn_momentum)
+    return Critic(
+        given.teacher,
+        given.student,
+        objective,
+        sample_weights,
+        augment,
+        given.task.spec.ignore_index,
+        given.compute,
+        bn_momentum,
+        given.workers,
+    )
 
 
 def _with_generator(
@@ -166,4 +186,4 @@ def _with_generator(
     classes = spec.num_classes if conditional else 0
     generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
-    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute)
+    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)
