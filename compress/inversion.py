@@ -15,8 +15,8 @@ from compress.augment import RandomView
 from compress.compute import Compute
 from compress.errors import CompressError
 from compress.generators import ConditionalGenerator
+from compress.input_prior import make_prior
 from compress.objective import Objective, View
-from compress.priors import BatchNormPrior
 from compress.task import Samples, Statistics, Task
 
 SampleWeights = Callable[[Statistics], Tensor]
@@ -57,7 +57,7 @@ class GeneratorInversion:
         self._task, self._teacher, self._student = task, teacher, student
         self._generator, self._objective, self._plan = generator, objective, plan
         self._sample_weights, self._compute = sample_weights, compute
-        self._prior = BatchNormPrior(teacher)
+        self._prior = make_prior(teacher)
         self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:

@@ -42,6 +42,12 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
+def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
+    """The layers that hold statistics of the data that the teacher was trained on."""
+    layers = (m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [layer for layer in layers if layer.running_mean is not None]
+
+
 class BatchNormPrior:
     """While entered, measures how far a batch's statistics are from those the teacher was trained on.
 
@@ -54,11 +60,7 @@ class BatchNormPrior:
     """
 
     def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
-        self._layers = [
-            m
-            for m in teacher.modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None
-        ]
+        self._layers = batch_norm_layers(teacher)
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
         self._momentum = momentum
