@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -13,7 +14,8 @@ class RandomView:
     """Move by up to `shift` pixels each way, repeating the edge; mirror half of the samples if `flip`.
 
     `shuffle_channels` puts the colour channels of each image in a random order: the images of one round share a few
-    colours, and a student should not tell classes by them.
+    colours, and a student should not tell classes by them. `wrap` brings in the opposite edge instead (DeepInversion's
+    roll), so that no pixel of an image is ever out of sight.
 
     FastDFKD pads with black before it crops; black bars are no part of what the teacher was trained on, and cost the
     inversion dearly in the batch-normalisation term of a network for large images.
@@ -22,6 +24,7 @@ class RandomView:
     shift: int
     flip: bool
     shuffle_channels: bool = False
+    wrap: bool = False
 
     def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int) -> tuple[Tensor, Tensor]:
         """Move images `[n, c, h, w]` and, where they have positions, targets `[n, h, w]` alike.
@@ -35,6 +38,8 @@ class RandomView:
         rows = torch.arange(height, device=device) + offsets[0]
         columns = torch.arange(width, device=device) + offsets[1]
         columns = torch.where(mirrored, columns.flip(1), columns)
+        if self.wrap:
+            rows, columns = rows % height, columns % width
         inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
         which = torch.arange(count, device=device)[:, None, None]
         rows, columns = rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
@@ -46,3 +51,23 @@ class RandomView:
         if targets.ndim == 1:
             return moved, targets
         return moved, torch.where(inside, targets[which, rows, columns], fill)
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """A part of each image, its area between `smallest` and 1 of the whole, enlarged to the whole image's size."""
+
+    smallest: float
+    flip: bool
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Crop images `[n, c, h, w]`, differentiably; the sides keep their proportion."""
+        area, right, down, mirrored = torch.rand(4, len(images), generator=generator).to(images.device)
+        side = (self.smallest + (1 - self.smallest) * area).sqrt()
+        centre_x, centre_y = (1 - side) * (2 * right - 1), (1 - side) * (2 * down - 1)
+        width = torch.where((mirrored < 0.5) & self.flip, -side, side)
+        zero = torch.zeros_like(side)
+        rows = torch.stack([width, zero, centre_x, zero, side, centre_y], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(rows, list(images.shape), align_corners=False)
+        cropped = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        return cropped.contiguous(memory_format=torch.channels_last)

@@ -100,6 +100,21 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def names_setting(values: Mapping[str, Any], path: str) -> bool:
+    """Whether nested `values` say anything of the section or setting at `path`, such as `inversion.bn`."""
+    section, _, rest = path.partition(".")
+    below = values.get(section)
+    return section in values and (not rest or (isinstance(below, Mapping) and names_setting(below, rest)))
+
+
+def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Nested `values` but for the section or setting at `path`."""
+    section, _, rest = path.partition(".")
+    if rest and isinstance(values.get(section), Mapping):
+        return {**values, section: without(values[section], rest)}
+    return {key: value for key, value in values.items() if key != section}
+
+
 def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
     """The settings; raises `UsageError` that names the first wrong key, why, and the nearest right one."""
     try:

@@ -12,7 +12,8 @@ from torch import nn
 from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
-from compress.inversion import GeneratorInversion
+from compress.inversion import Inversion
+from compress.lessons import Lesson
 from compress.optimizers import descend
 from compress.replay import ReplayBuffer
 from compress.schedules import Schedule
@@ -27,7 +28,7 @@ class DistillationPlan:
     warmup_rounds: int
     steps_per_round: int
     batch: int
-    temperature: float
+    lesson: Lesson
     learning_rate: Schedule
     augment: RandomView
 
@@ -49,7 +50,7 @@ class Distiller:
         task: Task,
         teacher: nn.Module,
         student: nn.Module,
-        inversion: GeneratorInversion,
+        inversion: Inversion,
         buffer: ReplayBuffer,
         optimizer: torch.optim.Optimizer,
         plan: DistillationPlan,
@@ -77,17 +78,14 @@ class Distiller:
         self.student.train()
         steps = [self._distil_step() for _ in range(self.plan.steps_per_round)]
         divergence, agreement = torch.tensor(steps).mean(dim=0).tolist()
-        return {"kl": divergence, "agreement": agreement}
+        return {self.plan.lesson.name: divergence, "agreement": agreement}
 
     def _distil_step(self) -> tuple[float, float]:
         drawn = self.buffer.draw(self.plan.batch, self.randomness)
         images = self.compute.images(drawn.images)
         images, _ = self.plan.augment(images, drawn.index, self.randomness, self.task.spec.ignore_index)
         with self.compute.autocast():
-            with torch.no_grad():
-                teacher_logits = self.teacher(images)
-            student_logits = self.student(images)
-        divergence = losses.kl(student_logits, teacher_logits, self.plan.temperature)
+            divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
         loss = (divergence * drawn.weights.to(divergence.device)).mean()
         descend(self.optimizer, loss, self.plan.learning_rate(self.step))
         self.step += 1

@@ -36,18 +36,37 @@ class ConditionalGenerator(nn.Module):
             for before, after in zip(widths, [*widths[1:], 3], strict=True)
         )
 
-    def forward(self, latents: Tensor, targets: Tensor) -> Tensor:
-        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and targets `[n, *s]`."""
-        wish = self._one_hot(targets)
+    @property
+    def conditional(self) -> bool:
+        """Whether it is told what to make."""
+        return self._num_classes > 0
+
+    def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
+        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and, if conditional, targets `[n, *s]`."""
+        wish = None if targets is None else self._one_hot(targets)
         features = self.project(latents).view(len(latents), CODE, *self._scales[0])
         features = features.contiguous(memory_format=torch.channels_last)
         for scale, norm, convolution in zip(self._scales, self.norms, self.convolutions, strict=True):
             features = F.leaky_relu(F.interpolate(norm(features), size=scale, mode="nearest"), 0.2)
-            condition = F.interpolate(wish, size=scale, mode="area").to(features.dtype)
-            features = convolution(torch.cat([features, condition], dim=1))
+            if wish is not None:
+                condition = F.interpolate(wish, size=scale, mode="area").to(features.dtype)
+                features = torch.cat([features, condition], dim=1)
+            features = convolution(features)
         return torch.sigmoid(features.float())
 
     def _one_hot(self, targets: Tensor) -> Tensor:
         classes = torch.arange(self._num_classes, device=targets.device).view(-1, *[1] * (targets.ndim - 1))
         wish = (targets.unsqueeze(1) == classes).float()
         return wish if wish.ndim == 4 else wish[..., None, None]
+
+
+@torch.no_grad()
+def reinitialise(generator: ConditionalGenerator, randomness: torch.Generator) -> None:
+    """Forget everything: new random weights, spread as those of a new generator, U(±1/√fan-in)."""
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            bound = module.weight[0].numel() ** -0.5
+            for parameter in module.parameters():
+                parameter.copy_(torch.rand(parameter.shape, generator=randomness).mul(2).sub(1).mul(bound))

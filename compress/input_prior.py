@@ -16,20 +16,20 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
 SMOOTHNESS = 0.1  # weight of the variation; more of it flattens the images
 
 
-def make_prior(teacher: nn.Module) -> BatchNormPrior | InputPrior:
+def make_prior(teacher: nn.Module, momentum: float = 0.9) -> BatchNormPrior | InputPrior:
     """The batch-normalisation prior, or, with a notice on stderr, its substitute where the teacher has no such layer.
 
     A method that looks at the layers themselves takes `BatchNormPrior`, which refuses such a teacher.
     """
     if batch_norm_layers(teacher):
-        return BatchNormPrior(teacher)
+        return BatchNormPrior(teacher, momentum)
     origin = "its own" if isinstance(teacher, Normalised) else "ImageNet's"
     console.print(
         "the teacher has no batch normalisation: synthetic images are held to the channel mean and variance of "
         f"{origin} input normalisation and to smoothness instead",
         soft_wrap=True,
     )
-    return InputPrior(teacher)
+    return InputPrior(teacher, momentum)
 
 
 class InputPrior:

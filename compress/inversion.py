@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from compress import losses
-from compress.augment import RandomView
 from compress.compute import Compute
-from compress.errors import CompressError
-from compress.generators import ConditionalGenerator
-from compress.input_prior import make_prior
-from compress.objective import Objective, View
+from compress.critic import BestStep, Critic, as_samples, statistics_of
+from compress.generators import ConditionalGenerator, reinitialise
 from compress.task import Samples, Statistics, Task
 
-SampleWeights = Callable[[Statistics], Tensor]
-"""Statistics of a batch -> the weight `[n]` of each sample in the per-sample terms."""
+
+class Inversion(Protocol):
+    """Whatever makes samples, round by round."""
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """One round: new samples and the numbers that tell how it went."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is kept from round to round."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
 
 
 @dataclass(frozen=True)
@@ -31,83 +36,75 @@ class InversionPlan:
     steps: int
     lr_generator: float
     lr_latent: float
-    meta: Literal["sum", "reptile"]
-    augment: RandomView
+    """0: the latents stay as they were drawn."""
+    meta: Literal["sum", "reptile"] | None
+    """How the kept generator moves; None: nothing is kept, every round begins with new random weights."""
+    emit: int = 0
+    """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
 
 
 class GeneratorInversion:
-    """A generator that is kept from round to round and learns how to be adapted fast (FastDFKD, AAAI 2022).
+    """A generator that is kept from round to round, and moves or learns how to be adapted fast (FastDFKD, AAAI 2022).
 
     A round clones the generator, adapts clone and fresh latents for a few steps, keeps the images of the step with the
     lowest total loss, and moves the kept generator by a meta-update: a persistent Adam on the sum of the clone's
     gradients (first-order MAML), or on the way the clone went (Reptile).
+
+    One step whose gradient goes to the kept generator is the plain training of a generator (DAFL and its kin): `sum`
+    with one step and images made of new latents afterwards. With no meta-update the clone begins with new weights.
     """
 
     def __init__(
         self,
         task: Task,
         teacher: nn.Module,
-        student: nn.Module,
         generator: ConditionalGenerator,
-        objective: Objective,
+        critic: Critic,
         plan: InversionPlan,
-        sample_weights: SampleWeights,
         compute: Compute,
     ) -> None:
-        self._task, self._teacher, self._student = task, teacher, student
-        self._generator, self._objective, self._plan = generator, objective, plan
-        self._sample_weights, self._compute = sample_weights, compute
-        self._prior = make_prior(teacher)
+        self._task, self._teacher, self._generator = task, teacher, generator
+        self._critic, self._plan, self._compute = critic, plan, compute
         self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """One round: new samples and the terms of the step they were kept from."""
-        plan, device = self._plan, self._compute.device
-        targets = self._task.draw_targets(plan.samples, randomness).to(device)
-        latents = torch.randn(plan.samples, self._generator.latent, generator=randomness).to(device).requires_grad_()
+        """One round: new samples and the terms of the best step."""
+        plan = self._plan
+        targets, latents = self._draw(plan.samples, randomness)
+        latents.requires_grad_()
         clone = copy.deepcopy(self._generator)
+        if plan.meta is None:
+            reinitialise(clone, randomness)
         optimizer = torch.optim.Adam(
             [
-                {"params": list(clone.parameters()), "lr": plan.lr_generator},
+                {"params": [*clone.parameters(), *self._critic.parameters()], "lr": plan.lr_generator},
                 {"params": [latents], "lr": plan.lr_latent},
             ],
             betas=(0.5, 0.999),
         )
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
-        best, lowest, report = None, float("inf"), {}
-        self._student.eval()
-        with self._prior:
+        best = BestStep()
+        with self._critic as critic:
             for _ in range(plan.steps):
-                images, view = self._look(clone, latents, targets, index, randomness)
-                statistics = Statistics(
-                    losses.confidence(view.teacher_logits.detach()),
-                    losses.class_histogram(view.teacher_logits.detach()),
-                )
-                total, terms = self._objective(view, self._sample_weights(statistics), index)
-                if total.item() < lowest:
-                    best, lowest = (images.detach(), statistics), total.item()
-                    report = {name: value.item() for name, value in terms.items()}
+                with self._compute.autocast():
+                    images = clone(latents, targets)
+                verdict = critic.judge(images, targets, index, randomness)
+                best.offer(images, verdict)
                 optimizer.zero_grad()
-                total.backward()  # type: ignore[no-untyped-call]
+                verdict.total.backward()  # type: ignore[no-untyped-call]
                 for gathered, parameter in zip(meta, clone.parameters(), strict=True):
                     gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
                 optimizer.step()
-            self._prior.end_round()
-        self._meta_update(clone, meta)
-        if best is None:
-            raise CompressError("the inversion diverged, no step had a finite loss: lower --inversion.lr-generator")
-        return _samples(best[0], targets, best[1]), report
+            critic.end_round()
+        samples, report = best.result()
+        if plan.meta is not None:
+            self._meta_update(clone, meta)
+        return self._emit(randomness) if plan.emit else samples, report
 
-    def _look(
-        self, clone: ConditionalGenerator, latents: Tensor, targets: Tensor, index: int, randomness: torch.Generator
-    ) -> tuple[Tensor, View]:
-        ignore = self._task.spec.ignore_index
-        with self._compute.autocast():
-            images = clone(latents, targets)
-            moved, aims = self._plan.augment(images, targets, randomness, ignore)
-            teacher_logits = self._teacher(moved)
-            student_logits = self._student(moved) if self._objective.needs_student(index) else None
-        return images, View(aims, teacher_logits, student_logits, self._prior.distance(), ignore)
+    def _draw(self, n: int, randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
+        device = self._compute.device
+        targets = self._task.draw_targets(n, randomness).to(device) if self._generator.conditional else None
+        return targets, torch.randn(n, self._generator.latent, generator=randomness).to(device)
 
     @torch.no_grad()
     def _meta_update(self, clone: nn.Module, gradients: list[Tensor]) -> None:
@@ -118,21 +115,37 @@ class GeneratorInversion:
             kept_buffer.copy_(moved_buffer)
         self._optimizer.step()
 
+    def _emit(self, randomness: torch.Generator) -> Samples:
+        full, rest = divmod(self._plan.emit, self._plan.samples)
+        return _joined([self._emit_batch(n, randomness) for n in [self._plan.samples] * full + [rest] * (rest > 0)])
+
+    @torch.no_grad()
+    def _emit_batch(self, n: int, randomness: torch.Generator) -> Samples:
+        targets, latents = self._draw(n, randomness)
+        with self._compute.autocast():
+            images = self._generator(latents, targets)
+            teacher_logits = self._teacher(images)
+        answers = teacher_logits.argmax(dim=1)
+        return as_samples(images, answers if targets is None else targets, statistics_of(teacher_logits))
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
         return {
             "generator": self._generator.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "prior": self._prior.state_dict(),
+            "critic": self._critic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._generator.load_state_dict(state["generator"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._prior.load_state_dict(state["prior"])
+        self._critic.load_state_dict(state["critic"])
 
 
-def _samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Samples:
-    pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
-    return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
+def _joined(parts: list[Samples]) -> Samples:
+    statistics = Statistics(
+        torch.cat([part.statistics.confidence for part in parts]),
+        torch.cat([part.statistics.histogram for part in parts]),
+    )
+    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

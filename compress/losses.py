@@ -6,6 +6,8 @@ serves every task; weights and the mean over samples are applied where a loss is
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -46,6 +48,20 @@ def adversarial(student: Tensor, teacher: Tensor) -> Tensor:
     """
     agreed = (student.argmax(dim=1) == teacher.argmax(dim=1)).float()
     return -_over_positions(_pointwise_kl(student, teacher, 1.0) * agreed)
+
+
+def l1(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean absolute difference of the logits, `[n]` (DFAD): its gradient does not fade as the two agree."""
+    return _over_positions((student.float() - teacher.float()).abs().mean(dim=1))
+
+
+def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """½·KL(T ‖ M) + ½·KL(S ‖ M) of the softened predictions, M = (T + S)/2, `[n]`, in [0, log 2]."""
+    log_student = F.log_softmax(student.float() / temperature, dim=1)
+    log_teacher = F.log_softmax(teacher.float() / temperature, dim=1)
+    log_middle = torch.logaddexp(log_student, log_teacher) - math.log(2)
+    parts = [(log.exp() * (log - log_middle)).sum(dim=1) for log in (log_teacher, log_student)]
+    return _over_positions((parts[0] + parts[1]) / 2)
 
 
 def confidence(logits: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
+Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Section(BaseModel):
@@ -25,13 +26,14 @@ class InversionSettings(Section):
     samples: Count = Field(256, description="New samples a round.")
     steps: Count = Field(5, description="Adaptation steps of generator and latents a round.")
     lr_generator: Positive = Field(5e-3, description="Adam's learning rate for the generator.")
-    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents.")
+    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents, or for pixels.")
     latent: Count = Field(256, description="Length of a latent vector.")
     width: Count = Field(128, description="Channels of the generator.")
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
     adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
+    balance: Weight = Field(0.0, description="Weight of the evenness of the classes in a batch.")
     shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a synthetic image, pixels.")
 
 
@@ -69,6 +71,8 @@ class DistillSettings(Section):
     student: str | None = Field(None, description="Student by name: `compress list students`.")
     method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
+    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
+    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
@@ -85,6 +89,8 @@ class TeachSettings(Section):
     task: Literal["classification", "segmentation"] = Field("classification", description="What the model does.")
     teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
     data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
+    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
+    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
     steps: Count | None = Field(None, description="Training steps.")
     batch: Count | None = Field(None, description="Images a step.")
     lr: Positive | None = Field(None, description="Peak learning rate of AdamW.")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from compress.augment import RandomView
 from compress.compute import Compute
+from compress.errors import UsageError
 from compress.files import digest
 from compress.optimizers import descend, make_optimizer
 from compress.schedules import WarmupCosine
@@ -51,14 +52,25 @@ def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Comput
 
 
 def teach(
-    model: nn.Module, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int, progress: Progress
+    model: nn.Module,
+    data: LabelledImages,
+    plan: TeachingPlan,
+    compute: Compute,
+    seed: int,
+    progress: Progress,
+    mirror: bool,
 ) -> None:
-    """Train `model` in place on the training split; logits `[n, k, *s]` against targets `[n, *s]`."""
-    data = source.training()
+    """Train `model` in place on labelled images, half of them mirrored if `mirror`.
+
+    The loss is the cross-entropy of logits `[n, k, *s]` to targets `[n, *s]`. Raises `UsageError` if there are fewer
+    images than a batch.
+    """
+    if len(data) < plan.batch:
+        raise UsageError(f"too few images for a batch: there are {len(data)} to train on, --batch is {plan.batch}")
     randomness = torch.Generator().manual_seed(seed)
     optimizer = make_optimizer("adamw", model, plan.learning_rate, plan.weight_decay)
     learning_rate = WarmupCosine(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
-    augment = RandomView(plan.shift, flip=source.mirror)
+    augment = RandomView(plan.shift, flip=mirror)
     compute.place(model)
     model.train()
     for step in range(plan.steps):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,3 +61,18 @@ def classifier_weights(private_cache: None, tmp_path_factory: pytest.TempPathFac
 def segmenter_weights(private_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a `deeplabv3plus:tu-test_resnet` that segments digit scenes better than chance."""
     return _taught(tmp_path_factory.mktemp("segmenter"), "segmentation", "deeplabv3plus:tu-test_resnet", 100)
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path) -> Path:
+    """A folder in CIFAR-10's form: six batches of 20 images of noise."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    noise = np.random.default_rng(0)
+    for name in ("test_batch", *(f"data_batch_{number}" for number in range(1, 6))):
+        pixels = noise.integers(0, 256, (20, 3072), dtype=np.uint8)
+        table = {"batch_label": name, "labels": [i % 10 for i in range(20)], "data": pixels}
+        (folder / name).write_bytes(pickle.dumps(table, protocol=2))
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}, protocol=2))
+    return folder

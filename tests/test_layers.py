@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
-    "balance", "distiller", "evaluation", "generators", "input_prior", "inversion", "objective", "priors", "replay",
-    "settings",
+    "balance", "critic", "distiller", "evaluation", "generators", "input_prior", "instances", "inversion", "lessons",
+    "objective", "pixels", "priors", "replay", "settings", "taps",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +13,21 @@ import torch
 import yaml
 from cyclopts import Parameter
 
+from compress.cli.data import inspect
 from compress.cli.handover import hand_over
-from compress.cli.models import find_teacher, fit_teacher, new_model
+from compress.cli.models import find_teacher, fit_teacher, new_model, require_origin
 from compress.compute import Compute
-from compress.configuration import load_config, merged, recipe_names, validated
+from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
 from compress.distiller import Distiller, Round
 from compress.errors import Interrupted, UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
-from compress.methods import UNUSED, Ingredients, find_method
+from compress.methods import DEFAULTS, UNUSED, Ingredients, find_method
 from compress.progress import Steps, console
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER, make_task
-from compress.tasks.data import DEFAULT_DATA, DataSource, open_data
+from compress.tasks.data import DEFAULT_DATA, DataSource, find_data, open_data
 
 RUNS = Path("runs")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -44,8 +46,8 @@ def distill(
     """Make samples from a teacher, distil a student on them, score it on real data, export it to ONNX and verify it.
 
     Without other flags a task runs on its embedded data: `compress distill --task segmentation --teacher deeplabv3`.
-    Settings come from the schema's defaults, then the packaged recipe for the data and method (`compress list
-    configs`), then `--config`, then flags; `--dry-run` prints what they come to.
+    Settings come from the schema's defaults, then the method's own, then the packaged recipe for the data and method
+    (`compress list configs`), then `--config`, then flags; `--dry-run` prints what they come to.
 
     Parameters
     ----------
@@ -61,11 +63,13 @@ def distill(
         Check everything, print the settings, write nothing.
     """
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
-    source = open_data(wanted.data, wanted.task)
+    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
+    require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
     student = new_model(_required(wanted.student), source, wanted.seed)
-    values = wanted.model_dump(mode="json", exclude=set(UNUSED.get(wanted.method, ())))
+    values = reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
+    inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
@@ -94,14 +98,14 @@ def distill(
 
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
-    """defaults < packaged recipe < file < flags; the task's own defaults fill what none of them names."""
+    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
     given = merged(load_config(config) if config else {}, flags)
     probe = validated(DistillSettings, given)
-    data = open_data(probe.data, probe.task).name
+    data = find_data(probe.data, probe.task).name
     find_method(probe.method)
-    unused = UNUSED.get(probe.method, frozenset()) & given.keys()
+    unused = sorted(path for path in UNUSED.get(probe.method, ()) if names_setting(given, path))
     if unused:
-        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or use --method ssd-kd")
+        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or change --method")
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
     names = {
@@ -109,7 +113,24 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
         "student": DEFAULT_STUDENT[probe.task],
         "data": DEFAULT_DATA[probe.task],
     }
-    return validated(DistillSettings, merged(names, below, given))
+    wanted = validated(DistillSettings, merged(names, DEFAULTS.get(probe.method, {}), below, given))
+    _require_a_batch(wanted)
+    return wanted
+
+
+def _require_a_batch(wanted: DistillSettings) -> None:
+    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
+    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
+    unused = UNUSED.get(wanted.method, ())
+    if "inversion.steps" in unused:
+        return  # a generator that is trained all along makes what each step draws
+    if "replay" not in unused:
+        held = min(held, wanted.replay.capacity)
+    if batch > held:
+        raise UsageError(
+            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
+            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
+        )
 
 
 def _required(name: str | None) -> str:
@@ -155,7 +176,7 @@ def _run(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]
         history.append({"round": done.index, **done.numbers})
         run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
         steps.update(
-            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "agreement")}
+            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "l1", "agreement")}
         )
         if done.index in drawn:
             run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))

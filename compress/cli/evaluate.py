@@ -9,16 +9,19 @@ from typing import Annotated, Literal
 
 import torch
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from compress.cli.data import inspect, sums_report
+from compress.cli.models import fit_teacher
 from compress.compute import Compute
 from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
-from compress.export import OnnxModel
+from compress.export import OnnxModel, spec_of
 from compress.tasks import make_task
-from compress.tasks.data import open_data
+from compress.tasks.data import SOURCES, DataSource, open_data
 from compress.tasks.models.saved import load_model
 
 
@@ -26,7 +29,10 @@ def evaluate_model(
     model: Path,
     /,
     *,
+    teacher: str | None = None,
     data: str | None = None,
+    data_root: Path | None = None,
+    image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
@@ -37,8 +43,15 @@ def evaluate_model(
     ----------
     model
         What to score.
+    teacher
+        Network by name (`compress list teachers`), for a file of weights that does not say what network it is.
     data
-        Data set by name (`compress list data`); the embedded one of the model's task if not given.
+        Data set by name (`compress list data`); if not given the one that the model was made for, or the embedded one
+        of its task where the file does not name any.
+    data_root
+        The data set's folder or its parent, for data on your disk.
+    image_size
+        Side of the images of an image folder, pixels; the model's own if not given, 224 with --teacher.
     json
         Print one JSON object on standard output.
     device
@@ -47,29 +60,43 @@ def evaluate_model(
         Number format of convolutions; an ONNX file has its own.
     """
     compute = Compute.choose(device, precision)
-    predict, task_name, class_names = _open(model, compute)
-    source = open_data(data, task_name)
-    if class_names != source.class_names:
-        raise UsageError(
-            f"{model} knows {len(class_names)} classes ({', '.join(class_names[:3])}, ...) and {source.name} has "
-            f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the --data it was made for"
-        )
-    task = make_task(source, torch.nn.Identity, torch.nn.Identity)
-    score = evaluate(predict, task, compute)
+    if teacher is None:
+        predict, source = _open_own(model, data, data_root, image_size, compute)
+    else:
+        task_name = SOURCES[data].task if data is not None and data in SOURCES else "classification"
+        source = open_data(data, task_name, data_root, image_size)
+        predict = fit_teacher(teacher, model, source, seed=0)
+        compute.place(predict)
+    inspect(source)
+    score = evaluate(predict, make_task(source, torch.nn.Identity, torch.nn.Identity), compute)
     if json:
-        facts = {"schema_version": 1, "task": task_name, "data": source.name, "n": score.count}
-        print(json_format.dumps({**facts, **dict(score.numbers)}))
+        facts = {"schema_version": 1, "task": source.task, "data": source.name, "n": score.count}
+        print(json_format.dumps({**facts, **dict(score.numbers), **sums_report(source.held_out())}))
     else:
         Console(highlight=False).print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
 
 
-def _open(path: Path, compute: Compute) -> tuple[Callable[[Tensor], Tensor], str, tuple[str, ...]]:
+def _open_own(
+    path: Path, data: str | None, root: Path | None, size: int | None, compute: Compute
+) -> tuple[Callable[[Tensor], Tensor], DataSource]:
+    """What this package wrote, and the data set to score it on; raises `UsageError` if their classes differ."""
+    predict: Callable[[Tensor], Tensor]
     if path.suffix == ".onnx":
-        onnx = OnnxModel(path, cuda=compute.device.type == "cuda")
-        return onnx, onnx.task, onnx.class_names
-    model, card = load_model(path)
-    compute.place(model)
-    return model, card.task, card.class_names
+        predict = onnx = OnnxModel(path, cuda=compute.device.type == "cuda")
+        facts = spec_of(onnx)
+        task, names, own_size = facts.name, facts.class_names, facts.image_shape[1]
+    else:
+        model, card = load_model(path)
+        predict = model
+        compute.place(model)
+        data, task, names, own_size = data or card.data, card.task, card.class_names, card.image_shape[1]
+    source = open_data(data, task, root, size, own_size)
+    if names != source.class_names:
+        raise UsageError(
+            f"{path} knows {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
+            f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the --data it was made for"
+        )
+    return predict, source
 
 
 def _table(score: Score, title: str) -> Table:

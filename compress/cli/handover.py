@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from compress.cli.data import sums_report
 from compress.cli.models import card_of
 from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
@@ -53,6 +54,7 @@ def hand_over(
         "task": source.task,
         "data": source.name,
         "n": student_score.count,
+        **sums_report(source.held_out()),
         "kept": kept,
         **rows,
     }

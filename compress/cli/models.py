@@ -8,11 +8,12 @@ import torch
 from platformdirs import user_cache_path
 from torch import nn
 
+from compress.cli.data import say_sums
 from compress.compute import Compute
 from compress.errors import UsageError
 from compress.progress import Steps, console
 from compress.tasks.data import DataSource
-from compress.tasks.models import NormalisedModel, create_model, fit_weights, read_weights, require_image_size
+from compress.tasks.models import STORED, NormalisedModel, create_model, fit_weights, read_weights, require_image_size
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teach
 
@@ -20,7 +21,7 @@ from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teac
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
     torch.manual_seed(seed)
-    model = create_model(source.task, name, len(source.class_names))
+    model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
     shape = require_image_size(model, name, source.image_shape)
     wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
     if tuple(shape) != wanted:
@@ -34,11 +35,20 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
     return Card(source.task, name, source.name, source.class_names, source.image_shape, mean, std)
 
 
+def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
+    """Raise `UsageError` if neither a file nor the name brings weights and the data is not ours to teach on."""
+    if weights is None and source.fingerprint is None and not name.startswith(STORED):
+        raise UsageError(
+            f"no teacher for {source.name}: name its weights with --teacher-weights FILE, "
+            f"or train one with `compress teach --data {source.name}`"
+        )
+
+
 def find_teacher(name: str, weights: Path | None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
     """The teacher with its weights from a file, from the name itself, or taught on the embedded data and cached."""
     if weights is not None:
         return fit_teacher(name, weights, source, seed)
-    if name.startswith(("hf-hub:", "local-dir:")):
+    if name.startswith(STORED):
         return new_model(name, source, seed).eval()
     return taught_teacher(name, source, compute, seed)
 
@@ -65,6 +75,8 @@ def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -
 
 
 def train(model: nn.Module, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> None:
-    """Teach with progress on stderr."""
+    """Teach on the training split with progress on stderr."""
+    data = source.training()
+    say_sums(source.name, data)
     with Steps("teaching", plan.steps) as steps:
-        teach(model, source, plan, compute, seed, lambda done, _, loss: steps.update(done, {"loss": loss}))
+        teach(model, data, plan, compute, seed, lambda done, _, loss: steps.update(done, {"loss": loss}), source.mirror)

@@ -40,7 +40,7 @@ def _methods() -> list[str]:
 def _data() -> list[str]:
     from compress.tasks.data import SOURCES
 
-    return [f"{source.name:14} {source.task:16} {source.description}" for source in SOURCES.values()]
+    return [f"{listing.name:14} {listing.task:16} {listing.description}" for listing in SOURCES.values()]
 
 
 def _configs() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import torch
 from cyclopts import Parameter
 
+from compress.cli.data import inspect
 from compress.cli.models import card_of, new_model, train
 from compress.compute import Compute
 from compress.errors import UsageError
@@ -39,7 +40,7 @@ def teach(
     wanted = settings or TeachSettings()
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
-    source = open_data(wanted.data, wanted.task)
+    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
     usual = DEFAULT_PLANS[wanted.task]
     plan = replace(
         usual,
@@ -50,6 +51,7 @@ def teach(
     compute = Compute.choose(wanted.device, wanted.precision)
     name = wanted.teacher or DEFAULT_TEACHER[wanted.task]
     model = new_model(name, source, wanted.seed)
+    inspect(source)
     train(model, source, plan, compute, wanted.seed)
     score = evaluate(model, make_task(source, lambda: model, lambda: model), compute.exact)
     console.print(f"{name}: {score.metric} {score.headline:.4f} on {score.count} held-out images of {source.name}")

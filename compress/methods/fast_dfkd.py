@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from compress.distiller import Distiller
-from compress.methods.recipe import Ingredients, cook
+from compress.methods.recipe import Ingredients, alike, cook, pool
 from compress.objective import Objective
-from compress.replay import ReplayBuffer, Uniform, newest
 from compress.schedules import Constant, From
-from compress.task import Statistics
 
 
 def fast_dfkd(given: Ingredients) -> Distiller:
@@ -32,9 +27,4 @@ def fast_dfkd(given: Ingredients) -> Distiller:
             "adversarial": From(settings.distillation.warmup, settings.inversion.adversarial),
         }
     )
-    everything = settings.distillation.rounds * settings.inversion.samples
-    return cook(given, objective, _alike, ReplayBuffer(everything, newest, Uniform()))
-
-
-def _alike(statistics: Statistics) -> Tensor:
-    return torch.ones_like(statistics.confidence)
+    return cook(given, objective, alike, pool(given))

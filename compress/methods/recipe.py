@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from compress.augment import RandomView
 from compress.compute import Compute
+from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
 from compress.generators import ConditionalGenerator
-from compress.inversion import GeneratorInversion, InversionPlan, SampleWeights
+from compress.inversion import GeneratorInversion, Inversion, InversionPlan
+from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
-from compress.replay import ReplayBuffer
-from compress.schedules import WarmupCosine
+from compress.pixels import PixelInversion, PixelPlan
+from compress.replay import ReplayBuffer, Uniform, newest
+from compress.schedules import From, WarmupCosine
 from compress.settings import DistillSettings
-from compress.task import Task
+from compress.task import Statistics, Task
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,44 @@ Recipe = Callable[[Ingredients], Distiller]
 
 
 def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights, buffer: ReplayBuffer) -> Distiller:
-    """A distiller with a kept generator, the given objective, per-sample weights and buffer."""
-    wanted, spec = given.settings.inversion, given.task.spec
-    generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
-    given.compute.place(generator)
-    inversion = GeneratorInversion(
-        given.task,
-        given.teacher,
-        given.student,
-        generator,
-        objective,
-        InversionPlan(
-            wanted.samples,
-            wanted.steps,
-            wanted.lr_generator,
-            wanted.lr_latent,
-            wanted.meta,
-            RandomView(wanted.shift, given.mirror),
-        ),
-        sample_weights,
-        given.compute,
-    )
+    """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
+    wanted = given.settings.inversion
+    critic = _critic(given, objective, _shifted(given), sample_weights, bn_momentum=0.9)
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta)
+    return assemble(given, _with_generator(given, critic, plan, conditional=True), buffer)
+
+
+def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | None = None) -> Distiller:
+    """A distiller with an unconditional generator that is itself trained, one Adam step a round, and with no pool.
+
+    A round's student steps draw from images made for them after that step; the next round's take their place.
+    """
+    wanted, learning = given.settings.inversion, given.settings.distillation
+    count = learning.steps * learning.batch
+    critic = _critic(given, objective, RandomView(0, flip=False), alike)
+    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, lr_latent=0.0, meta="sum", emit=count)
+    inversion = _with_generator(given, critic, plan, conditional=False)
+    return assemble(given, inversion, ReplayBuffer(count, newest, Uniform()), lesson)
+
+
+def renew_generator(given: Ingredients, objective: Objective) -> Distiller:
+    """A distiller with a new generator for every round, and a pool of everything ever made."""
+    wanted = given.settings.inversion
+    critic = _critic(given, objective, _shifted(given), alike)
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, meta=None)
+    return assemble(given, _with_generator(given, critic, plan, conditional=True), pool(given))
+
+
+def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomView) -> Distiller:
+    """A distiller without a generator, and a pool of everything ever made."""
+    wanted = given.settings.inversion
+    plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
+    critic = _critic(given, objective, augment, alike)
+    return assemble(given, PixelInversion(given.task, critic, plan, given.compute), pool(given))
+
+
+def assemble(given: Ingredients, inversion: Inversion, buffer: ReplayBuffer, lesson: Lesson | None = None) -> Distiller:
+    """A distiller of these parts; the lesson is soft labels if none is given."""
     learning = given.settings.distillation
     steps = max(learning.rounds - learning.warmup, 0) * learning.steps
     plan = DistillationPlan(
@@ -67,7 +87,7 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
         learning.warmup,
         learning.steps,
         learning.batch,
-        learning.temperature,
+        lesson or SoftLabels(learning.temperature),
         WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
     )
@@ -75,3 +95,43 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     return Distiller(
         given.task, given.teacher, given.student, inversion, buffer, optimizer, plan, given.compute, given.randomness
     )
+
+
+def pool(given: Ingredients) -> ReplayBuffer:
+    """A buffer that holds all that a run makes."""
+    return ReplayBuffer(given.settings.distillation.rounds * given.settings.inversion.samples, newest, Uniform())
+
+
+def alike(statistics: Statistics) -> Tensor:
+    """Sample weights of 1."""
+    return torch.ones_like(statistics.confidence)
+
+
+def after_warmup(given: Ingredients) -> From:
+    """The weight of an adversarial term: none while the student has learnt nothing."""
+    return From(given.settings.distillation.warmup, given.settings.inversion.adversarial)
+
+
+def _shifted(given: Ingredients) -> RandomView:
+    return RandomView(given.settings.inversion.shift, given.mirror)
+
+
+def _critic(
+    given: Ingredients,
+    objective: Objective,
+    augment: RandomView,
+    sample_weights: SampleWeights,
+    bn_momentum: float = 0.0,
+) -> Critic:
+    ignore = given.task.spec.ignore_index
+    return Critic(given.teacher, given.student, objective, sample_weights, augment, ignore, given.compute, bn_momentum)
+
+
+def _with_generator(
+    given: Ingredients, critic: Critic, plan: InversionPlan, *, conditional: bool
+) -> GeneratorInversion:
+    wanted, spec = given.settings.inversion, given.task.spec
+    classes = spec.num_classes if conditional else 0
+    generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
+    given.compute.place(generator)
+    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute)

@@ -11,51 +11,110 @@ from compress.errors import UsageError, unknown_name
 from compress.files import digest
 
 from . import digits
-from .source import DataSource, LabelledImages
+from .cifar import CIFAR10, CIFAR100, open_cifar
+from .image_folder import open_image_folder
+from .source import DataSource, FileSum, LabelledImages, Listing, Place
 
-__all__ = ["DEFAULT_DATA", "SOURCES", "DataSource", "LabelledImages", "open_data"]
+__all__ = [
+    "DEFAULT_DATA", "SOURCES", "DataSource", "FileSum", "LabelledImages", "Listing", "Place", "find_data", "open_data",
+]  # fmt: skip
 
 DEFAULT_DATA: Mapping[str, str] = {"classification": "digits", "segmentation": "digit-scenes"}
+USUAL_IMAGE_SIZE = 224
+"""Pixels; what most ImageNet networks were trained on."""
 _DIGITS_FINGERPRINT = digest(Path(digits.__file__).read_bytes(), version("scikit-learn"))
 
-SOURCES: Mapping[str, DataSource] = {
-    source.name: source
-    for source in (
-        DataSource(
+_DIGITS = DataSource(
+    name="digits",
+    task="classification",
+    class_names=digits.CLASS_NAMES,
+    image_shape=(3, 32, 32),
+    fingerprint=_DIGITS_FINGERPRINT,
+    training=lambda: LabelledImages(*digits.digit_images(held_out=False)),
+    held_out=cache(lambda: LabelledImages(*digits.digit_images(held_out=True))),
+    mirror=False,
+)
+_DIGIT_SCENES = DataSource(
+    name="digit-scenes",
+    task="segmentation",
+    class_names=digits.SCENE_CLASS_NAMES,
+    image_shape=(3, digits.SCENE_SIZE, digits.SCENE_SIZE),
+    fingerprint=_DIGITS_FINGERPRINT,
+    training=lambda: LabelledImages(*digits.digit_scenes(held_out=False)),
+    held_out=cache(lambda: LabelledImages(*digits.digit_scenes(held_out=True))),
+    mirror=False,
+    background=0,
+)
+
+SOURCES: Mapping[str, Listing] = {
+    listing.name: listing
+    for listing in (
+        Listing(
             name="digits",
             task="classification",
-            class_names=digits.CLASS_NAMES,
-            image_shape=(3, 32, 32),
-            fingerprint=_DIGITS_FINGERPRINT,
-            training=lambda: LabelledImages(*digits.digit_images(held_out=False)),
-            held_out=cache(lambda: LabelledImages(*digits.digit_images(held_out=True))),
-            mirror=False,
             description="1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out",
+            open=lambda place: _DIGITS,
+            on_disk=False,
         ),
-        DataSource(
+        Listing(
             name="digit-scenes",
             task="segmentation",
-            class_names=digits.SCENE_CLASS_NAMES,
-            image_shape=(3, digits.SCENE_SIZE, digits.SCENE_SIZE),
-            fingerprint=_DIGITS_FINGERPRINT,
-            training=lambda: LabelledImages(*digits.digit_scenes(held_out=False)),
-            held_out=cache(lambda: LabelledImages(*digits.digit_scenes(held_out=True))),
-            mirror=False,
-            background=0,
             description="96x96 scenes of up to four of those digits on textures; 400 held out, of other scans",
+            open=lambda place: _DIGIT_SCENES,
+            on_disk=False,
+        ),
+        Listing(
+            name="cifar10",
+            task="classification",
+            description="CIFAR-10's python batches under --data-root; its 10,000 test images are held out",
+            open=lambda place: open_cifar(CIFAR10, place),
+        ),
+        Listing(
+            name="cifar100",
+            task="classification",
+            description="CIFAR-100's python batches under --data-root, fine labels; 10,000 test images are held out",
+            open=lambda place: open_cifar(CIFAR100, place),
+        ),
+        Listing(
+            name="image-folder",
+            task="classification",
+            description="png and jpg files: --data-root has {train,test|val}/class/*, or class/* to evaluate on all",
+            open=open_image_folder,
+            resizes=True,
         ),
     )
 }
 
 
-def open_data(name: str | None, task: str) -> DataSource:
+def find_data(name: str | None, task: str) -> Listing:
     """The data set `name`, or the task's embedded default; raises `UsageError` if it does not exist or fit the task."""
-    source = SOURCES.get(name or DEFAULT_DATA[task])
-    if source is None:
+    listing = SOURCES.get(name or DEFAULT_DATA[task])
+    if listing is None:
         raise unknown_name("data set", str(name), SOURCES)
-    if source.task != task:
+    if listing.task != task:
         raise UsageError(
-            f"data set {source.name!r} is for {source.task}, not {task}: "
-            f"use --task {source.task} or --data {DEFAULT_DATA[task]}"
+            f"data set {listing.name!r} is for {listing.task}, not {task}: "
+            f"use --task {listing.task} or --data {DEFAULT_DATA[task]}"
         )
-    return source
+    return listing
+
+
+def open_data(
+    name: str | None,
+    task: str,
+    root: Path | None = None,
+    image_size: int | None = None,
+    usual_size: int = USUAL_IMAGE_SIZE,
+) -> DataSource:
+    """The data set `name` at `root`, its images `image_size` pixels a side, `usual_size` if that is not given.
+
+    Raises `UsageError` if it does not exist, does not fit the task, is not there, or is given what it does not take.
+    """
+    listing = find_data(name, task)
+    if listing.on_disk and root is None:
+        raise UsageError(f"data set {listing.name!r} is on your disk: say where with --data-root DIR")
+    if root is not None and not listing.on_disk:
+        raise UsageError(f"data set {listing.name!r} is embedded: leave out --data-root or choose another --data")
+    if image_size is not None and not listing.resizes:
+        raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out --image-size")
+    return listing.open(Place(root or Path(), image_size or usual_size))

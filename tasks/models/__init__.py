@@ -16,9 +16,12 @@ from .normalised import NormalisedModel
 from .weights import fit_weights, read_weights
 
 __all__ = [
-    "CIFAR_NETWORKS", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride", "read_weights",
+    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride",
+    "read_weights",
 ]  # fmt: skip
 
+STORED = ("hf-hub:", "local-dir:")
+"""Beginnings of the names of timm models that come with their weights."""
 DEFAULT_ENCODER = "resnet18"
 """Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
 
@@ -48,7 +51,7 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None)
         return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
     import timm
 
-    stored = name.startswith(("hf-hub:", "local-dir:"))
+    stored = name.startswith(STORED)
     if not stored and not timm.is_model(name):
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
@@ -57,7 +60,10 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None)
         if image_size and takes_one_size(network) and tuple(origin["input_size"][1:]) != image_size:
             network = timm.create_model(name, pretrained=stored, num_classes=num_classes, img_size=image_size)
     except Exception as error:  # timm and the networks refuse with many types, RuntimeError to AssertionError
-        raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_first_line(error)}") from error
+        raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
+    known = origin.get("num_classes")
+    if stored and known and known != num_classes:  # timm would put a random last layer in
+        raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or --data")
     return NormalisedModel(network, origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
 
 
@@ -85,7 +91,7 @@ def _segmenter(name: str, num_classes: int) -> NormalisedModel:
             architecture.lower(), encoder_name=encoder, encoder_weights=None, classes=num_classes
         )
     except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
-        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_first_line(error)}") from error
+        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error
     return NormalisedModel(network)
 
 
@@ -102,8 +108,8 @@ def _family(name: str, known: Iterable[str]) -> list[str]:
     return alike or list(known)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+def _one_line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:240]  # torch names the layer on its second line
 
 
 def network_stride(model: nn.Module) -> int:
@@ -120,7 +126,7 @@ def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int,
     except Exception as error:  # each network refuses in its own way
         size = "x".join(map(str, image_shape[1:]))
         raise UsageError(
-            f"{name} cannot take {size} images: {_first_line(error)}; choose another model or size"
+            f"{name} cannot take {size} images: {_one_line(error)}; choose another model or size"
         ) from error
     if not isinstance(logits, torch.Tensor):
         raise UsageError(f"{name} answers with a {type(logits).__name__}: one tensor, the logits, is needed")

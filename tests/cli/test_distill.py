@@ -128,8 +128,10 @@ def test_the_student_never_sees_a_real_image(
         opened.append(True)
         return real.held_out()
 
-    real = data.SOURCES["digits"]
-    monkeypatch.setitem(data.SOURCES, "digits", replace(real, training=forbidden, held_out=held_out))
+    real = data.open_data("digits", "classification")
+    watched_source = replace(real, training=forbidden, held_out=held_out)
+    listing = replace(data.SOURCES["digits"], open=lambda place: watched_source)
+    monkeypatch.setitem(data.SOURCES, "digits", listing)
     during = []
     from compress.distiller import Distiller
 

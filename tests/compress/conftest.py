@@ -1,14 +1,15 @@
 """Small distillers on the fake task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
+from torch import nn
 
 from compress.compute import Compute
 from compress.configuration import merged
 from compress.distiller import Distiller
-from compress.methods import METHODS, Ingredients
+from compress.methods import DEFAULTS, METHODS, Ingredients
 from compress.settings import DistillSettings
 from compress.testing import FakeTask
 
@@ -24,12 +25,24 @@ MakeDistiller = Callable[..., Distiller]
 def make_distiller() -> MakeDistiller:
     """Makes a distiller on the fake task; further keywords are distillation settings."""
 
-    def make(method: str = "ssd-kd", *, positions: bool = False, seed: int = 0, **distillation: int) -> Distiller:
+    def make(
+        method: str = "ssd-kd",
+        *,
+        positions: bool = False,
+        seed: int = 0,
+        teacher: nn.Module | None = None,
+        student: nn.Module | None = None,
+        inversion: Mapping[str, float] | None = None,
+        **distillation: int,
+    ) -> Distiller:
         torch.manual_seed(seed)
         task = FakeTask(positions=positions)
         compute = Compute(torch.device("cpu"), torch.float32)
-        settings = DistillSettings.model_validate(merged(SMALL, {"distillation": distillation}))
+        settings = DistillSettings.model_validate(
+            merged(DEFAULTS.get(method, {}), SMALL, {"distillation": distillation, "inversion": inversion or {}})
+        )
         randomness = torch.Generator().manual_seed(seed)
-        return METHODS[method](Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness))
+        teacher, student = teacher or task.teacher(), student or task.student()
+        return METHODS[method](Ingredients(task, teacher, student, settings, True, compute, randomness))
 
     return make

@@ -2,7 +2,7 @@
 
 import torch
 
-from compress.augment import RandomView
+from compress.augment import RandomCrop, RandomView
 
 
 def test_nothing_moves_without_shift_and_flip(randomness: torch.Generator) -> None:
@@ -43,3 +43,28 @@ def test_shuffled_channels_are_the_same_channels_in_another_order(randomness: to
     assert not torch.equal(shown, images)
     for before, after in zip(images, shown, strict=True):
         assert all(any(torch.equal(a, b) for b in before) for a in after)
+
+
+def test_wrapped_images_keep_every_pixel(randomness: torch.Generator) -> None:
+    images = torch.rand(8, 3, 8, 8)
+    moved, _ = RandomView(4, flip=True, wrap=True)(images, torch.arange(8), randomness, 255)
+    assert torch.equal(moved.flatten(2).sort().values, images.flatten(2).sort().values)
+    assert not torch.equal(moved, images)
+
+
+def test_wrapped_targets_move_with_their_images(randomness: torch.Generator) -> None:
+    targets = torch.randint(1, 200, (16, 9, 8))
+    images = targets[:, None].float().expand(-1, 3, -1, -1)
+    moved, moved_targets = RandomView(3, flip=True, wrap=True)(images, targets, randomness, 255)
+    assert torch.equal(moved[:, 0], moved_targets.float())
+
+
+def test_a_crop_is_a_part_of_its_image_at_the_whole_size(randomness: torch.Generator) -> None:
+    ramp = torch.linspace(0, 1, 32).expand(64, 3, 32, 32)
+    crops = RandomCrop(0.25, flip=False)(ramp, randomness)
+    assert crops.shape == ramp.shape
+    spans = crops[:, 0, 0, -1] - crops[:, 0, 0, 0]
+    assert spans.min() > 0.45
+    assert spans.max() < 1.01
+    assert spans.std() > 0.05
+    torch.testing.assert_close(crops[:, :, 0], crops[:, :, -1])

@@ -4,16 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from compress.compute import Compute
-from compress.configuration import merged
+from compress.distiller import Round
+from compress.errors import UsageError
 from compress.input_prior import SMOOTHNESS, InputPrior, make_prior, total_variation
-from compress.methods import METHODS, Ingredients
+from compress.methods import METHODS
 from compress.priors import BatchNormPrior
-from compress.settings import DistillSettings
 from compress.tasks.models import NormalisedModel, create_model
 from compress.testing import FakeTask
-
-from .conftest import SMALL
 
 
 def without_batch_norm(*, positions: bool) -> nn.Module:
@@ -97,12 +94,22 @@ def test_state_survives_a_round_trip() -> None:
 
 @pytest.mark.parametrize("positions", [False, True])
 @pytest.mark.parametrize("method", ["ssd-kd", "fast-dfkd"])
-def test_every_term_takes_part_with_a_teacher_without_batch_norm(method: str, positions: bool) -> None:
-    torch.manual_seed(0)
-    task, teacher = FakeTask(positions=positions), without_batch_norm(positions=positions)
-    settings = DistillSettings.model_validate(merged(SMALL, {"distillation": {"rounds": 25}}))
-    compute, randomness = Compute(torch.device("cpu"), torch.float32), torch.Generator().manual_seed(0)
-    rounds = []
-    METHODS[method](Ingredients(task, teacher, task.student(), settings, True, compute, randomness)).run(rounds.append)
+def test_every_term_takes_part_with_a_teacher_without_batch_norm(make_distiller, method: str, positions: bool) -> None:
+    rounds: list[Round] = []
+    teacher = without_batch_norm(positions=positions)
+    make_distiller(method, positions=positions, teacher=teacher, rounds=25).run(rounds.append)
     assert {"bn", "one_hot", "adversarial", "kl", "admitted"} <= rounds[-1].numbers.keys()
     assert rounds[-1].numbers["bn"] < rounds[0].numbers["bn"]
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"cmi"}))
+def test_every_method_but_cmi_takes_such_a_teacher(make_distiller, method: str) -> None:
+    rounds: list[Round] = []
+    make_distiller(method, teacher=without_batch_norm(positions=False), rounds=2).run(rounds.append)
+    assert len(rounds) == 2
+
+
+def test_cmi_refuses_such_a_teacher_in_one_line(make_distiller) -> None:
+    with pytest.raises(UsageError, match="the teacher has none") as caught:
+        make_distiller("cmi", teacher=without_batch_norm(positions=False))
+    assert "\n" not in str(caught.value)

@@ -1,35 +1,118 @@
 """Inversion lowers what it minimises, and every term and input takes part."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
+from torch import nn
 
-from compress.errors import CompressError
+from compress.compute import Compute
+from compress.errors import CompressError, UsageError
 from compress.generators import ConditionalGenerator
+from compress.instances import InstanceDiscrimination
 from compress.objective import TERMS, Objective, View
 from compress.schedules import Constant, From, WarmupCosine
+from compress.taps import penultimate_features
+from compress.testing import FakeTask
 
 
+def a_view(positions: tuple[int, ...] = ()) -> View:
+    """Six samples; everything that has a gradient is a leaf."""
+    teacher = torch.randn(6, 4, *positions)
+    return View(
+        images=torch.rand(6, 3, 8, 8).requires_grad_(),
+        targets=torch.randint(4, (6, *positions)),
+        teacher_logits=teacher.clone().requires_grad_(),
+        ignore_index=255,
+        student_logits=(teacher + 0.1 * torch.randn_like(teacher)).requires_grad_(),
+        bn_distance=torch.ones((), requires_grad=True),
+        teacher_features=torch.randn(6, 5, *positions).requires_grad_(),
+        instance_distance=torch.rand(6).requires_grad_(),
+    )
+
+
+def tensors(view: View) -> dict[str, torch.Tensor]:
+    values = ((field.name, getattr(view, field.name)) for field in dataclasses.fields(view))
+    return {name: value for name, value in values if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.parametrize("positions", [(), (8, 8)], ids=["classification", "segmentation"])
 @pytest.mark.parametrize("term", TERMS)
-def test_every_term_has_a_gradient(term: str) -> None:
-    teacher = torch.randn(6, 4, requires_grad=True)
-    student = (teacher * 0.8).detach().requires_grad_()
-    distance = torch.ones((), requires_grad=True)
-    view = View(torch.arange(6) % 4, teacher, student, distance * 2, 255)
+def test_every_term_has_a_gradient(term: str, positions: tuple[int, ...]) -> None:
+    view = a_view(positions)
     total, means = Objective({term: Constant(1.0)})(view, torch.ones(6), 0)
     total.backward()
     assert list(means) == [term]
-    touched = [leaf.grad.abs().sum().item() for leaf in (teacher, student, distance) if leaf.grad is not None]
-    assert sum(touched) > 0
+    assert sum(leaf.grad.abs().sum().item() for leaf in tensors(view).values() if leaf.grad is not None) > 0
+
+
+@pytest.mark.parametrize("positions", [(), (8, 8)], ids=["classification", "segmentation"])
+@pytest.mark.parametrize("term", TERMS)
+def test_permuting_samples_permutes_the_terms_of_samples_and_leaves_those_of_the_batch(
+    term: str, positions: tuple[int, ...]
+) -> None:
+    view, order = a_view(positions), torch.tensor([3, 0, 4, 1, 5, 2])
+    permuted = {name: value[order] for name, value in tensors(view).items() if value.ndim}
+    value, again = TERMS[term](view), TERMS[term](dataclasses.replace(view, **permuted))
+    torch.testing.assert_close(again, value[order] if value.ndim else value)
+
+
+def test_the_balance_term_is_least_when_all_classes_are_equally_likely() -> None:
+    even, skewed = torch.eye(4).repeat(3, 1) * 9, torch.eye(4)[:1].repeat(12, 1) * 9
+    values = [TERMS["balance"](dataclasses.replace(a_view(), teacher_logits=logits)) for logits in (even, skewed)]
+    assert values[0].item() == pytest.approx(-math.log(4), abs=1e-3)
+    assert values[1] > -0.1
+
+
+def test_the_last_layer_is_the_one_that_runs_last_whatever_the_order_of_declaration() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = nn.Linear(5, 2), nn.Linear(3, 5)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(inputs).relu())
+
+    network, inputs = Backwards(), torch.rand(4, 3)
+    with penultimate_features(network) as heard:
+        network(inputs)
+        torch.testing.assert_close(heard.latest(), network.first(inputs).relu())
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_are_alike(
+    randomness: torch.Generator,
+) -> None:
+    torch.manual_seed(0)
+    teacher = FakeTask(positions=False).teacher()
+    judge = InstanceDiscrimination(teacher, Compute(torch.device("cpu"), torch.float32), flip=False)
+    colours = torch.rand(8, 3, 1, 1).expand(-1, -1, 16, 16)
+    losses = []
+    with judge:
+        for images in (colours, colours[:1].expand(8, -1, -1, -1)):
+            judge.show_parts(images, randomness)
+            teacher(images)
+            losses.append(judge.distance(randomness))
+        judge.end_round()
+    assert losses[0].shape == (8,)
+    assert losses[0].mean() < losses[1].mean()
+    assert losses[1].mean().item() == pytest.approx(math.log(8), abs=1e-3)
+    assert len(judge.state_dict()["remembered"]) == 8
+
+
+def test_instances_cannot_be_told_apart_without_batch_normalisation() -> None:
+    with pytest.raises(UsageError, match="the teacher has none"):
+        InstanceDiscrimination(nn.Conv2d(3, 4, 1), Compute(torch.device("cpu"), torch.float32), flip=False)
 
 
 def test_sample_weights_scale_per_sample_terms_and_leave_batch_terms_alone() -> None:
-    view = View(torch.zeros(4, dtype=torch.long), torch.randn(4, 3), None, torch.tensor(2.0), 255)
-    doubled = torch.full((4,), 2.0)
+    view, alike, doubled = a_view(), torch.ones(6), torch.full((6,), 2.0)
     for term, factor in (("one_hot", 2.0), ("bn", 1.0)):
         objective = Objective({term: Constant(3.0)})
         torch.testing.assert_close(
             objective(view, doubled, 0)[0],
-            objective(view, torch.ones(4), 0)[0] * factor,
+            objective(view, alike, 0)[0] * factor,
             msg=f"{term} is scaled wrongly",
         )
 

@@ -15,6 +15,8 @@ PER_SAMPLE = {
     "kl": lambda s, t, y: losses.kl(s, t, 4.0),
     "cross_entropy": lambda s, t, y: losses.cross_entropy(s, y),
     "adversarial": lambda s, t, y: losses.adversarial(s, t),
+    "l1": lambda s, t, y: losses.l1(s, t),
+    "jensen_shannon": lambda s, t, y: losses.jensen_shannon(s, t, 3.0),
     "agreement": lambda s, t, y: losses.agreement(s, t),
     "confidence": lambda s, t, y: losses.confidence(s),
 }
@@ -45,7 +47,7 @@ def test_one_position_is_the_same_as_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["kl", "cross_entropy", "adversarial"])
+@pytest.mark.parametrize("name", ["kl", "cross_entropy", "adversarial", "l1", "jensen_shannon"])
 def test_every_loss_has_a_gradient(name: str, shape: tuple[int, ...]) -> None:
     student, _, targets = logits_and_targets(shape)
     teacher = student + 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(1))

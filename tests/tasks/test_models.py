@@ -1,5 +1,6 @@
 """Networks by name, weights from outside, and models on disk."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,17 @@ def test_smp_loads_a_saved_segmenter_without_this_package(tmp_path: Path) -> Non
     loaded = smp.from_pretrained(str(tmp_path)).eval()
     images = torch.rand(1, 3, 64, 64)
     assert torch.equal(model.network(images), loaded(images))
+
+
+@pytest.mark.parametrize("head", ["fc", None])
+def test_a_stored_model_of_other_classes_is_refused_not_given_a_random_last_layer(
+    tmp_path: Path, head: str | None
+) -> None:
+    network = create_model("classification", "test_resnet", 10).network
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    origin = {"num_classes": 10, "mean": [0.5] * 3, "std": [0.5] * 3, **({"classifier": head} if head else {})}
+    config = {"architecture": "test_resnet", "num_classes": 10, "pretrained_cfg": origin}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert create_model("classification", f"local-dir:{tmp_path}", 10)
+    with pytest.raises(UsageError, match=r"knows 10 classes and the data has 3|shape torch.Size\(\[10, "):
+        create_model("classification", f"local-dir:{tmp_path}", 3)

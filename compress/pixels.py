@@ -1,0 +1,64 @@
+"""Inversion without a generator: the pixels themselves are what is optimised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from compress.compute import Compute
+from compress.critic import BestStep, Critic
+from compress.task import Samples, Task
+
+GREY, SPREAD = 0.5, 0.25
+"""Images are GREY + SPREAD·x: roughly the scale that networks normalise to, in which learning rates are published."""
+
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """How one round of synthesis goes."""
+
+    samples: int
+    steps: int
+    lr: float
+
+
+class PixelInversion:
+    """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
+
+    def __init__(self, task: Task, critic: Critic, plan: PixelPlan, compute: Compute) -> None:
+        self._task, self._critic, self._plan, self._compute = task, critic, plan, compute
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """One round: new samples and the terms of the best step."""
+        plan, device = self._plan, self._compute.device
+        targets = self._task.draw_targets(plan.samples, randomness).to(device)
+        noise = torch.randn(plan.samples, *self._task.spec.image_shape, generator=randomness).to(device)
+        pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
+        optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], plan.lr, betas=(0.5, 0.99))
+        best = BestStep()
+        with self._critic as critic:
+            for _ in range(plan.steps):
+                images = GREY + SPREAD * pixels
+                verdict = critic.judge(images, targets, index, randomness)
+                best.offer(images, verdict)
+                optimizer.zero_grad()
+                verdict.total.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                _clamped(pixels.data)
+            critic.end_round()
+        return best.result()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is kept from round to round."""
+        return {"critic": self._critic.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._critic.load_state_dict(state["critic"])
+
+
+def _clamped(pixels: torch.Tensor) -> torch.Tensor:
+    """In place: to where the images are in [0, 1]."""
+    return pixels.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)

@@ -1,0 +1,123 @@
+"""Any folder of images, one sub-folder a class, with splits above them or without."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from compress.errors import UsageError
+
+from .source import DataSource, LabelledImages, Place
+
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+TRAINING, HELD_OUT = "train", ("test", "val")
+PIXEL_LIMIT = 50_000_000
+"""Of one image: beyond, a file of a few kilobytes may fill the memory."""
+MEMORY_LIMIT = 8_000_000_000
+"""Bytes of one split, which is held in memory; the 50,000 validation images of ImageNet fit at 224 pixels."""
+DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
+
+
+def open_image_folder(place: Place) -> DataSource:
+    """`root/train/class/*` and `root/test/class/*` (or `val`); lists the class folders, reads no image.
+
+    Without such splits, `root/class/*` is held out as a whole and the training split is refused: a score on the images
+    that a network was trained on says nothing. Of `test` and `val`, `test` is taken if both are there. Raises
+    `UsageError` if there are fewer than two classes, if the splits differ in their classes, or if a name cannot be
+    printed.
+    """
+    root = place.root
+    if not root.is_dir():
+        raise UsageError(f"no folder {root}: --data-root names the folder of images")
+    held_out = next((root / name for name in HELD_OUT if (root / name).is_dir()), None)
+    training = root / TRAINING if (root / TRAINING).is_dir() else None
+    if training and held_out is None:
+        raise UsageError(f"{root} has {TRAINING}/ but neither test/ nor val/: images to evaluate on are needed")
+    names = _class_names(held_out or root)
+    if training and names != _class_names(training):
+        different = sorted(set(names) ^ set(_class_names(training)))
+        raise UsageError(
+            f"{training} and {held_out} differ in the class {different[0]!r}: both need a folder for each class"
+        )
+    return DataSource(
+        name="image-folder",
+        task="classification",
+        class_names=names,
+        image_shape=(3, place.image_size, place.image_size),
+        training=lambda: _read_training(root, training, names, place.image_size),
+        held_out=cache(lambda: _read_split(held_out or root, names, place.image_size)),
+    )
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
+    strange = next((name for name in names if not name.isprintable()), None)
+    if strange is not None:
+        raise UsageError(f"the class folder {strange!r} in {folder} has a name that cannot be printed: rename it")
+    if len(names) < 2:
+        raise UsageError(f"{folder} holds {len(names)} class folders: at least two are needed, FOLDER/CLASS/*.png")
+    return names
+
+
+def _read_training(root: Path, training: Path | None, names: tuple[str, ...], size: int) -> LabelledImages:
+    if training is None:
+        raise UsageError(
+            f"{root} has no {TRAINING}/ to train on: sort the images into {TRAINING}/CLASS/ and test/CLASS/"
+        )
+    return _read_split(training, names, size)
+
+
+def _read_split(folder: Path, names: tuple[str, ...], size: int) -> LabelledImages:
+    """All images of a split, classes in order and files in order of their names."""
+    files = [_image_files(folder / name) for name in names]
+    counts = torch.tensor([len(members) for members in files])
+    needed = int(counts.sum()) * 3 * size * size
+    if needed > MEMORY_LIMIT:
+        raise UsageError(
+            f"{folder} would fill {needed / 1e9:.0f} GB of memory, {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
+            "choose a smaller --image-size or fewer images"
+        )
+    images = torch.empty(int(counts.sum()), 3, size, size, dtype=torch.uint8)
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        ordered = [file for members in files for file in members]
+        for index, pixels in enumerate(pool.map(lambda file: read_image(file, size), ordered)):
+            images[index] = pixels
+    return LabelledImages(images, torch.arange(len(names)).repeat_interleave(counts))
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    if not files:
+        raise UsageError(f"the class folder {folder} holds no .png, .jpg or .jpeg file: fill or remove it")
+    return files
+
+
+def read_image(file: Path, size: int) -> Tensor:
+    """One image as uint8 RGB `[3, size, size]`: its central square, brought to that size bilinearly.
+
+    Transparency is left out. Raises `UsageError` that names the file if it cannot be decoded, is no PNG or JPEG
+    whatever its name says, has more than 8 bits a channel, or more than 50 million pixels.
+    """
+    try:
+        with Image.open(file, formats=("PNG", "JPEG")) as image:
+            if image.mode in DEEP_MODES:
+                raise ValueError("more than 8 bits a channel")
+            if image.width * image.height > PIXEL_LIMIT:
+                raise ValueError(f"{image.width}x{image.height} pixels are too many")
+            side = min(image.size)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            colours = image.convert("RGBA" if "transparency" in image.info else image.mode).convert("RGB")
+            box = (left, top, left + side, top + side)
+            pixels = np.array(colours.resize((size, size), Image.Resampling.BILINEAR, box))
+    except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"cannot read the image {file}: {reason[:120]}; mend or remove it") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
