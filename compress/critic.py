@@ -15,10 +15,10 @@ from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
 from compress.errors import CompressError
+from compress.input_prior import make_prior
 from compress.instances import InstanceDiscrimination
 from compress.objective import Objective, View
 from compress.parallel import ALONE, Workers
-from compress.priors import BatchNormPrior
 from compress.taps import penultimate_features
 from compress.task import Samples, Statistics
 
@@ -56,7 +56,7 @@ class Critic:
         self._teacher, self._student, self._objective = teacher, student, objective
         self._sample_weights, self._augment = sample_weights, augment
         self._ignore_index, self._compute, self._workers = ignore_index, compute, workers
-        self._prior = BatchNormPrior(teacher, bn_momentum, workers) if objective.weighs("bn") else None
+        self._prior = make_prior(teacher, bn_momentum, workers) if objective.weighs("bn") else None
         self._features = penultimate_features(teacher) if objective.weighs("activation") else None
         self._instances = (
             InstanceDiscrimination(teacher, compute, flip=augment.flip) if objective.weighs("instance") else None

@@ -61,6 +61,12 @@ def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> li
     return list(zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True))
 
 
+def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
+    """The layers that hold statistics of the data that the teacher was trained on."""
+    layers = (m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [layer for layer in layers if layer.running_mean is not None]
+
+
 class BatchNormPrior:
     """While entered, measures how far a batch's statistics are from those the teacher was trained on.
 
@@ -73,11 +79,7 @@ class BatchNormPrior:
     """
 
     def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
-        self._layers = [
-            m
-            for m in teacher.modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None
-        ]
+        self._layers = batch_norm_layers(teacher)
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
         self._momentum, self._workers = momentum, workers

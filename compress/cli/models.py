@@ -26,7 +26,7 @@ from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teac
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
     torch.manual_seed(seed)
-    model = create_model(source.task, name, len(source.class_names))
+    model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
     shape = require_image_size(model, name, source.image_shape)
     wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
     if tuple(shape) != wanted:

@@ -97,7 +97,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "setting of another method": (["distill", "--method", "dafl", "--inversion.bn", "1"], "takes no inversion.bn"),
         "missing config": (["distill", "--config", "digits/ssdkd"], "did you mean 'digits/ssd-kd'"),
         "negative steps": (["distill", "--distillation.steps", "-1"], "distillation.steps"),
-        "image size": (["distill", "--student", "vit_tiny_patch16_224"], "cannot take 32x32 images"),
+        "image size": (["distill", "--student", "inception_v3"], "cannot take 32x32 images"),
         "full folder": (["distill", "--out", "full"], "is not empty"),
         "contradiction": (["distill", "--resume", "--overwrite", "--out", "full"], "pass one of them"),
         "nothing to resume": (["distill", "--resume"], "nothing to resume"),

@@ -17,7 +17,7 @@ from compress.priors import channel_moments, pooled_moments
 SCRIPT = Path(__file__).parent / "shared_run.py"
 CASES = [
     f"{method} positions={positions} normalised={normalised}"
-    for method in ("ssd-kd", "deep-inversion", "zskt")
+    for method in ("ssd-kd", "fast-dfkd", "deep-inversion", "zskt")
     for positions in (False, True)
     for normalised in (False, True)
 ]
