@@ -15,9 +15,10 @@ from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
 from compress.errors import CompressError
+from compress.input_prior import make_prior
 from compress.instances import InstanceDiscrimination
 from compress.objective import Objective, View
-from compress.priors import BatchNormPrior
+from compress.parallel import ALONE, Workers
 from compress.taps import penultimate_features
 from compress.task import Samples, Statistics
 
@@ -50,11 +51,12 @@ class Critic:
         ignore_index: int,
         compute: Compute,
         bn_momentum: float = 0.0,
+        workers: Workers = ALONE,
     ) -> None:
         self._teacher, self._student, self._objective = teacher, student, objective
         self._sample_weights, self._augment = sample_weights, augment
-        self._ignore_index, self._compute = ignore_index, compute
-        self._prior = BatchNormPrior(teacher, bn_momentum) if objective.weighs("bn") else None
+        self._ignore_index, self._compute, self._workers = ignore_index, compute, workers
+        self._prior = make_prior(teacher, bn_momentum, workers) if objective.weighs("bn") else None
         self._features = penultimate_features(teacher) if objective.weighs("activation") else None
         self._instances = (
             InstanceDiscrimination(teacher, compute, flip=augment.flip) if objective.weighs("instance") else None
@@ -84,7 +86,9 @@ class Critic:
         """
         view = self._look(images, targets, index, randomness)
         statistics = statistics_of(view.teacher_logits)
-        total, terms = self._objective(view, self._sample_weights(statistics), index)
+        weights = self._sample_weights(self._workers.gather_statistics(statistics))
+        own = self._workers.share(len(weights))
+        total, terms = self._objective(view, weights[own], index)
         return Verdict(total, terms, view.targets if targets is None else targets, statistics)
 
     def _look(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> View:
@@ -93,7 +97,7 @@ class Critic:
         if self._instances:
             self._instances.show_parts(images, randomness)
         with self._compute.autocast():
-            moved, aims = self._augment(images, aims, randomness, self._ignore_index)
+            moved, aims = self._augment(images, aims, randomness, self._ignore_index, self._workers.part)
             teacher_logits = self._teacher(moved)
             student_logits = self._student(moved) if self._objective.needs_student(index) else None
         return View(
@@ -126,16 +130,17 @@ class Critic:
 
 
 class BestStep:
-    """The images of the step with the lowest total loss so far."""
+    """The images of the step with the lowest total loss so far, over all workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._lowest = float("inf")
         self._images: Tensor | None = None
         self._verdict: Verdict | None = None
 
     def offer(self, images: Tensor, verdict: Verdict) -> None:
         """Keep them if they are better than all before."""
-        total = verdict.total.item()
+        total = self._workers.mean(verdict.total).item()
         if total < self._lowest:
             self._lowest, self._images = total, images.detach()
             self._verdict = replace(verdict, total=verdict.total.detach())
@@ -158,3 +163,12 @@ def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Sampl
     """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the CPU."""
     pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
     return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Several batches of samples as one."""
+    statistics = Statistics(
+        torch.cat([part.statistics.confidence for part in parts]),
+        torch.cat([part.statistics.histogram for part in parts]),
+    )
+    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

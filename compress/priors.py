@@ -11,6 +11,7 @@ from torch.autograd import Function
 from torch.utils.hooks import RemovableHandle
 
 from compress.errors import UsageError
+from compress.parallel import ALONE, Workers
 
 
 class _ChannelMoments(Function):
@@ -42,6 +43,30 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
+def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> list[tuple[Tensor, Tensor]]:
+    """Means and biased variances `[c], [c]` of each layer over the batches of all workers together.
+
+    The gradient is that to this worker's own features; averaged over workers, gradients are those of the whole batch.
+    """
+    if workers.size == 1:
+        return moments
+    mean, variance = (torch.cat(list(values)) for values in zip(*moments, strict=True))
+    means, variances = workers.gather(torch.stack([mean, variance]).unsqueeze(0)).unbind(dim=1)
+    centre = means.mean(dim=0)
+    spread = variance + (mean - centre) ** 2
+    # the values are the same at every worker to the last bit, the gradients its own
+    mean = centre + (mean - mean.detach())
+    variance = (variances + (means - centre) ** 2).mean(dim=0) + (spread - spread.detach())
+    sizes = [len(own) for own, _ in moments]
+    return list(zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True))
+
+
+def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
+    """The layers that hold statistics of the data that the teacher was trained on."""
+    layers = (m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [layer for layer in layers if layer.running_mean is not None]
+
+
 class BatchNormPrior:
     """While entered, measures how far a batch's statistics are from those the teacher was trained on.
 
@@ -53,15 +78,11 @@ class BatchNormPrior:
     Raises `UsageError` for a teacher without batch normalisation.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
-        self._layers = [
-            m
-            for m in teacher.modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None
-        ]
+    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
+        self._layers = batch_norm_layers(teacher)
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
-        self._momentum = momentum
+        self._momentum, self._workers = momentum, workers
         self._handles: list[RemovableHandle] = []
         self._moments: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._average: list[tuple[Tensor, Tensor]] = []
@@ -83,6 +104,8 @@ class BatchNormPrior:
 
     def distance(self) -> Tensor:
         """L_bn `[]` of the last forward pass through the teacher."""
+        own = [self._moments[layer] for layer in self._layers]
+        self._moments = dict(zip(self._layers, pooled_moments(own, self._workers), strict=True))
         terms = []
         for index, layer in enumerate(self._layers):
             mean, variance = self._moments[layer]

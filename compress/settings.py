@@ -50,6 +50,24 @@ class ReplaySettings(Section):
     beta: Fraction = Field(0.5, description="How far importance weights undo the bias of δ's draw.")
 
 
+class GanSettings(Section):
+    """How a GAN learns from collected images and makes more of them."""
+
+    iterations: Count = Field(500, description="Iterations of both networks a warm-up round; then they are done.")
+    batch: Count = Field(100, description="Images an iteration.")
+    latent: Count = Field(128, description="Length of a latent vector.")
+    width: Count = Field(256, description="Channels of generator and discriminator.")
+    lr: Positive = Field(2e-4, description="Adam's learning rate for both.")
+    decay: Fraction = Field(0.9999, description="Decay of the moving average of the generator that makes the samples.")
+    average_from: Annotated[int, Field(ge=0)] = Field(1000, description="Iteration at which that average begins.")
+    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of what both networks see, pixels.")
+    integration: Weight = Field(0.1, description="Weight of feature integration, transfer and blend.")
+    smoothing: Weight = Field(0.1, description="Weight of category frequency smoothing.")
+    samples: Count = Field(5000, description="Images made a round after the warm-up.")
+    capacity: Count = Field(50000, description="Most made images held in memory; the oldest leave.")
+    inflation: Count = Field(10, description="How often a collected image counts beside the made ones.")
+
+
 class DistillationSettings(Section):
     """How the student learns."""
 
@@ -78,10 +96,14 @@ class DistillSettings(Section):
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
     image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
+    collected: Path | None = Field(
+        None, description="Folder of real images, CLASS/*.png|jpg, for the methods that need a few (hidfd, kd)."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
     inversion: InversionSettings = Field(default_factory=InversionSettings, description="How samples are made.")
+    gan: GanSettings = Field(default_factory=GanSettings, description="How a GAN learns from collected images.")
     replay: ReplaySettings = Field(default_factory=ReplaySettings, description="Which samples are kept and drawn.")
     distillation: DistillationSettings = Field(
         default_factory=DistillationSettings, description="How the student learns."

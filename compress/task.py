@@ -16,6 +16,9 @@ from torch import Tensor, nn
 IGNORE_INDEX = 255
 """Target value that no loss and no metric counts, unless a task says otherwise."""
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of natural images in [0, 1], by channel: what networks are normalised with unless they say otherwise."""
+
 
 @dataclass(frozen=True)
 class TaskSpec:
@@ -65,6 +68,14 @@ class Samples:
     images: Tensor
     targets: Tensor
     statistics: Statistics
+
+
+@runtime_checkable
+class Normalised(Protocol):
+    """A model that tells how it normalises: all that a network without batch normalisation knows of its data."""
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images `[n, 3, h, w]` in [0, 1], moved and scaled so that the training data had mean 0 and variance 1."""
 
 
 class Metric(Protocol):

@@ -10,8 +10,9 @@ ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
-    "balance", "critic", "distiller", "evaluation", "generators", "instances", "inversion", "lessons", "objective",
-    "pixels", "priors", "replay", "settings", "taps",
+    "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",
+    "gan_losses", "generators", "input_prior", "instances", "inversion", "lessons", "objective", "parallel", "pixels",
+    "priors", "replay", "settings", "taps",
 }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def imported(file: Path) -> Iterator[str]:
             yield str(node.module).removeprefix("compress.")
 
 
-ENGINE_FILES = [f for f in modules("compress") if "cli" not in f.parts and f.stem != "__main__"]
+ENGINE_FILES = [f for f in modules("compress") if "cli" not in f.parts and f.stem not in {"__main__", "api"}]
 
 
 def heads(file: Path) -> set[str]:

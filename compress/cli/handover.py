@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ def hand_over(
     source: DataSource,
     teacher_score: Score,
     compute: Compute,
+    seconds: Mapping[str, float],
 ) -> None:
     """Write student, ONNX file and report, then print the table; raises `GateError` if the ONNX file differs."""
     student.eval()
     student_score = evaluate(student, task, compute.exact)
     card = card_of(str(settings.student), source, student)
-    save_model(run.student, student, card, model_card(settings, teacher_score, student_score))
+    readme = model_card(settings, teacher_score, student_score, shared=bool(card.shared_channels))
+    save_model(run.student, student, card, readme)
     deployable = task.deployable(student.cpu().eval())
     facts, results = export_verified(deployable, task.spec, run.onnx, next(task.held_out()).images)
     onnx_score = evaluate(OnnxModel(run.onnx), task, Compute(torch.device("cpu"), torch.float32))
@@ -56,6 +59,7 @@ def hand_over(
         "n": student_score.count,
         **sums_report(source.held_out()),
         "kept": kept,
+        "seconds": {**seconds, "evaluation": teacher_score.seconds + student_score.seconds + onnx_score.seconds},
         **rows,
     }
     parity = [
@@ -110,12 +114,18 @@ def _table(rows: dict[str, dict[str, Any]], metric: str, kept: float) -> Table:
     return table
 
 
-def model_card(settings: DistillSettings, teacher: Score, student: Score) -> str:
+def model_card(settings: DistillSettings, teacher: Score, student: Score, *, shared: bool) -> str:
     """The student's README."""
     numbers = json.dumps(dict(student.numbers), indent=2)
+    seen = "with collected real images" if settings.collected else "without any real image"
+    parts = (
+        f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
+        f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
+    )
     return (
-        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} without any real image "
-        f"(compress-kd).\n\n- task: {settings.task}\n- scored on: {settings.data}, {student.count} held-out images\n"
+        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
+        f"(compress-kd).\n\n{parts if shared else ''}"
+        f"- task: {settings.task}\n- scored on: {settings.data}, {student.count} held-out images\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
         f"- input: RGB in [0, 1]; the mean and deviation to normalise with are in the header of `model.safetensors`\n\n"
         f"```json\n{numbers}\n```\n"

@@ -9,17 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from compress.augment import RandomView
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
+from compress.errors import UsageError
 from compress.generators import ConditionalGenerator
 from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
+from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
-from compress.replay import ReplayBuffer, Uniform, newest
-from compress.schedules import From, WarmupCosine
+from compress.replay import Buffer, ReplayBuffer, Uniform, newest
+from compress.schedules import From, Schedule, Stairs, WarmupCosine
 from compress.settings import DistillSettings
 from compress.task import Statistics, Task
 
@@ -36,6 +39,9 @@ class Ingredients:
     """Whether mirror images are as good as the originals."""
     compute: Compute
     randomness: torch.Generator
+    collected: Collected | None = None
+    """Real images, for the methods that need a few."""
+    workers: Workers = ALONE
 
 
 Recipe = Callable[[Ingredients], Distiller]
@@ -77,25 +83,41 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     wanted = given.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     critic = _critic(given, objective, augment, alike)
-    return assemble(given, PixelInversion(given.task, critic, plan, given.compute), pool(given))
+    return assemble(given, PixelInversion(given.task, critic, plan, given.compute, given.workers), pool(given))
 
 
-def assemble(given: Ingredients, inversion: Inversion, buffer: ReplayBuffer, lesson: Lesson | None = None) -> Distiller:
-    """A distiller of these parts; the lesson is soft labels if none is given."""
-    learning = given.settings.distillation
-    steps = max(learning.rounds - learning.warmup, 0) * learning.steps
+def assemble(
+    given: Ingredients,
+    inversion: Inversion,
+    buffer: Buffer,
+    lesson: Lesson | None = None,
+    rate: Schedule | None = None,
+    keep_from: int = 0,
+) -> Distiller:
+    """A distiller of these parts; if not given, the lesson is soft labels, the rate a short rise and half a cosine."""
+    learning, steps = given.settings.distillation, _student_steps(given)
     plan = DistillationPlan(
         learning.rounds,
         learning.warmup,
         learning.steps,
         learning.batch,
         lesson or SoftLabels(learning.temperature),
-        WarmupCosine(learning.lr, max(steps // 10, 1), steps),
+        rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
+        keep_from,
     )
     optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
     return Distiller(
-        given.task, given.teacher, given.student, inversion, buffer, optimizer, plan, given.compute, given.randomness
+        given.task,
+        given.teacher,
+        given.student,
+        inversion,
+        buffer,
+        optimizer,
+        plan,
+        given.compute,
+        given.randomness,
+        given.workers,
     )
 
 
@@ -114,6 +136,27 @@ def after_warmup(given: Ingredients) -> From:
     return From(given.settings.distillation.warmup, given.settings.inversion.adversarial)
 
 
+def stairs(given: Ingredients) -> Stairs:
+    """HiDFD's learning rate: it falls to a tenth at 150, 180 and 210 of 240 parts of the run."""
+    return Stairs(given.settings.distillation.lr, _student_steps(given), (150 / 240, 180 / 240, 210 / 240))
+
+
+def collected_images(given: Ingredients, *batches: int) -> Collected:
+    """The collected images; raises `UsageError` if there are none, no labels, or too few for one of the batches."""
+    method, collected = given.settings.method, given.collected
+    if collected is None:
+        raise UsageError(f"{method} learns from collected real images: give their folder with --collected")
+    if given.task.draw_targets(1, torch.Generator()).ndim > 1:
+        raise UsageError(f"{method} is for classification only: use another method for {given.task.spec.name}")
+    collected.require(max(batches))
+    return collected
+
+
+def _student_steps(given: Ingredients) -> int:
+    learning = given.settings.distillation
+    return max(learning.rounds - learning.warmup, 0) * learning.steps
+
+
 def _shifted(given: Ingredients) -> RandomView:
     return RandomView(given.settings.inversion.shift, given.mirror)
 
@@ -125,8 +168,17 @@ def _critic(
     sample_weights: SampleWeights,
     bn_momentum: float = 0.0,
 ) -> Critic:
-    ignore = given.task.spec.ignore_index
-    return Critic(given.teacher, given.student, objective, sample_weights, augment, ignore, given.compute, bn_momentum)
+    return Critic(
+        given.teacher,
+        given.student,
+        objective,
+        sample_weights,
+        augment,
+        given.task.spec.ignore_index,
+        given.compute,
+        bn_momentum,
+        given.workers,
+    )
 
 
 def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
@@ -135,4 +187,4 @@ def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> 
     classes = spec.num_classes if positions and plan.targets != "answers" else 0
     generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
-    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute)
+    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from compress.errors import UsageError, unknown_name
+from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .cifar import CIFAR_NETWORKS
-from .normalised import IMAGENET_MEAN, IMAGENET_STD, NormalisedModel
+from .normalised import NormalisedModel
 from .weights import fit_weights, read_weights
 
 __all__ = [
@@ -34,15 +35,18 @@ def model_names(task: str) -> list[str]:
     return sorted([*CIFAR_NETWORKS, *timm.list_models()])
 
 
-def create_model(task: str, name: str, num_classes: int) -> NormalisedModel:
+def create_model(task: str, name: str, num_classes: int, image_size: tuple[int, int] | None = None) -> NormalisedModel:
     """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
+
+    Classifiers that take images of one size only (most vision transformers) are made for `image_size`, height and
+    width in pixels, or for their own size without it; stored position embeddings are resampled by timm.
 
     Raises `UsageError` for a name in no table, with the nearest one that is.
     """
-    return _segmenter(name, num_classes) if task == "segmentation" else _classifier(name, num_classes)
+    return _segmenter(name, num_classes) if task == "segmentation" else _classifier(name, num_classes, image_size)
 
 
-def _classifier(name: str, num_classes: int) -> NormalisedModel:
+def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None) -> NormalisedModel:
     if name in CIFAR_NETWORKS:
         return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
     import timm
@@ -52,13 +56,24 @@ def _classifier(name: str, num_classes: int) -> NormalisedModel:
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
         network = timm.create_model(name, pretrained=stored, num_classes=num_classes)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"timm cannot make {name!r}: {_one_line(error)}") from error
-    origin = network.pretrained_cfg
+        origin = network.pretrained_cfg
+        if image_size and takes_one_size(network) and tuple(origin["input_size"][1:]) != image_size:
+            network = timm.create_model(name, pretrained=stored, num_classes=num_classes, img_size=image_size)
+    except Exception as error:  # timm and the networks refuse with many types, RuntimeError to AssertionError
+        raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
     known = origin.get("num_classes")
     if stored and known and known != num_classes:  # timm would put a random last layer in
         raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or --data")
     return NormalisedModel(network, origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
+
+
+def takes_one_size(network: nn.Module) -> bool:
+    """Whether a timm network is built for one image size, which `img_size` then chooses."""
+    return bool(getattr(network, "pretrained_cfg", {}).get("fixed_input_size"))
+
+
+def _sized(image_size: tuple[int, int] | None) -> str:
+    return f" for {image_size[0]}x{image_size[1]} images" if image_size else ""
 
 
 def _segmenter(name: str, num_classes: int) -> NormalisedModel:
@@ -107,10 +122,12 @@ def network_stride(model: nn.Module) -> int:
 def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int, int]) -> torch.Size:
     """The shape of the logits of one image; raises `UsageError` if the model cannot take images of this size."""
     try:
-        shape = model.eval()(torch.zeros(1, *image_shape)).shape
+        logits = model.eval()(torch.zeros(1, *image_shape))
     except Exception as error:  # each network refuses in its own way
         size = "x".join(map(str, image_shape[1:]))
         raise UsageError(
             f"{name} cannot take {size} images: {_one_line(error)}; choose another model or size"
         ) from error
-    return torch.Size(shape)
+    if not isinstance(logits, torch.Tensor):
+        raise UsageError(f"{name} answers with a {type(logits).__name__}: one tensor, the logits, is needed")
+    return logits.shape

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 
 class NormalisedModel(nn.Module):
@@ -26,5 +26,19 @@ class NormalisedModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
+        logits: Tensor = self.network(self.normalised(images))
+        return logits
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What the network itself is shown of images `[n, 3, h, w]` in [0, 1]: `compress.task.Normalised`."""
+        return (images - self.mean) / self.std
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]` of a classifier; `classify` goes on from there."""
+        features: Tensor = self.network.forward_features(self.normalised(images))  # type: ignore[operator]
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of a last feature map."""
+        logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
         return logits

@@ -17,8 +17,9 @@ from torch import nn
 from compress.errors import UsageError
 from compress.files import write_text, write_with
 
-from . import create_model, fit_weights, read_weights
+from . import create_model, fit_weights, read_weights, takes_one_size
 from .normalised import NormalisedModel
+from .sharing import ClassifierSharing
 
 HEADER_KEY = "compress"
 
@@ -34,15 +35,20 @@ class Card:
     image_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    shared_channels: int = 0
+    """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
 
 
-def save_model(folder: Path, model: NormalisedModel, card: Card, readme: str) -> None:
-    """Write the three files of a model directory."""
-    header = {HEADER_KEY: json.dumps(asdict(card))}  # one key: their order in the file is random
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.network.state_dict().items()}
+def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:
+    """Write the three files of a model directory; weights and README only without a card, for a user's own class."""
+    network = model.network if isinstance(model, NormalisedModel) else model
+    header = {HEADER_KEY: json.dumps(asdict(card))} if card else None  # one key: their order in the file is random
+    # safetensors refuses tied weights, which share memory
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
     write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
-    config = _timm_config(model.network, card) if card.task == "classification" else _smp_config(model.network)
-    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    if card:
+        config = _timm_config(network, card) if card.task == "classification" else _smp_config(network)
+        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
     write_text(folder / "README.md", readme)
 
 
@@ -58,6 +64,7 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
         "num_classes": len(card.class_names),
         "num_features": getattr(network, "num_features", None),
         "label_names": list(card.class_names),
+        "model_args": {"img_size": card.image_shape[1:]} if takes_one_size(network) else {},
         "pretrained_cfg": {**pretrained, "interpolation": "bilinear", "crop_pct": 1.0},
     }
 
@@ -78,8 +85,10 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
     if file is None:
         raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
     card = _read_card(file)
-    model = create_model(card.task, card.network, len(card.class_names))
-    model = NormalisedModel(model.network, card.mean, card.std)
+    network = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:]).network
+    if card.shared_channels:
+        network = ClassifierSharing(network, card.image_shape, card.shared_channels, len(card.class_names))
+    model = NormalisedModel(network, card.mean, card.std)
     fit_weights(model.network, read_weights(file), str(file))
     return model.eval(), card
 
@@ -91,7 +100,8 @@ def _read_card(file: Path) -> Card:
         fields = json.loads(text) if text else None
         if fields is None:
             raise UsageError(
-                f"{file} does not say what network it is: only files written by compress load without --teacher"
+                f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
+                "and the ONNX file of its run can be evaluated"
             )
         lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
         return Card(**{**fields, **lists})

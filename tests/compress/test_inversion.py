@@ -164,7 +164,7 @@ def test_independent_targets_are_drawn_one_by_one_and_balanced_ones_evenly(make_
     for kind in ("balanced", "independent"):
         inversion = make_distiller(inversion={"targets": kind}).inversion
         inversion._task.draw_targets = lambda n, generator: balanced_labels(n, 4, generator)
-        targets, _ = inversion._draw(400, torch.Generator().manual_seed(0))
+        targets, _ = inversion._draw([400], torch.Generator().manual_seed(0))
         counts = torch.bincount(targets)
         spread[kind] = int(counts.max() - counts.min())
     assert spread["balanced"] <= 1 < spread["independent"]

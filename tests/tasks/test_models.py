@@ -161,6 +161,36 @@ def test_timm_loads_a_saved_classifier_without_this_package(tmp_path: Path) -> N
     assert torch.equal(model.network(images), loaded(images))
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_vit", "test_convnext"])
+def test_transformers_and_convnexts_are_made_for_the_size_of_the_data(name: str, tmp_path: Path) -> None:
+    import timm
+
+    model = create_model("classification", name, 4, (32, 32)).eval()
+    assert tuple(require_image_size(model, name, (3, 32, 32))) == (1, 4)
+    mean, std = ((tuple(t.flatten().tolist())) for t in (model.mean, model.std))
+    save_model(tmp_path, model, Card("classification", name, "digits", tuple("abcd"), (3, 32, 32), mean, std), "#")
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(model(images), load_model(tmp_path)[0](images))
+    loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    assert torch.equal(model.network(images), loaded(images))
+
+
+def test_a_transformer_that_cannot_have_the_size_is_refused_in_one_line() -> None:
+    with pytest.raises(UsageError, match="vit_tiny_patch16_224") as caught:
+        require_image_size(
+            create_model("classification", "vit_tiny_patch16_224", 4, (8, 8)), "vit_tiny_patch16_224", (3, 8, 8)
+        )
+    assert "\n" not in str(caught.value)
+
+
+def test_tied_weights_are_saved(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    network[1].weight = network[0].weight
+    save_model(tmp_path, network, None, "#")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "model.safetensors"]
+    assert torch.equal(read_weights(tmp_path / "model.safetensors")["1.weight"], network[0].weight)
+
+
 def test_smp_loads_a_saved_segmenter_without_this_package(tmp_path: Path) -> None:
     import segmentation_models_pytorch as smp
 
