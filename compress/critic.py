@@ -62,9 +62,13 @@ class Critic:
             InstanceDiscrimination(teacher, compute, flip=augment.flip) if objective.weighs("instance") else None
         )
         self._entered = ExitStack()
+        self._learning: list[nn.Parameter] = []
 
     def __enter__(self) -> Critic:
         self._student.eval()
+        self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
+        for parameter in self._learning:
+            parameter.requires_grad = False  # or every backward would work out gradients that nobody wants
         for listener in (self._prior, self._features, self._instances):
             if listener is not None:
                 self._entered.enter_context(listener)
@@ -74,6 +78,8 @@ class Critic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered.close()
+        for parameter in self._learning:
+            parameter.requires_grad = True
 
     def parameters(self) -> list[nn.Parameter]:
         """What learns along with the images."""

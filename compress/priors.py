@@ -31,10 +31,20 @@ class _ChannelMoments(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         features, mean = ctx.saved_tensors
         count = features.numel() // features.shape[1]
-        shape = (1, -1) + (1,) * (features.ndim - 2)
         slope = gradients[1] * (2 / count)
         offset = gradients[0] / count - slope * mean
-        return torch.addcmul(offset.to(features.dtype).view(shape), features, slope.to(features.dtype).view(shape))
+        return _affine(features, slope.to(features.dtype), offset.to(features.dtype))
+
+
+def _affine(features: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
+    """`slope·features + offset` with one slope and offset `[c]` a channel of features `[n, c, *s]`."""
+    if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
+        # rows of w·c numbers: repeated over w, the inner loop is long; broadcast, it would be one of c numbers
+        n, c, h, w = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(n * h, w * c)
+        return torch.addcmul(offset.repeat(w), rows, slope.repeat(w)).view(n, h, w, c).permute(0, 3, 1, 2)
+    shape = (1, -1) + (1,) * (features.ndim - 2)
+    return torch.addcmul(offset.view(shape), features, slope.view(shape))
 
 
 def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -170,6 +170,15 @@ def test_independent_targets_are_drawn_one_by_one_and_balanced_ones_evenly(make_
     assert spread["balanced"] <= 1 < spread["independent"]
 
 
+def test_the_student_learns_again_after_the_inversion_and_what_was_frozen_stays_frozen(make_distiller) -> None:
+    distiller = make_distiller(warmup=0)
+    frozen, *learning = distiller.student.parameters()
+    frozen.requires_grad = False
+    distiller.inversion.round(0, torch.Generator().manual_seed(0))
+    assert not frozen.requires_grad
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in learning)
+
+
 def test_a_diverged_inversion_says_so_in_one_line(make_distiller) -> None:
     distiller = make_distiller()
     for parameter in distiller.inversion._generator.parameters():
