@@ -40,7 +40,7 @@ class ConditionalGenerator(nn.Module):
             nn.Conv2d(before + num_classes, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
         )
         self.paint = nn.Conv2d(widths[-1] + num_classes, 3, 3, padding=1)
-        self.colours = nn.BatchNorm2d(3, affine=False)
+        self.colours = nn.BatchNorm2d(3)
 
     @property
     def conditional(self) -> bool:
