@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compress.cli.distill import resolve
+from compress.cli.resolution import resolve
 from compress.compute import Compute
 from compress.configuration import load_config, merged, recipe_names, validated
 from compress.methods import Ingredients, find_method

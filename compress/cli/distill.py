@@ -5,29 +5,32 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import yaml
 from cyclopts import Parameter
+from torch import nn
 
 from compress.cli.data import inspect
 from compress.cli.handover import hand_over
-from compress.cli.models import find_teacher, fit_teacher, new_model, require_origin
+from compress.cli.models import card_of, find_teacher, fit_teacher, new_model, require_origin
+from compress.cli.resolution import resolve, resolved
+from compress.cli.unlabelled import TeachersAnswers
 from compress.compute import Compute
-from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
+from compress.configuration import load_config
 from compress.distiller import Distiller, Round
 from compress.errors import Interrupted, UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
-from compress.methods import DEFAULTS, UNUSED, Ingredients, find_method
+from compress.methods import Ingredients, find_method
 from compress.progress import Steps, console
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
 from compress.task import Batch, Task
-from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER, make_task
-from compress.tasks.data import DEFAULT_DATA, DataSource, find_data, open_data
+from compress.tasks import make_task
+from compress.tasks.data import DataSource, open_data
+from compress.tasks.models.saved import Card
 
 RUNS = Path("runs")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -65,26 +68,39 @@ def distill(
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
-    recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
     student = new_model(_required(wanted.student), source, wanted.seed)
-    values = reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
     inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
-        print(yaml.safe_dump(values, sort_keys=False), end="")
+        print(yaml.safe_dump(resolved(wanted), sort_keys=False), end="")
         return
-    folder = _folder(source, wanted, out, resume=resume, overwrite=overwrite)
-    if resume:
-        _require_same(folder, values)
+    folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
     teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
-    task = make_task(source, lambda: teacher, lambda: student)
+    card = card_of(_required(wanted.student), source, student)
+    carry_out(source, teacher, student, card, wanted, compute, folder, resume=resume)
+
+
+def carry_out(
+    source: DataSource,
+    teacher: nn.Module,
+    student: nn.Module,
+    card: Card | None,
+    wanted: DistillSettings,
+    compute: Compute,
+    folder: Path,
+    *,
+    resume: bool,
+) -> dict[str, Any]:
+    """The job itself, from two networks to the report's content; a user's own student has no card."""
+    recipe = find_method(wanted.method)
+    task: Task = make_task(source, lambda: teacher, lambda: student)
     for model in (teacher, student):
         compute.place(model)
     teacher_score = _checked_teacher(task, compute)
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
-    run.write_config(values)
+    run.write_config(resolved(wanted))
     torch.manual_seed(wanted.seed)
     randomness = torch.Generator().manual_seed(wanted.seed)
     distiller = recipe(Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness))
@@ -94,43 +110,11 @@ def distill(
         history = state.pop("history")
         distiller.load_state_dict(state)
     _run(distiller, run, history)
-    hand_over(run, task, teacher, student, wanted, source, teacher_score, compute)
-
-
-def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
-    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
-    given = merged(load_config(config) if config else {}, flags)
-    probe = validated(DistillSettings, given)
-    data = find_data(probe.data, probe.task).name
-    find_method(probe.method)
-    unused = sorted(path for path in UNUSED.get(probe.method, ()) if names_setting(given, path))
-    if unused:
-        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or change --method")
-    recipe = f"{data}/{probe.method}"
-    below = load_config(recipe) if recipe in recipe_names() else {}
-    names = {
-        "teacher": DEFAULT_TEACHER[probe.task],
-        "student": DEFAULT_STUDENT[probe.task],
-        "data": DEFAULT_DATA[probe.task],
-    }
-    wanted = validated(DistillSettings, merged(names, DEFAULTS.get(probe.method, {}), below, given))
-    _require_a_batch(wanted)
-    return wanted
-
-
-def _require_a_batch(wanted: DistillSettings) -> None:
-    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
-    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = UNUSED.get(wanted.method, ())
-    if "inversion.steps" in unused:
-        return  # a generator that is trained all along makes what each step draws
-    if "replay" not in unused:
-        held = min(held, wanted.replay.capacity)
-    if batch > held:
-        raise UsageError(
-            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
-            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
-        )
+    if teacher_score is None:
+        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, randomness)
+        task = TeachersAnswers(task, teacher, samples.images, compute.exact)
+        teacher_score = evaluate(teacher, task, compute.exact)
+    return hand_over(run, task, teacher, student, card, wanted, source, teacher_score, compute)
 
 
 def _required(name: str | None) -> str:
@@ -138,12 +122,15 @@ def _required(name: str | None) -> str:
     return name
 
 
-def _folder(source: DataSource, wanted: DistillSettings, out: Path | None, *, resume: bool, overwrite: bool) -> Path:
+def run_folder(source: DataSource, wanted: DistillSettings, out: Path | None, *, resume: bool, overwrite: bool) -> Path:
+    """Where the run is or will be; raises `UsageError` if it cannot be there, or cannot go on with these settings."""
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite replaces it: pass one of them")
     stem = f"{source.name}-{wanted.method}"
     if resume:
-        return RunDirectory.open(out or latest(RUNS, stem)).path
+        folder = RunDirectory.open(out or latest(RUNS, stem)).path
+        _require_same(folder, resolved(wanted))
+        return folder
     folder = out or next_free(RUNS, stem)
     RunDirectory.check(folder, overwrite=overwrite)
     return folder
@@ -156,7 +143,10 @@ def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
         raise UsageError(f"--resume changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
 
 
-def _checked_teacher(task: Task, compute: Compute) -> Score:
+def _checked_teacher(task: Task, compute: Compute) -> Score | None:
+    if not any(len(batch.images) for batch in task.held_out()):
+        console.print("no held-out data: whether the teacher is better than chance is not checked")
+        return None
     score, chance = evaluate(task.teacher(), task, compute.exact), constant_score(task)
     console.print(
         f"teacher: {score.metric} {score.headline:.4f} on {score.count} held-out images "
