@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.cli.distill import carry_out, run_folder
-from compress.cli.models import require_logits
+from compress.cli.distill import carry_out, ingredients, run_folder
+from compress.cli.handover import hand_over
+from compress.cli.models import read_collected_images, require_logits
 from compress.cli.resolution import completed
 from compress.compute import Compute
 from compress.configuration import merged
 from compress.errors import UsageError
+from compress.methods import SHARING
+from compress.parallel import Workers
 from compress.settings import DistillSettings
 from compress.task import IGNORE_INDEX
 from compress.tasks.data import DataSource, LabelledImages
@@ -71,16 +74,19 @@ def distill(
 
     Raises `UsageError` for modules, data or settings that do not fit, and `GateError` if the ONNX file differs.
     """
-    given = _without_names(settings or DistillSettings())
+    chosen = _without_names(settings or DistillSettings())
     names = {"teacher": _name(teacher), "student": _name(student), "data": "own" if held_out else None}
-    wanted = completed(merged(given, names), {})
+    wanted = completed(merged(chosen, names), {})
+    if wanted.method in SHARING:
+        raise UsageError(f"{wanted.method} takes networks by name apart and together again: use --method ssd-kd here")
     source = _own_data(wanted, class_names, image_shape, held_out, mirror, background, palette)
     compute = Compute.choose(wanted.device, wanted.precision)
     networks = [_usable(network, role, source) for network, role in ((teacher, "teacher"), (student, "student"))]
     _require_apart(teacher, student)
     big, small = (_normalised(network, mean, std) for network in networks)
     folder = run_folder(source, wanted, Path(out) if out else None, resume=resume, overwrite=overwrite)
-    report = carry_out(source, big, small, None, wanted, compute, folder, resume=resume)
+    given = ingredients(big, small, wanted, source, compute, Workers(), read_collected_images(wanted, source))
+    report = hand_over(carry_out(given, folder, resume=resume), source, None)
     return Distilled(small, folder, folder / "export" / "model.onnx", report)
 
 

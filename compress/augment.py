@@ -26,14 +26,18 @@ class RandomView:
     shuffle_channels: bool = False
     wrap: bool = False
 
-    def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int, part: tuple[int, int] = (0, 1)
+    ) -> tuple[Tensor, Tensor]:
         """Move images `[n, c, h, w]` and, where they have positions, targets `[n, h, w]` alike.
 
         What comes in at the border repeats the edge of the image and is `fill` (the ignore index) in the target.
+        `part` is (which, of how many) equal parts of a batch the images are: the views are drawn for all of it.
         """
         count, device = len(images), images.device
-        offsets = torch.randint(-self.shift, self.shift + 1, (2, count, 1), generator=generator).to(device)
-        mirrored = (torch.rand(count, 1, generator=generator) < 0.5).to(device) & self.flip
+        drawn, own = count * part[1], slice(part[0] * count, (part[0] + 1) * count)
+        offsets = torch.randint(-self.shift, self.shift + 1, (2, drawn, 1), generator=generator)[:, own].to(device)
+        mirrored = (torch.rand(drawn, 1, generator=generator) < 0.5)[own].to(device) & self.flip
         height, width = images.shape[-2:]
         rows = torch.arange(height, device=device) + offsets[0]
         columns = torch.arange(width, device=device) + offsets[1]
@@ -46,7 +50,7 @@ class RandomView:
         # advanced indices around a slice put the channels last: the memory format that convolutions want
         moved = images[which, :, rows, columns].permute(0, 3, 1, 2)
         if self.shuffle_channels:
-            order = torch.rand(count, images.shape[1], generator=generator).argsort(dim=1).to(device)
+            order = torch.rand(drawn, images.shape[1], generator=generator)[own].argsort(dim=1).to(device)
             moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
         if targets.ndim == 1:
             return moved, targets

@@ -110,7 +110,9 @@ def names_setting(values: Mapping[str, Any], path: str) -> bool:
 def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Nested `values` but for the section or setting at `path`."""
     section, _, rest = path.partition(".")
-    if rest and isinstance(values.get(section), Mapping):
+    if not names_setting(values, path):
+        return dict(values)
+    if rest:
         return {**values, section: without(values[section], rest)}
     return {key: value for key, value in values.items() if key != section}
 

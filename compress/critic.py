@@ -18,6 +18,7 @@ from compress.errors import CompressError
 from compress.input_prior import make_prior
 from compress.instances import InstanceDiscrimination
 from compress.objective import Objective, View
+from compress.parallel import ALONE, Workers
 from compress.taps import penultimate_features
 from compress.task import Samples, Statistics
 
@@ -50,19 +51,24 @@ class Critic:
         ignore_index: int,
         compute: Compute,
         bn_momentum: float = 0.0,
+        workers: Workers = ALONE,
     ) -> None:
         self._teacher, self._student, self._objective = teacher, student, objective
         self._sample_weights, self._augment = sample_weights, augment
-        self._ignore_index, self._compute = ignore_index, compute
-        self._prior = make_prior(teacher, bn_momentum) if objective.weighs("bn") else None
+        self._ignore_index, self._compute, self._workers = ignore_index, compute, workers
+        self._prior = make_prior(teacher, bn_momentum, workers) if objective.weighs("bn") else None
         self._features = penultimate_features(teacher) if objective.weighs("activation") else None
         self._instances = (
             InstanceDiscrimination(teacher, compute, flip=augment.flip) if objective.weighs("instance") else None
         )
         self._entered = ExitStack()
+        self._learning: list[nn.Parameter] = []
 
     def __enter__(self) -> Critic:
         self._student.eval()
+        self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
+        for parameter in self._learning:
+            parameter.requires_grad = False  # or every backward would work out gradients that nobody wants
         for listener in (self._prior, self._features, self._instances):
             if listener is not None:
                 self._entered.enter_context(listener)
@@ -72,6 +78,8 @@ class Critic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered.close()
+        for parameter in self._learning:
+            parameter.requires_grad = True
 
     def parameters(self) -> list[nn.Parameter]:
         """What learns along with the images."""
@@ -84,7 +92,9 @@ class Critic:
         """
         view = self._look(images, targets, index, randomness)
         statistics = statistics_of(view.teacher_logits)
-        total, terms = self._objective(view, self._sample_weights(statistics), index)
+        weights = self._sample_weights(self._workers.gather_statistics(statistics))
+        own = self._workers.share(len(weights))
+        total, terms = self._objective(view, weights[own], index)
         return Verdict(total, terms, view.targets if targets is None else targets, statistics)
 
     def _look(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> View:
@@ -93,7 +103,7 @@ class Critic:
         if self._instances:
             self._instances.show_parts(images, randomness)
         with self._compute.autocast():
-            moved, aims = self._augment(images, aims, randomness, self._ignore_index)
+            moved, aims = self._augment(images, aims, randomness, self._ignore_index, self._workers.part)
             teacher_logits = self._teacher(moved)
             student_logits = self._student(moved) if self._objective.needs_student(index) else None
         return View(
@@ -126,16 +136,17 @@ class Critic:
 
 
 class BestStep:
-    """The images of the step with the lowest total loss so far."""
+    """The images of the step with the lowest total loss so far, over all workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._lowest = float("inf")
         self._images: Tensor | None = None
         self._verdict: Verdict | None = None
 
     def offer(self, images: Tensor, verdict: Verdict) -> None:
         """Keep them if they are better than all before."""
-        total = verdict.total.item()
+        total = self._workers.mean(verdict.total).item()
         if total < self._lowest:
             self._lowest, self._images = total, images.detach()
             self._verdict = replace(verdict, total=verdict.total.detach())
@@ -158,3 +169,12 @@ def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Sampl
     """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the CPU."""
     pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
     return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Several batches of samples as one."""
+    statistics = Statistics(
+        torch.cat([part.statistics.confidence for part in parts]),
+        torch.cat([part.statistics.histogram for part in parts]),
+    )
+    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

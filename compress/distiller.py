@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,8 @@ from compress.compute import Compute
 from compress.inversion import Inversion
 from compress.lessons import Lesson
 from compress.optimizers import descend
-from compress.replay import ReplayBuffer
+from compress.parallel import ALONE, Workers
+from compress.replay import Buffer
 from compress.schedules import Schedule
 from compress.task import Samples, Task
 
@@ -31,6 +34,8 @@ class DistillationPlan:
     lesson: Lesson
     learning_rate: Schedule
     augment: RandomView
+    keep_from: int = 0
+    """First round whose samples enter the buffer."""
 
 
 @dataclass(frozen=True)
@@ -51,45 +56,62 @@ class Distiller:
         teacher: nn.Module,
         student: nn.Module,
         inversion: Inversion,
-        buffer: ReplayBuffer,
+        buffer: Buffer,
         optimizer: torch.optim.Optimizer,
         plan: DistillationPlan,
         compute: Compute,
         randomness: torch.Generator,
+        workers: Workers = ALONE,
     ) -> None:
         self.task, self.teacher, self.student = task, teacher, student
         self.inversion, self.buffer, self.optimizer = inversion, buffer, optimizer
         self.plan, self.compute, self.randomness = plan, compute, randomness
+        self.workers = workers
+        workers.in_step(optimizer, student.parameters())
         self.next_round = 0
         self.step = 0
+        self.seconds = {"inversion": 0.0, "distillation": 0.0}
+        """Spent on each half so far, of the parts before an interruption too."""
 
     def run(self, after_round: Callable[[Round], None]) -> None:
         """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints."""
         for index in range(self.next_round, self.plan.rounds):
-            samples, numbers = self.inversion.round(index, self.randomness)
-            numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
+            with self._timed("inversion"):
+                made, terms = self.inversion.round(index, self.randomness)
+                samples, numbers = self.workers.gather_samples(made), self.workers.mean_numbers(terms)
+            if index >= self.plan.keep_from:
+                numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
             numbers["confidence"] = samples.statistics.confidence.mean().item()
             if index >= self.plan.warmup_rounds:
-                numbers |= self._distil()
+                with self._timed("distillation"):
+                    numbers |= self._distil()
             self.next_round = index + 1
             after_round(Round(index, samples, numbers))
+
+    @contextmanager
+    def _timed(self, half: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[half] += time.perf_counter() - started
 
     def _distil(self) -> dict[str, float]:
         self.student.train()
         steps = [self._distil_step() for _ in range(self.plan.steps_per_round)]
+        self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
         divergence, agreement = torch.tensor(steps).mean(dim=0).tolist()
-        return {self.plan.lesson.name: divergence, "agreement": agreement}
+        return self.workers.mean_numbers({self.plan.lesson.name: divergence, "agreement": agreement})
 
     def _distil_step(self) -> tuple[float, float]:
         drawn = self.buffer.draw(self.plan.batch, self.randomness)
-        images = self.compute.images(drawn.images)
-        images, _ = self.plan.augment(images, drawn.index, self.randomness, self.task.spec.ignore_index)
+        share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
+        images = self.compute.images(drawn.images[share])
+        images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
         with self.compute.autocast():
             divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
-        loss = (divergence * drawn.weights.to(divergence.device)).mean()
+        loss = (divergence * drawn.weights[share].to(divergence.device)).mean()
         descend(self.optimizer, loss, self.plan.learning_rate(self.step))
         self.step += 1
-        self.buffer.refresh(drawn, divergence)
+        self.buffer.refresh(drawn, self.workers.gather(divergence))
         agreement = losses.agreement(student_logits.detach(), teacher_logits)
         return divergence.mean().item(), agreement.mean().item()
 
@@ -98,6 +120,7 @@ class Distiller:
         return {
             "next_round": self.next_round,
             "step": self.step,
+            "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "inversion": self.inversion.state_dict(),
@@ -109,6 +132,7 @@ class Distiller:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
         self.next_round, self.step = state["next_round"], state["step"]
+        self.seconds = dict(state["seconds"])
         for name in ("student", "optimizer", "inversion", "buffer"):
             getattr(self, name).load_state_dict(state[name])
         self.randomness.set_state(state["randomness"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ class Score:
     numbers: Mapping[str, Any]
     count: int
     """Images it was measured on."""
+    seconds: float = 0.0
+    """What the measurement took."""
 
     @property
     def headline(self) -> float:
@@ -37,13 +40,13 @@ class Score:
 @torch.no_grad()
 def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) -> Score:
     """The task's metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
-    metric, count = task.metric(), 0
+    metric, count, started = task.metric(), 0, time.perf_counter()
     for batch in task.held_out():
         with compute.autocast():
             logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
-    return Score(task.spec.metric, metric.compute(), count)
+    return Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started)
 
 
 def constant_score(task: Task) -> Score:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALLEST_MAP = 6  # pixels; from there the maps are enlarged two-fold
-CODE = 32  # channels of the smallest map
+SMALLEST_MAP = 4  # pixels; from there the maps are enlarged two-fold
 
 
 class ConditionalGenerator(nn.Module):
-    """FastDFKD's generator with the target as a second input.
+    """FastDFKD's generator, with the target as a second input where a latent vector cannot carry it.
 
-    Latents `[n, latent]` become a small map that is enlarged two-fold until it has the image's size and ends in a
-    sigmoid. The paper's generator hears of the target only through the latent, which a few steps cannot bend to a whole
-    label map; here the target, resized to each map, is a further input of every convolution. A class label is a label
-    map of one position, so that both tasks share this code. Like the paper's it always stays in training mode.
+    Latents `[n, latent]` become a small map that is enlarged two-fold, by convolution, batch normalisation and leaky
+    ReLU, until it has the image's size. With `num_classes` the target, resized to each map, is a further input of every
+    convolution: a few steps cannot bend a latent to a whole label map. With 0 the latents alone are bent to the target,
+    as in the paper, which keeps samples of one class different. Like the paper's it always stays in training mode.
+
+    Unlike the paper's it begins with maps of 4 to 7 pixels, not of a quarter of the image, so that objects are laid out
+    as a whole; and each colour channel is normalised over the batch before the sigmoid, as in DAFL's generator, so that
+    the first images are neither grey nor saturated.
     """
 
     def __init__(
@@ -28,13 +33,14 @@ class ConditionalGenerator(nn.Module):
         while min(scales[0]) >= 2 * SMALLEST_MAP:
             scales.insert(0, tuple(-(-side // 2) for side in scales[0]))
         self.latent, self._num_classes, self._scales = latent, num_classes, scales
-        self.project = nn.Linear(latent, CODE * scales[0][0] * scales[0][1])
-        widths = [CODE, *[width] * max(len(scales) - 2, 0), *[width // 2] * (len(scales) > 1)]
+        self.project = nn.Linear(latent, width * scales[0][0] * scales[0][1])
+        widths = [*[width] * (len(scales) - 1), width // 2] if len(scales) > 1 else [width]
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in widths)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before + num_classes, after, 3, padding=1)
-            for before, after in zip(widths, [*widths[1:], 3], strict=True)
+            nn.Conv2d(before + num_classes, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
         )
+        self.paint = nn.Conv2d(widths[-1] + num_classes, 3, 3, padding=1)
+        self.colours = nn.BatchNorm2d(3, affine=False)
 
     @property
     def conditional(self) -> bool:
@@ -43,21 +49,25 @@ class ConditionalGenerator(nn.Module):
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
         """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and, if conditional, targets `[n, *s]`."""
-        wish = None if targets is None else self._one_hot(targets)
-        features = self.project(latents).view(len(latents), CODE, *self._scales[0])
-        features = features.contiguous(memory_format=torch.channels_last)
-        for scale, norm, convolution in zip(self._scales, self.norms, self.convolutions, strict=True):
-            features = F.leaky_relu(F.interpolate(norm(features), size=scale, mode="nearest"), 0.2)
-            if wish is not None:
-                condition = F.interpolate(wish, size=scale, mode="area").to(features.dtype)
-                features = torch.cat([features, condition], dim=1)
-            features = convolution(features)
-        return torch.sigmoid(features.float())
+        wish = self._one_hot(targets) if targets is not None and self.conditional else None
+        features = self.project(latents).view(len(latents), -1, *self._scales[0])
+        features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
+        for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
+            enlarged = F.interpolate(features, size=scale, mode="nearest")
+            features = F.leaky_relu(norm(convolution(_beside(enlarged, wish))), 0.2)
+        return torch.sigmoid(self.colours(self.paint(_beside(features, wish)).float()))
 
     def _one_hot(self, targets: Tensor) -> Tensor:
         classes = torch.arange(self._num_classes, device=targets.device).view(-1, *[1] * (targets.ndim - 1))
         wish = (targets.unsqueeze(1) == classes).float()
         return wish if wish.ndim == 4 else wish[..., None, None]
+
+
+def _beside(features: Tensor, wish: Tensor | None) -> Tensor:
+    """Features `[n, c, h, w]` and, if there is one, the wish `[n, k, *s]` resized to them, as one map."""
+    if wish is None:
+        return features
+    return torch.cat([features, F.interpolate(wish, size=features.shape[2:], mode="area").to(features.dtype)], dim=1)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from compress.parallel import ALONE, Workers
 from compress.priors import BatchNormPrior, batch_norm_layers
 from compress.progress import console
 from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
@@ -16,20 +17,20 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
 SMOOTHNESS = 0.1  # weight of the variation; more of it flattens the images
 
 
-def make_prior(teacher: nn.Module, momentum: float = 0.9) -> BatchNormPrior | InputPrior:
+def make_prior(teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> BatchNormPrior | InputPrior:
     """The batch-normalisation prior, or, with a notice on stderr, its substitute where the teacher has no such layer.
 
     A method that looks at the layers themselves takes `BatchNormPrior`, which refuses such a teacher.
     """
     if batch_norm_layers(teacher):
-        return BatchNormPrior(teacher, momentum)
+        return BatchNormPrior(teacher, momentum, workers)
     origin = "its own" if isinstance(teacher, Normalised) else "ImageNet's"
     console.print(
         "the teacher has no batch normalisation: synthetic images are held to the channel mean and variance of "
         f"{origin} input normalisation and to smoothness instead",
         soft_wrap=True,
     )
-    return InputPrior(teacher, momentum)
+    return InputPrior(teacher, momentum, workers)
 
 
 class InputPrior:
@@ -52,11 +53,11 @@ class InputPrior:
     This is our substitute, from no paper, and a weaker prior than the one it replaces.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
+    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
         self._teacher = teacher
         device = next(teacher.parameters()).device
         self._whole, self._inside = (nn.BatchNorm2d(4, affine=False, device=device).eval() for _ in range(2))
-        self._statistics = BatchNormPrior(nn.ModuleList([self._whole, self._inside]), momentum)
+        self._statistics = BatchNormPrior(nn.ModuleList([self._whole, self._inside]), momentum, workers)
         self._variation: Tensor | None = None
         self._handle: RemovableHandle | None = None
 

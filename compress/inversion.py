@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from compress.compute import Compute
-from compress.critic import BestStep, Critic, as_samples, statistics_of
+from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
 from compress.generators import ConditionalGenerator, reinitialise
-from compress.task import Samples, Statistics, Task
+from compress.parallel import ALONE, Workers
+from compress.task import Samples, Task
+
+SURPLUS = 64  # the first 1/64 of a balanced draw is as good as independent
 
 
 class Inversion(Protocol):
@@ -39,6 +42,8 @@ class InversionPlan:
     """0: the latents stay as they were drawn."""
     meta: Literal["sum", "reptile"] | None
     """How the kept generator moves; None: nothing is kept, every round begins with new random weights."""
+    targets: Literal["balanced", "independent", "answers"] = "balanced"
+    """Each class as often as every other; drawn one by one; or none drawn, the teacher's own answer is the target."""
     emit: int = 0
     """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
 
@@ -62,15 +67,17 @@ class GeneratorInversion:
         critic: Critic,
         plan: InversionPlan,
         compute: Compute,
+        workers: Workers = ALONE,
     ) -> None:
         self._task, self._teacher, self._generator = task, teacher, generator
-        self._critic, self._plan, self._compute = critic, plan, compute
+        self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
         self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
+        workers.in_step(self._optimizer, generator.parameters())
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """One round: new samples and the terms of the best step."""
+        """One round: this worker's new samples and the terms of the best step."""
         plan = self._plan
-        targets, latents = self._draw(plan.samples, randomness)
+        targets, latents = self._draw([plan.samples], randomness)
         latents.requires_grad_()
         clone = copy.deepcopy(self._generator)
         if plan.meta is None:
@@ -82,8 +89,9 @@ class GeneratorInversion:
             ],
             betas=(0.5, 0.999),
         )
+        self._workers.in_step(optimizer, [*clone.parameters(), *self._critic.parameters()])
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
-        best = BestStep()
+        best = BestStep(self._workers)
         with self._critic as critic:
             for _ in range(plan.steps):
                 with self._compute.autocast():
@@ -101,10 +109,17 @@ class GeneratorInversion:
             self._meta_update(clone, meta)
         return self._emit(randomness) if plan.emit else samples, report
 
-    def _draw(self, n: int, randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
-        device = self._compute.device
-        targets = self._task.draw_targets(n, randomness).to(device) if self._generator.conditional else None
-        return targets, torch.randn(n, self._generator.latent, generator=randomness).to(device)
+    def _draw(self, counts: list[int], randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
+        """This worker's share of the targets and latents of batches of these sizes, which all workers draw."""
+        targets, latents = [], []
+        for n in counts:
+            if self._plan.targets != "answers":
+                surplus = SURPLUS if self._plan.targets == "independent" else 1
+                targets.append(self._task.draw_targets(surplus * n, randomness)[:n])
+            latents.append(torch.randn(n, self._generator.latent, generator=randomness))
+        share, device = self._workers.share(sum(counts)), self._compute.device
+        aims = torch.cat(targets)[share].to(device) if targets else None
+        return aims, torch.cat(latents)[share].to(device)
 
     @torch.no_grad()
     def _meta_update(self, clone: nn.Module, gradients: list[Tensor]) -> None:
@@ -113,15 +128,19 @@ class GeneratorInversion:
             kept.grad = gradient if self._plan.meta == "sum" else kept - moved
         for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
+        self._workers.average(self._generator.buffers())
         self._optimizer.step()
 
     def _emit(self, randomness: torch.Generator) -> Samples:
         full, rest = divmod(self._plan.emit, self._plan.samples)
-        return _joined([self._emit_batch(n, randomness) for n in [self._plan.samples] * full + [rest] * (rest > 0)])
+        targets, latents = self._draw([self._plan.samples] * full + [rest] * (rest > 0), randomness)
+        batches = torch.split(torch.arange(len(latents)), self._plan.samples // self._workers.size)
+        samples = joined([self._emit_batch(None if targets is None else targets[b], latents[b]) for b in batches])
+        self._workers.average(self._generator.buffers())
+        return samples
 
     @torch.no_grad()
-    def _emit_batch(self, n: int, randomness: torch.Generator) -> Samples:
-        targets, latents = self._draw(n, randomness)
+    def _emit_batch(self, targets: Tensor | None, latents: Tensor) -> Samples:
         with self._compute.autocast():
             images = self._generator(latents, targets)
             teacher_logits = self._teacher(images)
@@ -141,11 +160,3 @@ class GeneratorInversion:
         self._generator.load_state_dict(state["generator"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._critic.load_state_dict(state["critic"])
-
-
-def _joined(parts: list[Samples]) -> Samples:
-    statistics = Statistics(
-        torch.cat([part.statistics.confidence for part in parts]),
-        torch.cat([part.statistics.histogram for part in parts]),
-    )
-    return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)

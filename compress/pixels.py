@@ -9,6 +9,7 @@ import torch
 
 from compress.compute import Compute
 from compress.critic import BestStep, Critic
+from compress.parallel import ALONE, Workers
 from compress.task import Samples, Task
 
 GREY, SPREAD = 0.5, 0.25
@@ -27,17 +28,20 @@ class PixelPlan:
 class PixelInversion:
     """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
 
-    def __init__(self, task: Task, critic: Critic, plan: PixelPlan, compute: Compute) -> None:
+    def __init__(self, task: Task, critic: Critic, plan: PixelPlan, compute: Compute, workers: Workers = ALONE) -> None:
         self._task, self._critic, self._plan, self._compute = task, critic, plan, compute
+        self._workers = workers
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """One round: new samples and the terms of the best step."""
+        """One round: this worker's new samples and the terms of the best step."""
         plan, device = self._plan, self._compute.device
-        targets = self._task.draw_targets(plan.samples, randomness).to(device)
-        noise = torch.randn(plan.samples, *self._task.spec.image_shape, generator=randomness).to(device)
+        share = self._workers.share(plan.samples)
+        targets = self._task.draw_targets(plan.samples, randomness)[share].to(device)
+        noise = torch.randn(plan.samples, *self._task.spec.image_shape, generator=randomness)[share].to(device)
         pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
         optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], plan.lr, betas=(0.5, 0.99))
-        best = BestStep()
+        self._workers.in_step(optimizer, self._critic.parameters())
+        best = BestStep(self._workers)
         with self._critic as critic:
             for _ in range(plan.steps):
                 images = GREY + SPREAD * pixels

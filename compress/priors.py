@@ -11,6 +11,7 @@ from torch.autograd import Function
 from torch.utils.hooks import RemovableHandle
 
 from compress.errors import UsageError
+from compress.parallel import ALONE, Workers
 
 
 class _ChannelMoments(Function):
@@ -30,16 +31,44 @@ class _ChannelMoments(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         features, mean = ctx.saved_tensors
         count = features.numel() // features.shape[1]
-        shape = (1, -1) + (1,) * (features.ndim - 2)
         slope = gradients[1] * (2 / count)
         offset = gradients[0] / count - slope * mean
-        return torch.addcmul(offset.to(features.dtype).view(shape), features, slope.to(features.dtype).view(shape))
+        return _affine(features, slope.to(features.dtype), offset.to(features.dtype))
+
+
+def _affine(features: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
+    """`slope·features + offset` with one slope and offset `[c]` a channel of features `[n, c, *s]`."""
+    if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
+        # rows of w·c numbers: repeated over w, the inner loop is long; broadcast, it would be one of c numbers
+        n, c, h, w = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(n * h, w * c)
+        return torch.addcmul(offset.repeat(w), rows, slope.repeat(w)).view(n, h, w, c).permute(0, 3, 1, 2)
+    shape = (1, -1) + (1,) * (features.ndim - 2)
+    return torch.addcmul(offset.view(shape), features, slope.view(shape))
 
 
 def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Differentiable mean and biased variance `[c], [c]` of features `[n, c, *s]`."""
     mean, variance = _ChannelMoments.apply(features)
     return mean, variance
+
+
+def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> list[tuple[Tensor, Tensor]]:
+    """Means and biased variances `[c], [c]` of each layer over the batches of all workers together.
+
+    The gradient is that to this worker's own features; averaged over workers, gradients are those of the whole batch.
+    """
+    if workers.size == 1:
+        return moments
+    mean, variance = (torch.cat(list(values)) for values in zip(*moments, strict=True))
+    means, variances = workers.gather(torch.stack([mean, variance]).unsqueeze(0)).unbind(dim=1)
+    centre = means.mean(dim=0)
+    spread = variance + (mean - centre) ** 2
+    # the values are the same at every worker to the last bit, the gradients its own
+    mean = centre + (mean - mean.detach())
+    variance = (variances + (means - centre) ** 2).mean(dim=0) + (spread - spread.detach())
+    sizes = [len(own) for own, _ in moments]
+    return list(zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True))
 
 
 def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
@@ -59,11 +88,11 @@ class BatchNormPrior:
     Raises `UsageError` for a teacher without batch normalisation.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float = 0.9) -> None:
+    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
         self._layers = batch_norm_layers(teacher)
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
-        self._momentum = momentum
+        self._momentum, self._workers = momentum, workers
         self._handles: list[RemovableHandle] = []
         self._moments: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._average: list[tuple[Tensor, Tensor]] = []
@@ -85,6 +114,8 @@ class BatchNormPrior:
 
     def distance(self) -> Tensor:
         """L_bn `[]` of the last forward pass through the teacher."""
+        own = [self._moments[layer] for layer in self._layers]
+        self._moments = dict(zip(self._layers, pooled_moments(own, self._workers), strict=True))
         terms = []
         for index, layer in enumerate(self._layers):
             mean, variance = self._moments[layer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,25 @@ class Draw:
     """`[n]`: importance-sampling weights, all 1 for a uniform draw."""
 
 
+class Buffer(Protocol):
+    """Where a distiller's samples are kept and drawn."""
+
+    def add(self, samples: Samples) -> int:
+        """Admit new samples; returns how many of them stay."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """`n` samples for one step."""
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Hear what the loss `[n]` of drawn samples was."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the buffer holds."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+
+
 Keep = Callable[[Statistics, Tensor], Tensor]
 """(statistics of the candidates, their age ranks `[n]`, newest highest) -> scores `[n]`; the highest stay."""
 
@@ -32,6 +51,11 @@ Keep = Callable[[Statistics, Tensor], Tensor]
 def newest(statistics: Statistics, arrival: Tensor) -> Tensor:
     """First in, first out."""
     return arrival.float()
+
+
+def oldest(statistics: Statistics, arrival: Tensor) -> Tensor:
+    """First in, for good: once full, nothing changes."""
+    return -arrival.float()
 
 
 @dataclass(frozen=True)
@@ -109,7 +133,7 @@ class ReplayBuffer:
 
     def add(self, samples: Samples) -> int:
         """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
-        if not len(self._images):
+        if not self._size:
             self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8)
             self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1])
         count = len(samples.images)
@@ -163,6 +187,8 @@ class ReplayBuffer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
+        if not len(state["images"]):
+            return  # nothing to hold yet, and no image to tell the shape
         self._size, self._arrivals = len(state["images"]), state["arrivals"]
         for name in _COLUMNS:
             column = state[name].new_zeros(self.capacity, *state[name].shape[1:])

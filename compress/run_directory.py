@@ -21,6 +21,7 @@ from torchvision.io import encode_png
 
 from compress.errors import UsageError
 from compress.files import require_space, write_text, write_with
+from compress.parallel import Workers
 
 NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
 LIBRARIES = (
@@ -149,6 +150,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",
+        "workers": Workers.from_environment().size,
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "libraries": versions,

@@ -51,3 +51,16 @@ class WarmupCosine:
             return self.peak * (step + 1) / self.warmup
         done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
         return self.peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """`first`, and a tenth of it from each of the given shares of `steps` on."""
+
+    first: float
+    steps: int
+    at: tuple[float, ...]
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        return self.first * 0.1 ** sum(step >= share * self.steps for share in self.at)

@@ -30,6 +30,9 @@ class InversionSettings(Section):
     latent: Count = Field(256, description="Length of a latent vector.")
     width: Count = Field(128, description="Channels of the generator.")
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
+    targets: Literal["balanced", "independent"] = Field(
+        "balanced", description="Classes aimed at in a round: each as often as every other, or drawn one by one."
+    )
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
     adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
@@ -41,8 +44,28 @@ class ReplaySettings(Section):
     """Which samples are kept and drawn."""
 
     capacity: Count = Field(5000, description="Most samples held in memory.")
+    phi: bool = Field(True, description="φ weights what is made and decides what stays; otherwise the newest stay.")
+    delta: bool = Field(True, description="δ decides what is drawn; otherwise all samples are as likely.")
     gamma: Weight = Field(2.0, description="Focal exponent of the difficulty term of φ.")
     beta: Fraction = Field(0.5, description="How far importance weights undo the bias of δ's draw.")
+
+
+class GanSettings(Section):
+    """How a GAN learns from collected images and makes more of them."""
+
+    iterations: Count = Field(500, description="Iterations of both networks a warm-up round; then they are done.")
+    batch: Count = Field(100, description="Images an iteration.")
+    latent: Count = Field(128, description="Length of a latent vector.")
+    width: Count = Field(256, description="Channels of generator and discriminator.")
+    lr: Positive = Field(2e-4, description="Adam's learning rate for both.")
+    decay: Fraction = Field(0.9999, description="Decay of the moving average of the generator that makes the samples.")
+    average_from: Annotated[int, Field(ge=0)] = Field(1000, description="Iteration at which that average begins.")
+    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of what both networks see, pixels.")
+    integration: Weight = Field(0.1, description="Weight of feature integration, transfer and blend.")
+    smoothing: Weight = Field(0.1, description="Weight of category frequency smoothing.")
+    samples: Count = Field(5000, description="Images made a round after the warm-up.")
+    capacity: Count = Field(50000, description="Most made images held in memory; the oldest leave.")
+    inflation: Count = Field(10, description="How often a collected image counts beside the made ones.")
 
 
 class DistillationSettings(Section):
@@ -73,10 +96,14 @@ class DistillSettings(Section):
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
     image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
+    collected: Path | None = Field(
+        None, description="Folder of real images, CLASS/*.png|jpg, for the methods that need a few (hidfd, kd)."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
     inversion: InversionSettings = Field(default_factory=InversionSettings, description="How samples are made.")
+    gan: GanSettings = Field(default_factory=GanSettings, description="How a GAN learns from collected images.")
     replay: ReplaySettings = Field(default_factory=ReplaySettings, description="Which samples are kept and drawn.")
     distillation: DistillationSettings = Field(
         default_factory=DistillationSettings, description="How the student learns."

@@ -3,41 +3,92 @@
 import pytest
 import torch
 
+from compress.cli.models import student_of
 from compress.cli.resolution import resolve
+from compress.collected import Collected
 from compress.compute import Compute
-from compress.configuration import load_config, merged, recipe_names, validated
-from compress.methods import Ingredients, find_method
+from compress.configuration import load_config, merged, names_setting, recipe_names, validated
+from compress.methods import COLLECTED, DEFAULTS, UNUSED, Ingredients, find_method
 from compress.settings import DistillSettings
 from compress.tasks import make_task
-from compress.tasks.data import SOURCES, open_data
+from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
 
-SHORT = {"inversion": {"samples": 4, "steps": 2}, "distillation": {"rounds": 2, "warmup": 1, "steps": 2, "batch": 4}}
+SHORT = {
+    "inversion": {"samples": 4, "steps": 2},
+    "gan": {"iterations": 1, "batch": 4, "width": 8, "samples": 4, "capacity": 8},
+    "distillation": {"rounds": 2, "warmup": 1, "steps": 2, "batch": 4},
+}
+ON_DISK = {"cifar10": 10, "cifar100": 100}
+EMBEDDED = {data: task for task, data in DEFAULT_DATA.items()}
+
+
+def nothing() -> LabelledImages:
+    raise AssertionError("a recipe is tried without data")
+
+
+def source_for(data: str) -> DataSource:
+    """The embedded data, or classes and image size of a set that lies on a user's disk."""
+    if data in EMBEDDED:
+        return open_data(data, EMBEDDED[data])
+    return DataSource(
+        name=data,
+        task="classification",
+        class_names=tuple(map(str, range(ON_DISK[data]))),
+        image_shape=(3, 32, 32),
+        fingerprint="",
+        training=nothing,
+        held_out=nothing,
+    )
+
+
+def method_of(name: str) -> str:
+    return str(load_config(name).get("method", name.partition("/")[2]))
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
-    data, _, method = name.partition("/")
-    source = open_data(data, SOURCES[data].task)
-    settings = validated(DistillSettings, merged(load_config(name), SHORT))
+    data, method = name.partition("/")[0], method_of(name)
+    source = source_for(data)
+    settings = validated(DistillSettings, merged(DEFAULTS.get(method, {}), load_config(name), SHORT))
     classes = len(source.class_names)
     student_name = "cifar_wrn_16_1" if source.task == "classification" else "fpn:tu-test_resnet"
     teacher_name = "cifar_resnet20" if source.task == "classification" else "deeplabv3plus:tu-test_resnet"
     torch.manual_seed(0)
     teacher, student = (create_model(source.task, network, classes) for network in (teacher_name, student_name))
+    student = student_of(method, student, teacher, source, seed=0)
     task = make_task(source, lambda: teacher, lambda: student)
     compute = Compute(torch.device("cpu"), torch.float32)
     randomness = torch.Generator().manual_seed(0)
-    distiller = find_method(method)(Ingredients(task, task.teacher(), student, settings, False, compute, randomness))
+    images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
+    collected = Collected(images, torch.arange(8) % classes) if method in COLLECTED else None
+    given = Ingredients(task, task.teacher(), student, settings, False, compute, randomness, collected)
+    distiller = find_method(method)(given)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)
     assert distiller.step == 2
     assert any(not torch.equal(a, b) for a, b in zip(before, student.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.partition("/")[0] in EMBEDDED])
 def test_the_recipe_for_data_and_method_is_found_without_being_asked_for(name: str) -> None:
     data, _, method = name.partition("/")
-    resolved = resolve({"task": SOURCES[data].task, "data": data, "method": method}, None).model_dump()
+    resolved = resolve({"task": EMBEDDED[data], "data": data, "method": method}, None).model_dump()
     for section, values in load_config(name).items():
         assert values.items() <= resolved[section].items()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_names_nothing_that_its_method_does_not_take(name: str) -> None:
+    assert not [path for path in UNUSED[method_of(name)] if names_setting(load_config(name), path)]
+
+
+@pytest.mark.parametrize("method", DEFAULTS)
+def test_the_settings_of_a_paper_are_valid_and_taken(method: str) -> None:
+    validated(DistillSettings, DEFAULTS[method])
+    assert not [path for path in UNUSED[method] if names_setting(DEFAULTS[method], path)]
+
+
+@pytest.mark.parametrize("data", ["digits", "digit-scenes", "cifar10", "cifar100"])
+def test_every_baseline_has_a_recipe(data: str) -> None:
+    assert {f"{data}/{method}" for method in DEFAULTS} <= set(recipe_names())

@@ -10,8 +10,9 @@ ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
-    "balance", "critic", "distiller", "evaluation", "generators", "input_prior", "instances", "inversion", "lessons",
-    "objective", "pixels", "priors", "replay", "settings", "taps",
+    "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",
+    "gan_losses", "generators", "input_prior", "instances", "inversion", "lessons", "objective", "parallel", "pixels",
+    "priors", "replay", "settings", "taps",
 }  # fmt: skip
 
 

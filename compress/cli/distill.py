@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,27 +12,35 @@ from cyclopts import Parameter
 from torch import nn
 
 from compress.cli.data import inspect
-from compress.cli.handover import hand_over
-from compress.cli.models import card_of, find_teacher, fit_teacher, new_model, require_origin
+from compress.cli.handover import Finished, hand_over
+from compress.cli.models import (
+    card_of,
+    find_teacher,
+    fit_teacher,
+    new_model,
+    read_collected_images,
+    require_origin,
+    student_of,
+)
 from compress.cli.resolution import resolve, resolved
+from compress.cli.rounds import follow, lead
 from compress.cli.unlabelled import TeachersAnswers
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.configuration import load_config
-from compress.distiller import Distiller, Round
-from compress.errors import Interrupted, UsageError
+from compress.distiller import Distiller
+from compress.errors import UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
-from compress.methods import Ingredients, find_method
-from compress.progress import Steps, console
+from compress.methods import SINGLE, Ingredients, find_method
+from compress.parallel import Workers
+from compress.progress import console
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
-from compress.task import Batch, Task
+from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import DataSource, open_data
-from compress.tasks.models.saved import Card
 
 RUNS = Path("runs")
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
-SHOWN = 24  # samples in a picture
 
 
 def distill(
@@ -66,55 +72,87 @@ def distill(
         Check everything, print the settings, write nothing.
     """
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
+    workers = _workers(wanted)
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     compute = Compute.choose(wanted.device, wanted.precision)
+    collected = read_collected_images(wanted, source)
     student = new_model(_required(wanted.student), source, wanted.seed)
     inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
-        new_model(name, source, wanted.seed) if weights is None else fit_teacher(name, weights, source, wanted.seed)
-        print(yaml.safe_dump(resolved(wanted), sort_keys=False), end="")
+        teacher = fit_teacher(name, weights, source, wanted.seed) if weights else new_model(name, source, wanted.seed)
+        student_of(wanted.method, student, teacher, source, wanted.seed)
+        if workers.leads:
+            print(yaml.safe_dump(resolved(wanted), sort_keys=False), end="")
         return
-    folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
-    teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
-    card = card_of(_required(wanted.student), source, student)
-    carry_out(source, teacher, student, card, wanted, compute, folder, resume=resume)
+    with workers.joined(compute.device):
+        if not workers.leads:
+            teacher = new_model(_required(wanted.teacher), source, wanted.seed).eval()
+            follow(_prepared(ingredients(teacher, student, wanted, source, compute, workers, collected)))
+            return
+        folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
+        teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
+        student = student_of(wanted.method, student, teacher, source, wanted.seed)
+        given = ingredients(teacher, student, wanted, source, compute, workers, collected)
+        done = carry_out(given, folder, resume=resume)
+    hand_over(done, source, card_of(_required(wanted.student), source, student))
 
 
-def carry_out(
-    source: DataSource,
+def carry_out(given: Ingredients, folder: Path, *, resume: bool) -> Finished:
+    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own."""
+    teacher_score = _checked_teacher(given.task, given.compute)
+    state = RunDirectory.open(folder).read_checkpoint() if resume else {"history": []}
+    history = state.pop("history")
+    distiller = _prepared(given, state)
+    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run.write_config(resolved(given.settings))
+    lead(distiller, run, history)
+    if teacher_score is not None:
+        return Finished(given, given.task, run, teacher_score, distiller.seconds)
+    samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)
+    task = TeachersAnswers(given.task, given.teacher, samples.images, given.compute.exact)
+    return Finished(given, task, run, evaluate(given.teacher, task, given.compute.exact), distiller.seconds)
+
+
+def _workers(wanted: DistillSettings) -> Workers:
+    """This process among those that torchrun started; only the first of them is heard."""
+    workers = Workers.from_environment()
+    console.quiet = not workers.leads
+    if workers.size > 1 and wanted.method in SINGLE:
+        raise UsageError(f"{wanted.method} runs in one process only: leave out torchrun or use --method ssd-kd")
+    workers.require_shares(
+        {"inversion.samples": wanted.inversion.samples, "distillation.batch": wanted.distillation.batch}
+    )
+    return workers
+
+
+def ingredients(
     teacher: nn.Module,
     student: nn.Module,
-    card: Card | None,
     wanted: DistillSettings,
+    source: DataSource,
     compute: Compute,
-    folder: Path,
-    *,
-    resume: bool,
-) -> dict[str, Any]:
-    """The job itself, from two networks to the report's content; a user's own student has no card."""
-    recipe = find_method(wanted.method)
-    task: Task = make_task(source, lambda: teacher, lambda: student)
+    workers: Workers,
+    collected: Collected | None,
+) -> Ingredients:
+    """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
-    teacher_score = _checked_teacher(task, compute)
-    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
-    run.write_config(resolved(wanted))
-    torch.manual_seed(wanted.seed)
+    task = make_task(source, lambda: teacher, lambda: student)
     randomness = torch.Generator().manual_seed(wanted.seed)
-    distiller = recipe(Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness))
-    history: list[dict[str, float]] = []
-    if resume:
-        state = run.read_checkpoint()
-        history = state.pop("history")
-        distiller.load_state_dict(state)
-    _run(distiller, run, history)
-    if teacher_score is None:
-        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, randomness)
-        task = TeachersAnswers(task, teacher, samples.images, compute.exact)
-        teacher_score = evaluate(teacher, task, compute.exact)
-    return hand_over(run, task, teacher, student, card, wanted, source, teacher_score, compute)
+    return Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
+
+
+def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Distiller:
+    """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
+    given.workers.align(given.teacher)
+    torch.manual_seed(given.settings.seed)
+    distiller = find_method(given.settings.method)(given)
+    if state:
+        distiller.load_state_dict(dict(state))
+    given.workers.align(distiller)
+    return distiller
 
 
 def _required(name: str | None) -> str:
@@ -154,57 +192,3 @@ def _checked_teacher(task: Task, compute: Compute) -> Score | None:
     )
     require_better_than_chance(score, chance)
     return score
-
-
-def _run(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]]) -> None:
-    stopping, saved = _StopSignal(), time.monotonic()
-    total = distiller.plan.rounds
-    drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
-
-    def after_round(done: Round) -> None:
-        nonlocal saved
-        history.append({"round": done.index, **done.numbers})
-        run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
-        steps.update(
-            done.index + 1, {k: v for k, v in done.numbers.items() if k in ("one_hot", "bn", "kl", "l1", "agreement")}
-        )
-        if done.index in drawn:
-            run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
-        if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
-            run.write_checkpoint({**distiller.state_dict(), "history": history})
-            run.write_metrics(history)
-            saved = time.monotonic()
-        if stopping.asked and done.index + 1 < total:
-            raise Interrupted(f"stopped after round {done.index + 1} of {total}: --resume --out {run.path} continues")
-
-    with stopping, Steps("distilling", total, distiller.next_round) as steps:
-        distiller.run(after_round)
-
-
-class _StopSignal:
-    """While entered, the first Ctrl-C or SIGTERM asks to stop after the round; a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        console.print("stopping after this round; once more to stop at once")
-
-
-@torch.no_grad()
-def _picture(distiller: Distiller, done: Round) -> torch.Tensor:
-    samples = done.samples
-    images = distiller.compute.images(samples.images[:SHOWN])
-    with distiller.compute.autocast():
-        logits = distiller.teacher(images)
-    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), logits.float())

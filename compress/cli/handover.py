@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from compress.cli.unlabelled import AGREEMENT
 from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.export import ExportFacts, OnnxModel, Parity, export_verified, require_parity
+from compress.methods import Ingredients
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
 from compress.task import Task, TaskSpec
@@ -27,35 +30,37 @@ console = Console(highlight=False)  # results belong on standard output
 UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
 
-def hand_over(
-    run: RunDirectory,
-    task: Task,
-    teacher: nn.Module,
-    student: nn.Module,
-    card: Card | None,
-    settings: DistillSettings,
-    source: DataSource,
-    teacher_score: Score,
-    compute: Compute,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Finished:
+    """A run whose rounds are done."""
+
+    given: Ingredients
+    task: Task
+    """What the networks are scored on: the run's own, or `TeachersAnswers` where it has no held-out data."""
+    run: RunDirectory
+    teacher_score: Score
+    seconds: Mapping[str, float]
+
+
+def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str, Any]:
     """Write student, ONNX file and report, print the table and return the report; `GateError` if the file differs.
 
     Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
     """
-    student.eval()
-    student_score = evaluate(student, task, compute.exact)
+    run, task, settings, student = done.run, done.task, done.given.settings, done.given.student
+    student_score = evaluate(student.eval(), task, done.given.compute.exact)
     labelled = student_score.metric != AGREEMENT
     scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
-    readme = model_card(settings, teacher_score, student_score, scored_on, _loading(student, card))
+    readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card)
     save_model(run.student, student, card, readme)
     facts, results = export_verified(task.deployable(student.cpu()), task.spec, run.onnx, next(task.held_out()).images)
     onnx_score = evaluate(OnnxModel(run.onnx), task, Compute(torch.device("cpu"), torch.float32))
+    scoring = sum(score.seconds for score in (done.teacher_score, student_score, onnx_score))
     rows = {
-        "teacher": _row(settings.teacher, teacher, teacher_score, task.spec, None),
+        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, task.spec, None),
         "student": _row(settings.student, student, student_score, task.spec, run.student / "model.safetensors"),
         "onnx": {"name": "model.onnx", **dict(onnx_score.numbers), "bytes": run.onnx.stat().st_size},
     }
-    kept = student_score.headline / teacher_score.headline if labelled else None
     report: dict[str, Any] = {
         "schema_version": 1,
         "task": task.spec.name,
@@ -63,7 +68,8 @@ def hand_over(
         "n": student_score.count,
         **sums_report(source.held_out()),
         "scored_on": scored_on,
-        "kept": kept,
+        "kept": student_score.headline / done.teacher_score.headline if labelled else None,
+        "seconds": {**done.seconds, "evaluation": scoring},
         **rows,
         **_parity(facts, results),
     }
@@ -132,12 +138,24 @@ def _loading(student: nn.Module, card: Card | None) -> str:
     return f"{own}\n- input: RGB in [0, 1], less mean {mean}, over deviation {std}"
 
 
-def model_card(settings: DistillSettings, teacher: Score, student: Score, scored_on: str, loading: str) -> str:
-    """The student's README."""
-    numbers = json.dumps(dict(student.numbers), indent=2)
+def _parts(settings: DistillSettings, card: Card | None) -> str:
+    if card is None or not card.shared_channels:
+        return ""
     return (
-        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} without any real image "
-        f"(compress-kd).\n\n- task: {settings.task}\n- scored on: {scored_on}\n"
+        f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
+        f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
+    )
+
+
+def model_card(
+    settings: DistillSettings, teacher: Score, student: Score, scored_on: str, network: nn.Module, card: Card | None
+) -> str:
+    """The student's README: what it is, what it scored, how to load it and what to show it."""
+    numbers = json.dumps(dict(student.numbers), indent=2)
+    seen = "with collected real images" if settings.collected else "without any real image"
+    return (
+        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
+        f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
-        f"{loading}\n\n```json\n{numbers}\n```\n"
+        f"{_loading(network, card)}\n\n```json\n{numbers}\n```\n"
     )

@@ -9,12 +9,17 @@ from platformdirs import user_cache_path
 from torch import nn
 
 from compress.cli.data import say_sums
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.errors import UsageError
+from compress.methods import COLLECTED, SHARING
 from compress.progress import Steps, console
+from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
+from compress.tasks.data.collected import read_collected
 from compress.tasks.models import STORED, NormalisedModel, create_model, fit_weights, read_weights, require_image_size
 from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.models.sharing import ClassifierSharing, share_classifier
 from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teach
 
 
@@ -37,7 +42,33 @@ def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
     """What will be said of the model in its own file."""
     mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
-    return Card(source.task, name, source.name, source.class_names, source.image_shape, mean, std)
+    channels = model.network.channels if isinstance(model.network, ClassifierSharing) else 0
+    return Card(source.task, name, source.name, source.class_names, source.image_shape, mean, std, channels)
+
+
+def student_of(
+    method: str, student: NormalisedModel, teacher: NormalisedModel, source: DataSource, seed: int
+) -> NormalisedModel:
+    """The student as the method wants it: as it is, or with the teacher's classifier."""
+    if method not in SHARING:
+        return student
+    torch.manual_seed(seed)  # the projector's weights must not depend on what was done for the teacher
+    return share_classifier(student, teacher, source.image_shape)
+
+
+def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:
+    """The images of --collected; raises `UsageError` unless the method takes them, they are sound and enough."""
+    method = settings.method
+    if method not in COLLECTED:
+        return None
+    if source.task != "classification":
+        raise UsageError(f"{method} is for classification only: use --method ssd-kd for {source.task}")
+    if settings.collected is None:
+        raise UsageError(f"{method} learns from collected real images: give their folder with --collected DIR")
+    split = read_collected(settings.collected, source)
+    collected = Collected(split.images, split.targets)
+    collected.require(max(settings.distillation.batch, settings.gan.batch if method in SHARING else 1))
+    return collected
 
 
 def require_origin(name: str, weights: Path | None, source: DataSource) -> None:

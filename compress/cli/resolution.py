@@ -49,9 +49,9 @@ def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSett
 def _require_a_batch(wanted: DistillSettings) -> None:
     """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
     batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = UNUSED.get(wanted.method, ())
-    if "inversion.steps" in unused:
-        return  # a generator that is trained all along makes what each step draws
+    unused = UNUSED.get(wanted.method, frozenset())
+    if not unused.isdisjoint({"inversion", "inversion.steps"}):
+        return  # samples are collected, or made by a generator that is trained all along
     if "replay" not in unused:
         held = min(held, wanted.replay.capacity)
     if batch > held:

@@ -7,10 +7,10 @@ from typing import Any
 
 from compress.errors import unknown_name
 
-from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, ssd_kd, zskt
+from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
 from .recipe import Ingredients, Recipe
 
-__all__ = ["DEFAULTS", "METHODS", "UNUSED", "Ingredients", "Recipe", "find_method"]
+__all__ = ["COLLECTED", "DEFAULTS", "METHODS", "SHARING", "SINGLE", "UNUSED", "Ingredients", "Recipe", "find_method"]
 
 METHODS: Mapping[str, Recipe] = {
     "ssd-kd": ssd_kd.ssd_kd,
@@ -21,6 +21,8 @@ METHODS: Mapping[str, Recipe] = {
     "dfad": dfad.dfad,
     "dfq": dfq.dfq,
     "zskt": zskt.zskt,
+    "hidfd": hidfd.hidfd,
+    "kd": kd.kd,
 }
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -33,22 +35,32 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """The papers' settings, where they are not those of the schema; a recipe for some data overrides them."""
 
-_TRAINED_GENERATOR = frozenset(
-    {"replay", "inversion.steps", "inversion.lr_latent", "inversion.meta", "inversion.shift"}
-)
+_NO_IMAGES = frozenset({"gan", "collected"})
+_TRAINED_GENERATOR = _NO_IMAGES | {
+    "replay", "inversion.steps", "inversion.targets", "inversion.lr_latent", "inversion.meta", "inversion.shift",
+}  # fmt: skip
 _ADVERSARY_ONLY = _TRAINED_GENERATOR | {"inversion.bn", "inversion.one_hot", "inversion.balance"}
 UNUSED: Mapping[str, frozenset[str]] = {
-    "ssd-kd": frozenset({"inversion.balance"}),
-    "fast-dfkd": frozenset({"replay", "inversion.balance"}),
-    "cmi": frozenset({"replay", "inversion.meta", "inversion.balance"}),
-    "deep-inversion": frozenset({"replay"})
-    | {f"inversion.{name}" for name in ("lr_generator", "latent", "width", "meta", "balance", "shift")},
+    "ssd-kd": _NO_IMAGES | {"inversion.balance"},
+    "fast-dfkd": _NO_IMAGES | {"replay", "inversion.balance"},
+    "cmi": _NO_IMAGES | {"replay", "inversion.meta", "inversion.balance"},
+    "deep-inversion": _NO_IMAGES
+    | {"replay"}
+    | {f"inversion.{name}" for name in ("lr_generator", "latent", "width", "meta", "targets", "balance", "shift")},
     "dafl": _TRAINED_GENERATOR | {"inversion.bn", "inversion.adversarial"},
     "dfad": _ADVERSARY_ONLY | {"distillation.temperature"},
     "dfq": _TRAINED_GENERATOR,
     "zskt": _ADVERSARY_ONLY,
+    "hidfd": frozenset({"inversion", "replay", "distillation.temperature"}),
+    "kd": frozenset({"gan", "inversion", "replay"}),
 }
 """Sections of the settings, and settings, that a method does not look at, and so does not take."""
+COLLECTED = frozenset({"hidfd", "kd"})
+"""Methods that need a few labelled real images, and so are for classification only."""
+SHARING = frozenset({"hidfd"})
+"""Methods whose student has the teacher's classifier."""
+SINGLE = frozenset({"cmi", "dafl", "dfad", "dfq", "hidfd", "kd"})
+"""Methods for one process only: a term of theirs is of a whole batch at once, or they learn from collected images."""
 
 
 def find_method(name: str) -> Recipe:

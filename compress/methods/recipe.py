@@ -9,17 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from compress.augment import RandomView
+from compress.collected import Collected
 from compress.compute import Compute
 from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
+from compress.errors import UsageError
 from compress.generators import ConditionalGenerator
 from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
 from compress.optimizers import make_optimizer
+from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
-from compress.replay import ReplayBuffer, Uniform, newest
-from compress.schedules import From, WarmupCosine
+from compress.replay import Buffer, ReplayBuffer, Uniform, newest
+from compress.schedules import From, Schedule, Stairs, WarmupCosine
 from compress.settings import DistillSettings
 from compress.task import Statistics, Task
 
@@ -36,6 +39,9 @@ class Ingredients:
     """Whether mirror images are as good as the originals."""
     compute: Compute
     randomness: torch.Generator
+    collected: Collected | None = None
+    """Real images, for the methods that need a few."""
+    workers: Workers = ALONE
 
 
 Recipe = Callable[[Ingredients], Distiller]
@@ -45,8 +51,10 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), sample_weights, bn_momentum=0.9)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta)
-    return assemble(given, _with_generator(given, critic, plan, conditional=True), buffer)
+    plan = InversionPlan(
+        wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta, wanted.targets
+    )
+    return assemble(given, _with_generator(given, critic, plan), buffer)
 
 
 def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | None = None) -> Distiller:
@@ -57,8 +65,8 @@ def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | N
     wanted, learning = given.settings.inversion, given.settings.distillation
     count = learning.steps * learning.batch
     critic = _critic(given, objective, RandomView(0, flip=False), alike)
-    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, lr_latent=0.0, meta="sum", emit=count)
-    inversion = _with_generator(given, critic, plan, conditional=False)
+    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, 0.0, "sum", "answers", count)
+    inversion = _with_generator(given, critic, plan)
     return assemble(given, inversion, ReplayBuffer(count, newest, Uniform()), lesson)
 
 
@@ -66,8 +74,8 @@ def renew_generator(given: Ingredients, objective: Objective) -> Distiller:
     """A distiller with a new generator for every round, and a pool of everything ever made."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), alike)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, meta=None)
-    return assemble(given, _with_generator(given, critic, plan, conditional=True), pool(given))
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None, wanted.targets)
+    return assemble(given, _with_generator(given, critic, plan), pool(given))
 
 
 def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomView) -> Distiller:
@@ -75,25 +83,41 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     wanted = given.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     critic = _critic(given, objective, augment, alike)
-    return assemble(given, PixelInversion(given.task, critic, plan, given.compute), pool(given))
+    return assemble(given, PixelInversion(given.task, critic, plan, given.compute, given.workers), pool(given))
 
 
-def assemble(given: Ingredients, inversion: Inversion, buffer: ReplayBuffer, lesson: Lesson | None = None) -> Distiller:
-    """A distiller of these parts; the lesson is soft labels if none is given."""
-    learning = given.settings.distillation
-    steps = max(learning.rounds - learning.warmup, 0) * learning.steps
+def assemble(
+    given: Ingredients,
+    inversion: Inversion,
+    buffer: Buffer,
+    lesson: Lesson | None = None,
+    rate: Schedule | None = None,
+    keep_from: int = 0,
+) -> Distiller:
+    """A distiller of these parts; if not given, the lesson is soft labels, the rate a short rise and half a cosine."""
+    learning, steps = given.settings.distillation, _student_steps(given)
     plan = DistillationPlan(
         learning.rounds,
         learning.warmup,
         learning.steps,
         learning.batch,
         lesson or SoftLabels(learning.temperature),
-        WarmupCosine(learning.lr, max(steps // 10, 1), steps),
+        rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
+        keep_from,
     )
     optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
     return Distiller(
-        given.task, given.teacher, given.student, inversion, buffer, optimizer, plan, given.compute, given.randomness
+        given.task,
+        given.teacher,
+        given.student,
+        inversion,
+        buffer,
+        optimizer,
+        plan,
+        given.compute,
+        given.randomness,
+        given.workers,
     )
 
 
@@ -112,6 +136,27 @@ def after_warmup(given: Ingredients) -> From:
     return From(given.settings.distillation.warmup, given.settings.inversion.adversarial)
 
 
+def stairs(given: Ingredients) -> Stairs:
+    """HiDFD's learning rate: it falls to a tenth at 150, 180 and 210 of 240 parts of the run."""
+    return Stairs(given.settings.distillation.lr, _student_steps(given), (150 / 240, 180 / 240, 210 / 240))
+
+
+def collected_images(given: Ingredients, *batches: int) -> Collected:
+    """The collected images; raises `UsageError` if there are none, no labels, or too few for one of the batches."""
+    method, collected = given.settings.method, given.collected
+    if collected is None:
+        raise UsageError(f"{method} learns from collected real images: give their folder with --collected")
+    if given.task.draw_targets(1, torch.Generator()).ndim > 1:
+        raise UsageError(f"{method} is for classification only: use another method for {given.task.spec.name}")
+    collected.require(max(batches))
+    return collected
+
+
+def _student_steps(given: Ingredients) -> int:
+    learning = given.settings.distillation
+    return max(learning.rounds - learning.warmup, 0) * learning.steps
+
+
 def _shifted(given: Ingredients) -> RandomView:
     return RandomView(given.settings.inversion.shift, given.mirror)
 
@@ -123,15 +168,23 @@ def _critic(
     sample_weights: SampleWeights,
     bn_momentum: float = 0.0,
 ) -> Critic:
-    ignore = given.task.spec.ignore_index
-    return Critic(given.teacher, given.student, objective, sample_weights, augment, ignore, given.compute, bn_momentum)
+    return Critic(
+        given.teacher,
+        given.student,
+        objective,
+        sample_weights,
+        augment,
+        given.task.spec.ignore_index,
+        given.compute,
+        bn_momentum,
+        given.workers,
+    )
 
 
-def _with_generator(
-    given: Ingredients, critic: Critic, plan: InversionPlan, *, conditional: bool
-) -> GeneratorInversion:
+def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
-    classes = spec.num_classes if conditional else 0
+    positions = given.task.draw_targets(1, torch.Generator()).ndim > 1
+    classes = spec.num_classes if positions and plan.targets != "answers" else 0
     generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
-    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute)
+    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from compress.balance import balance, rescaled
 from compress.distiller import Distiller
-from compress.methods.recipe import Ingredients, cook
+from compress.methods.recipe import Ingredients, alike, cook
 from compress.objective import Objective
-from compress.replay import Balanced, Prioritised, ReplayBuffer
+from compress.replay import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.schedules import Constant, From
 from compress.task import Statistics
 
@@ -24,8 +24,9 @@ def ssd_kd(given: Ingredients) -> Distiller:
     figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`.
     """
     settings = given.settings
-    gamma = settings.replay.gamma
-    buffer = ReplayBuffer(settings.replay.capacity, Balanced(gamma), Prioritised(settings.replay.beta))
+    wanted, gamma = settings.replay, settings.replay.gamma
+    keep = Balanced(gamma) if wanted.phi else newest
+    buffer = ReplayBuffer(wanted.capacity, keep, Prioritised(wanted.beta) if wanted.delta else Uniform())
 
     def phi(statistics: Statistics) -> Tensor:
         share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
@@ -38,4 +39,4 @@ def ssd_kd(given: Ingredients) -> Distiller:
             "adversarial": From(settings.distillation.warmup, settings.inversion.adversarial),
         }
     )
-    return cook(given, objective, phi, buffer)
+    return cook(given, objective, phi if wanted.phi else alike, buffer)

@@ -52,7 +52,7 @@ def open_image_folder(place: Place) -> DataSource:
         class_names=names,
         image_shape=(3, place.image_size, place.image_size),
         training=lambda: _read_training(root, training, names, place.image_size),
-        held_out=cache(lambda: _read_split(held_out or root, names, place.image_size)),
+        held_out=cache(lambda: read_classes(held_out or root, names, place.image_size)),
     )
 
 
@@ -71,11 +71,14 @@ def _read_training(root: Path, training: Path | None, names: tuple[str, ...], si
         raise UsageError(
             f"{root} has no {TRAINING}/ to train on: sort the images into {TRAINING}/CLASS/ and test/CLASS/"
         )
-    return _read_split(training, names, size)
+    return read_classes(training, names, size)
 
 
-def _read_split(folder: Path, names: tuple[str, ...], size: int) -> LabelledImages:
-    """All images of a split, classes in order and files in order of their names."""
+def read_classes(folder: Path, names: tuple[str, ...], size: int) -> LabelledImages:
+    """All images of `folder/class/*` as uint8 `[n, 3, size, size]`, classes in order, files in order of their names.
+
+    Raises `UsageError` if a class has no image, if a file cannot be read, or if all would fill the memory.
+    """
     files = [_image_files(folder / name) for name in names]
     counts = torch.tensor([len(members) for members in files])
     needed = int(counts.sum()) * 3 * size * size

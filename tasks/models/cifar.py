@@ -76,16 +76,24 @@ class CifarResNet(nn.Module):
             ]
             self.add_module(f"layer{number}", nn.Sequential(*stage))
             inputs = width
-        self.linear = nn.Linear(inputs, num_classes)
+        self.linear: nn.Module = nn.Linear(inputs, num_classes)
         _initialise(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]`."""
         features = F.relu(self.bn1(self.conv1(images)))
         for number in range(1, self._stages + 1):
             features = self.get_submodule(f"layer{number}")(features)
+        return features
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of the last feature map."""
         logits: Tensor = self.linear(features.mean(dim=(2, 3)))
         return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k]`."""
+        return self.forward_head(self.forward_features(images))
 
 
 class PreActivationBlock(nn.Module):
@@ -117,14 +125,22 @@ class WideResNet(nn.Module):
                 stages.append(PreActivationBlock(inputs, width, stride if index == 0 else 1))
                 inputs = width
         self.blocks = nn.Sequential(*stages)
-        self.bn1, self.linear = nn.BatchNorm2d(inputs), nn.Linear(inputs, num_classes)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.linear: nn.Module = nn.Linear(inputs, num_classes)
         _initialise(self)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]`."""
+        return F.relu(self.bn1(self.blocks(self.conv1(images))))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of the last feature map."""
+        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k]`."""
-        features = F.relu(self.bn1(self.blocks(self.conv1(images))))
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
+        return self.forward_head(self.forward_features(images))
 
 
 class CifarVGG(nn.Module):
@@ -138,13 +154,23 @@ class CifarVGG(nn.Module):
             layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
             layers += [nn.MaxPool2d(2)] * halve
             inputs = width
-        self.features, self.linear = nn.Sequential(*layers), nn.Linear(inputs, num_classes)
+        self.features = nn.Sequential(*layers)
+        self.linear: nn.Module = nn.Linear(inputs, num_classes)
         _initialise(self)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]`."""
+        features: Tensor = self.features(images)
+        return features
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of the last feature map."""
+        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k]`."""
-        logits: Tensor = self.linear(self.features(images).mean(dim=(2, 3)))
-        return logits
+        return self.forward_head(self.forward_features(images))
 
 
 def _initialise(network: nn.Module) -> None:

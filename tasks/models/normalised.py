@@ -32,3 +32,13 @@ class NormalisedModel(nn.Module):
     def normalised(self, images: Tensor) -> Tensor:
         """What the network itself is shown of images `[n, 3, h, w]` in [0, 1]: `compress.task.Normalised`."""
         return (images - self.mean) / self.std
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]` of a classifier; `classify` goes on from there."""
+        features: Tensor = self.network.forward_features(self.normalised(images))  # type: ignore[operator]
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of a last feature map."""
+        logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
+        return logits

@@ -19,6 +19,7 @@ from compress.files import write_text, write_with
 
 from . import create_model, fit_weights, read_weights, takes_one_size
 from .normalised import NormalisedModel
+from .sharing import ClassifierSharing
 
 HEADER_KEY = "compress"
 
@@ -34,6 +35,8 @@ class Card:
     image_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    shared_channels: int = 0
+    """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
 
 
 def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:
@@ -82,8 +85,10 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
     if file is None:
         raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
     card = _read_card(file)
-    model = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:])
-    model = NormalisedModel(model.network, card.mean, card.std)
+    network = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:]).network
+    if card.shared_channels:
+        network = ClassifierSharing(network, card.image_shape, card.shared_channels, len(card.class_names))
+    model = NormalisedModel(network, card.mean, card.std)
     fit_weights(model.network, read_weights(file), str(file))
     return model.eval(), card
 

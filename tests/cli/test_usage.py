@@ -94,6 +94,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "duplicate key": (["distill", "--config", "twice.yaml"], "duplicate key 'seed'"),
         "unknown key": (["distill", "--config", "unknown.yaml"], "did you mean 'replay.capacity'"),
         "settings of another method": (["distill", "--method", "fast-dfkd", "--replay.gamma", "1"], "takes no replay"),
+        "setting of another method": (["distill", "--method", "dafl", "--inversion.bn", "1"], "takes no inversion.bn"),
         "missing config": (["distill", "--config", "digits/ssdkd"], "did you mean 'digits/ssd-kd'"),
         "negative steps": (["distill", "--distillation.steps", "-1"], "distillation.steps"),
         "image size": (["distill", "--student", "inception_v3"], "cannot take 32x32 images"),
@@ -108,7 +109,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
 @pytest.mark.parametrize("case", [
     "task", "command", "flag", "teacher", "segmenter", "student", "method", "data", "data of the other task",
     "missing weights", "broken weights", "duplicate key", "unknown key", "settings of another method",
-    "missing config", "negative steps",
+    "setting of another method", "missing config", "negative steps",
     "image size", "full folder", "contradiction", "nothing to resume", "no model", "no cuda",
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from compress.configuration import load_config, merged, parse_yaml, recipe_names, validated
+from compress.configuration import load_config, merged, names_setting, parse_yaml, recipe_names, validated, without
 from compress.errors import UsageError
 from compress.settings import DistillSettings
 
@@ -52,6 +52,16 @@ def test_a_bad_setting_is_named_with_its_path(values: dict[str, object], complai
 
 def test_later_layers_win_key_by_key() -> None:
     assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}}, {"b": 4}) == {"a": {"x": 1, "y": 3}, "b": 4}
+
+
+@pytest.mark.parametrize(("path", "named"), [("a", True), ("a.x", True), ("a.z", False), ("b.x", False), ("c", False)])
+def test_a_setting_is_found_by_its_path_and_taken_out(path: str, named: bool) -> None:
+    values = {"a": {"x": 1, "y": 2}, "b": 3}
+    assert names_setting(values, path) is named
+    left = without(values, path)
+    assert not names_setting(left, path)
+    assert (left == values) is not named
+    assert values == {"a": {"x": 1, "y": 2}, "b": 3}
 
 
 def test_settings_survive_a_round_trip_through_yaml(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from compress.instances import InstanceDiscrimination
 from compress.objective import TERMS, Objective, View
 from compress.schedules import Constant, From, WarmupCosine
 from compress.taps import penultimate_features
+from compress.tasks.targets import balanced_labels
 from compress.testing import FakeTask
 
 
@@ -146,6 +147,38 @@ def test_the_generator_hears_latents_and_targets() -> None:
     assert not torch.allclose(images, generator(latents, targets.flip(0)))
 
 
+def test_a_generator_without_classes_hears_latents_alone() -> None:
+    generator = ConditionalGenerator(0, (3, 16, 16), latent=16, width=8)
+    latents, targets = torch.randn(4, 16), torch.arange(4)
+    assert torch.equal(generator(latents, targets), generator(latents, None))
+    assert not torch.allclose(generator(latents, None), generator(torch.randn(4, 16), None))
+
+
+@pytest.mark.parametrize(("positions", "told"), [(False, False), (True, True)])
+def test_only_label_maps_are_shown_to_the_generator(make_distiller, positions: bool, told: bool) -> None:
+    assert make_distiller(positions=positions).inversion._generator.conditional is told
+
+
+def test_independent_targets_are_drawn_one_by_one_and_balanced_ones_evenly(make_distiller) -> None:
+    spread = {}
+    for kind in ("balanced", "independent"):
+        inversion = make_distiller(inversion={"targets": kind}).inversion
+        inversion._task.draw_targets = lambda n, generator: balanced_labels(n, 4, generator)
+        targets, _ = inversion._draw([400], torch.Generator().manual_seed(0))
+        counts = torch.bincount(targets)
+        spread[kind] = int(counts.max() - counts.min())
+    assert spread["balanced"] <= 1 < spread["independent"]
+
+
+def test_the_student_learns_again_after_the_inversion_and_what_was_frozen_stays_frozen(make_distiller) -> None:
+    distiller = make_distiller(warmup=0)
+    frozen, *learning = distiller.student.parameters()
+    frozen.requires_grad = False
+    distiller.inversion.round(0, torch.Generator().manual_seed(0))
+    assert not frozen.requires_grad
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in learning)
+
+
 def test_a_diverged_inversion_says_so_in_one_line(make_distiller) -> None:
     distiller = make_distiller()
     for parameter in distiller.inversion._generator.parameters():
@@ -162,9 +195,21 @@ def test_a_round_moves_the_kept_generator(make_distiller) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("positions", [False, True])
-def test_rounds_lower_the_one_hot_and_batch_norm_terms(make_distiller, positions: bool) -> None:
-    distiller, randomness = make_distiller(positions=positions), torch.Generator().manual_seed(0)
+def _total(report: dict[str, float]) -> float:
+    return 10 * report["bn"] + report["one_hot"]
+
+
+def test_rounds_lower_the_one_hot_and_batch_norm_terms(make_distiller) -> None:
+    distiller, randomness = make_distiller(positions=True), torch.Generator().manual_seed(0)
     reports = [distiller.inversion.round(0, randomness)[1] for _ in range(40)]
-    first, last = reports[0], reports[-1]
-    assert 10 * last["bn"] + last["one_hot"] < 0.9 * (10 * first["bn"] + first["one_hot"])
+    assert _total(reports[-1]) < 0.9 * _total(reports[0])
+
+
+def test_steps_bend_latents_to_their_targets(make_distiller) -> None:
+    few, many = (
+        make_distiller(inversion={"steps": steps, "lr_latent": 0.05}).inversion.round(
+            0, torch.Generator().manual_seed(0)
+        )[1]
+        for steps in (1, 40)
+    )
+    assert _total(many) < 0.9 * _total(few)

@@ -1,0 +1,85 @@
+"""The rounds of a run as the command line sees them: shown, recorded, and stopped when the user asks."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import suppress
+
+import torch
+
+from compress.distiller import Distiller, Round
+from compress.errors import Interrupted
+from compress.progress import Steps, console
+from compress.run_directory import RunDirectory
+from compress.task import Batch
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SHOWN = 24  # samples in a picture
+SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "l1", "alignment", "agreement")
+
+
+def lead(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]]) -> None:
+    """All rounds, recorded in `run` and `history`; raises `Interrupted` after a checkpoint if asked to stop."""
+    stopping, saved = _StopSignal(), time.monotonic()
+    total = distiller.plan.rounds
+    drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
+
+    def after_round(done: Round) -> None:
+        nonlocal saved
+        asked = distiller.workers.any(stopping.asked)
+        history.append({"round": done.index, **done.numbers})
+        run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
+        steps.update(done.index + 1, {k: v for k, v in done.numbers.items() if k in SHOWN_NUMBERS})
+        if done.index in drawn:
+            run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
+        if asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
+            run.write_checkpoint({**distiller.state_dict(), "history": history})
+            run.write_metrics(history)
+            saved = time.monotonic()
+        if asked and done.index + 1 < total:
+            raise Interrupted(f"stopped after round {done.index + 1} of {total}: --resume --out {run.path} continues")
+
+    with stopping, Steps("distilling", total, distiller.next_round) as steps:
+        distiller.run(after_round)
+
+
+def follow(distiller: Distiller) -> None:
+    """The rounds of every worker but the first: its share of the work; it stops when any is asked to."""
+    stopping = _StopSignal()
+
+    def after_round(_: Round) -> None:
+        if distiller.workers.any(stopping.asked):
+            raise Interrupted("the first worker says how to continue")
+
+    with stopping, suppress(Interrupted):
+        distiller.run(after_round)
+
+
+class _StopSignal:
+    """While entered, the first Ctrl-C or SIGTERM asks to stop after the round; a second Ctrl-C stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        console.print("stopping after this round; once more to stop at once")
+
+
+@torch.no_grad()
+def _picture(distiller: Distiller, done: Round) -> torch.Tensor:
+    samples = done.samples
+    images = distiller.compute.images(samples.images[:SHOWN])
+    with distiller.compute.autocast():
+        logits = distiller.teacher(images)
+    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), logits.float())

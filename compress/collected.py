@@ -1,0 +1,105 @@
+"""A small set of real images that the user collected: the one exception to "no real image"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.compute import Compute
+from compress.critic import as_samples, joined, statistics_of
+from compress.errors import UsageError
+from compress.features import FeatureModel
+from compress.replay import Draw, ReplayBuffer
+from compress.task import Samples
+
+CHUNK = 250  # images that the teacher looks at together
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Real images uint8 `[n, 3, h, w]` with their labels `[n]`, long."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def require(self, batch: int) -> None:
+        """Raise `UsageError` if there are not enough images to fill a batch without repeating one."""
+        if len(self) < batch:
+            raise UsageError(
+                f"{len(self)} collected images are too few for a batch of {batch}: collect more, or lower the batch"
+            )
+
+
+@torch.no_grad()
+def judged(teacher: FeatureModel, images: Tensor, labels: Tensor, compute: Compute) -> Samples:
+    """Images `[n, 3, h, w]` in [0, 1] and what they show `[n]` as samples, with what the teacher thinks of them."""
+    with compute.autocast():
+        logits = teacher.classify(teacher.features(images))
+    return as_samples(images, labels, statistics_of(logits))
+
+
+class CollectedImages:
+    """In place of an inversion: the collected images, all of them, every round."""
+
+    def __init__(self, collected: Collected, teacher: FeatureModel, compute: Compute) -> None:
+        chunks = zip(torch.split(collected.images, CHUNK), torch.split(collected.labels, CHUNK), strict=True)
+        self._samples = joined([judged(teacher, compute.images(images), labels, compute) for images, labels in chunks])
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """The same samples as in the round before."""
+        return self._samples, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is kept from round to round."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to continue from."""
+
+
+class InflatedBuffer:
+    """HiDFD's data inflation: the collected images count `inflation` times beside the generated ones.
+
+    A batch holds the share `inflation·collected / (inflation·collected + capacity)` of real images, drawn uniformly as
+    the generated ones are; `capacity` is that of the buffer of generated samples, also before it is full.
+    """
+
+    def __init__(self, collected: Collected, inflation: int, generated: ReplayBuffer) -> None:
+        self._collected, self._generated = collected, generated
+        inflated = inflation * len(collected)
+        self._share = inflated / (inflated + generated.capacity)
+
+    def __len__(self) -> int:
+        return len(self._generated)
+
+    def add(self, samples: Samples) -> int:
+        """Admit generated samples."""
+        return self._generated.add(samples)
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """Real images first, then generated ones; places count from 0 in each of the two."""
+        real = round(n * self._share)
+        chosen = torch.randint(len(self._collected), (real,), generator=generator)
+        made = self._generated.draw(n - real, generator)
+        return Draw(
+            torch.cat([chosen, made.index]),
+            torch.cat([self._collected.images[chosen], made.images]),
+            torch.cat([torch.ones(real), made.weights]),
+        )
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Draws are uniform: no loss changes them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generated samples; the collected ones are read again."""
+        return self._generated.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._generated.load_state_dict(state)

@@ -1,0 +1,35 @@
+"""What methods that look inside a classifier need of it: its last feature map, and the answer from there."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+
+
+@runtime_checkable
+class FeatureModel(Protocol):
+    """A model in two halves: `classify(features(images))` is what it answers."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]` of images `[n, 3, h, w]` in [0, 1]."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of a last feature map `[n, c, h, w]`."""
+
+
+def as_feature_model(model: nn.Module) -> FeatureModel:
+    """The model, seen in its two halves; raises `UsageError` if it has no such halves."""
+    if not isinstance(model, FeatureModel):
+        raise UsageError(
+            f"{type(model).__name__} has no `features` and `classify`, which this method needs: "
+            "add the two to your module, or use --method ssd-kd"
+        )
+    return model
+
+
+def penultimate(features: Tensor) -> Tensor:
+    """What a linear classifier sees of a last feature map: `[n, c, h, w] -> [n, c]`, in float32."""
+    return features.float().mean(dim=(2, 3))

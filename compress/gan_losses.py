@@ -1,0 +1,66 @@
+"""What generator and discriminator of a teacher-guided GAN minimise; per sample `[n]` unless it says otherwise."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+COUNT_AT_FIRST = 50.0
+COUNT_KEPT = 0.5  # share of the old count that stays in the new one
+DISCOUNT = 0.99
+
+
+def hinge_real(score: Tensor) -> Tensor:
+    """max(0, 1 − D(x)) for real images."""
+    return F.relu(1 - score)
+
+
+def hinge_made(score: Tensor) -> Tensor:
+    """max(0, 1 + D(x)) for made images."""
+    return F.relu(1 + score)
+
+
+def told_apart(real: Tensor, made: Tensor, labels: Tensor) -> Tensor:
+    """CE(real, 2y) + CE(made, 2y + 1): the discriminator's part of the 2k-way head, for logits `[n, 2k]`."""
+    return F.cross_entropy(real, 2 * labels, reduction="none") + F.cross_entropy(made, 2 * labels + 1, reduction="none")
+
+
+def passed_off(made: Tensor, labels: Tensor) -> Tensor:
+    """CE(made, 2y) − CE(made, 2y + 1): the generator's part of the 2k-way head, for logits `[n, 2k]`."""
+    real, fake = 2 * labels, 2 * labels + 1
+    return F.cross_entropy(made, real, reduction="none") - F.cross_entropy(made, fake, reduction="none")
+
+
+def transfer(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_made: Tensor) -> Tensor:
+    """‖t_r − d_r‖ + ‖t_f − d_f‖: the discriminator sees what the teacher sees (HiDFD, feature integration)."""
+    return _distance(teacher_real, guess_real) + _distance(teacher_made, guess_made)
+
+
+def blend(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_made: Tensor) -> Tensor:
+    """‖t_r − d_f‖ + ‖t_f − d_r‖: and sees alike what is real and what is made (HiDFD, feature integration)."""
+    return _distance(teacher_real, guess_made) + _distance(teacher_made, guess_real)
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    return (one - other).norm(dim=1)  # type: ignore[no-any-return]
+
+
+def updated_counts(counts: Tensor, histogram: Tensor) -> Tensor:
+    """n_k ← ½·n_k + ½·count_k `[k]`, from how many made images the teacher gives to each class."""
+    return COUNT_KEPT * counts + (1 - COUNT_KEPT) * histogram
+
+
+def frequency_weights(counts: Tensor) -> Tensor:
+    """w_k = (1 − b)/(1 − b^n_k) `[k]`, scaled to sum to k (HiDFD; Cui et al., CVPR 2019, eq. 2).
+
+    A count below 1 is taken for 1: at 0 the weight would be infinite, and all others nothing.
+    """
+    weights = (1 - DISCOUNT) / (1 - DISCOUNT ** counts.clamp(min=1))
+    return weights * len(weights) / weights.sum()
+
+
+def frequency(teacher_logits: Tensor, weights: Tensor) -> Tensor:
+    """Σ_k w_k·p̄_k·log p̄_k `[]` on the teacher's mean prediction p̄ of made images: lowest when no class is rare."""
+    mean = torch.softmax(teacher_logits.float(), dim=1).mean(dim=0)
+    return (weights * torch.xlogy(mean, mean.clamp(min=1e-8))).sum()

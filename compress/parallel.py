@@ -1,0 +1,208 @@
+"""Several processes at work on one run, on one machine or many: who they are and what they tell each other.
+
+torchrun starts them. All hold the same models, optimisers, replay buffer and random numbers; what is drawn for a batch
+is drawn by all, and each computes on its share of it. Gradients, per-sample results and batch statistics are exchanged,
+so that all hold the same again after every step.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from compress.errors import UsageError
+from compress.task import Samples, Statistics
+
+PATIENCE = timedelta(hours=4)  # the others wait while the first worker teaches a default teacher
+
+
+class Stateful(Protocol):
+    """A model, an optimiser, a distiller."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and containers of them."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Continue from `state_dict()`."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of a run as one of them sees them; with `Workers()`, a single process, nothing is ever sent."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def from_environment(cls) -> Workers:
+        """What torchrun says; a single process if it was not torchrun that started this one."""
+        if not dist.is_torchelastic_launched():
+            return cls()
+        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that writes, prints and scores."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which share of how many is this one's."""
+        return self.rank, self.size
+
+    @contextmanager
+    def joined(self, device: torch.device) -> Iterator[None]:
+        """While entered, the workers can reach each other: by gloo, and between GPUs, one a worker, by NCCL.
+
+        Raises `UsageError` if this machine has fewer GPUs than workers.
+        """
+        if self.size == 1:
+            yield
+            return
+        if device.type == "cuda":
+            _take_own_gpu()
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        yield
+        dist.destroy_process_group()  # not after an error: it could wait for a worker that is no more
+
+    def require_shares(self, counts: Mapping[str, int]) -> None:
+        """Raise `UsageError` unless each named count can be shared equally."""
+        for name, count in counts.items():
+            if count % self.size:
+                raise UsageError(
+                    f"{name} {count} cannot be shared by {self.size} workers equally: "
+                    f"use {-(-count // self.size) * self.size} or another --nproc-per-node"
+                )
+
+    def share(self, n: int) -> slice:
+        """This worker's part of `n` things that were drawn for all."""
+        each = n // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Every worker's `[n, ...]`, detached, as `[size · n, ...]` in the order of the shares."""
+        if self.size == 1:
+            return values.detach()
+        own = values.detach().contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own)
+        return torch.cat(parts)
+
+    def gather_statistics(self, statistics: Statistics) -> Statistics:
+        """Of the samples of all workers."""
+        return Statistics(self.gather(statistics.confidence), self.gather(statistics.histogram))
+
+    def gather_samples(self, samples: Samples) -> Samples:
+        """Those of all workers."""
+        statistics = self.gather_statistics(samples.statistics)
+        return Samples(self.gather(samples.images), self.gather(samples.targets), statistics)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over workers of each element, detached."""
+        if self.size == 1:
+            return values.detach()
+        total = values.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total / self.size
+
+    def mean_numbers(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The mean over workers of each number; all must know the same names."""
+        means = self.mean(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, means.tolist(), strict=True))
+
+    def any(self, fact: bool) -> bool:
+        """Whether it is so for at least one worker."""
+        return bool(self.mean(torch.tensor(float(fact))) > 0)
+
+    @torch.no_grad()
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Put in the place of each tensor of real numbers its mean over workers, in one message."""
+        real = [tensor for tensor in tensors if tensor.is_floating_point()]
+        if self.size == 1 or not real:
+            return
+        means = self.mean(torch.cat([tensor.flatten() for tensor in real]))
+        for tensor, mean in zip(real, torch.split(means, [tensor.numel() for tensor in real]), strict=True):
+            tensor.copy_(mean.view(tensor.shape))
+
+    def in_step(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
+        """Before every step of `optimizer`, turn gradients of a mean over the share into those over the whole batch.
+
+        Those of `parameters`, which all workers have, are averaged; whatever else it moves belongs to this worker's
+        samples (latents, pixels) and is scaled.
+        """
+        if self.size == 1:
+            return
+        shared = list(parameters)
+        known = {id(parameter) for parameter in shared}
+        own = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in known]
+
+        def exchange(*_: object) -> None:
+            self.average(p.grad for p in shared if p.grad is not None)
+            for parameter in own:
+                if parameter.grad is not None:
+                    parameter.grad /= self.size
+
+        optimizer.register_step_pre_hook(exchange)
+
+    def align(self, holder: Stateful) -> None:
+        """Give every worker's `holder` the state of the first one's."""
+        if self.size > 1:
+            holder.load_state_dict(self._from_first(holder.state_dict()))
+
+    def _from_first(self, state: dict[str, Any]) -> dict[str, Any]:
+        file = io.BytesIO()
+        if self.leads:
+            torch.save(state, file)
+        length = torch.tensor(len(file.getvalue()))
+        dist.broadcast(length, src=0)
+        data = torch.empty(int(length), dtype=torch.uint8)
+        if self.leads:
+            data = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
+        dist.broadcast(data, src=0)
+        sent: dict[str, Any] = torch.load(
+            io.BytesIO(data.numpy().tobytes()), map_location=_to_own_gpu, weights_only=True
+        )
+        return sent
+
+
+ALONE = Workers()
+
+
+def first_to_fail() -> bool:
+    """Whether no other worker has failed before this one: it says why, the others fail because of it.
+
+    The note is left with torchrun itself, which outlives the workers.
+    """
+    if Workers.from_environment().size == 1:
+        return True
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        store = dist.TCPStore(  # type: ignore[attr-defined]  # torch's stub lacks it
+            address, port, is_master=False, timeout=timedelta(seconds=10)
+        )
+        return bool(store.add(f"compress/failed/{os.environ['TORCHELASTIC_RESTART_COUNT']}", 1) == 1)
+    except RuntimeError:
+        return True  # better said twice than not at all
+
+
+def _take_own_gpu() -> None:
+    own, present = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if own >= present:
+        raise UsageError(
+            f"{os.environ['LOCAL_WORLD_SIZE']} workers on a machine with {present} GPUs: "
+            f"use --nproc-per-node {present}, or --device cpu"
+        )
+    torch.cuda.set_device(own)
+
+
+def _to_own_gpu(storage: Any, location: str) -> Any:
+    return storage if location == "cpu" else storage.cuda()

@@ -1,0 +1,104 @@
+"""A student that answers with its teacher's classifier (SimKD, Chen et al., CVPR 2022; HiDFD's student)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+
+from .cifar import CifarResNet, CifarVGG, WideResNet
+from .normalised import NormalisedModel
+
+CIFAR_CLASSES = (CifarResNet, CifarVGG, WideResNet)
+TOLERANCE = 1e-3
+
+
+class ClassifierSharing(nn.Module):
+    """Backbone, projector to the teacher's last feature map, and the teacher's frozen classifier.
+
+    The projector is 1x1 to half of the teacher's channels, 3x3, 1x1 to all of them, each with batch normalisation and
+    ReLU.
+    """
+
+    def __init__(self, backbone: nn.Module, image_shape: tuple[int, int, int], channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.backbone = backbone
+        _remove_classifier(backbone)
+        widths, half = _map_shape(backbone, image_shape)[1], max(channels // 2, 1)
+        self.projector = nn.Sequential(
+            *_step(widths, half, 1),
+            *_step(half, half, 3),
+            *_step(half, channels, 1),
+        )
+        self.linear = nn.Linear(channels, num_classes).requires_grad_(requires_grad=False)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The map that stands for the teacher's, `[n, channels, h, w]`."""
+        projected: Tensor = self.projector(self.backbone.forward_features(images))  # type: ignore[operator]
+        return projected
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of such a map."""
+        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k]`."""
+        return self.forward_head(self.forward_features(images))
+
+
+def share_classifier(
+    student: NormalisedModel, teacher: NormalisedModel, image_shape: tuple[int, int, int]
+) -> NormalisedModel:
+    """The student with a new projector and a copy of the teacher's classifier in place of its own.
+
+    Raises `UsageError` if the teacher is no linear classifier on the spatial mean of its last feature map, or if the
+    student has no feature map.
+    """
+    linear = _classifier(teacher, image_shape)
+    network = ClassifierSharing(student.network, image_shape, linear.in_features, linear.out_features)
+    network.linear.load_state_dict(linear.state_dict())
+    return NormalisedModel(network, student.mean.flatten().tolist(), student.std.flatten().tolist())
+
+
+@torch.no_grad()
+def _classifier(teacher: NormalisedModel, image_shape: tuple[int, int, int]) -> nn.Linear:
+    network, was_training = teacher.network, teacher.training
+    linear = network.linear if isinstance(network, CIFAR_CLASSES) else network.get_classifier()  # type: ignore[operator]
+    device = teacher.mean.device
+    probe = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    teacher.eval()
+    features, logits = teacher.features(probe), teacher(probe)
+    teacher.train(was_training)
+    if isinstance(linear, nn.Linear) and features.ndim == 4 and features.shape[1] == linear.in_features:
+        again = linear(features.mean(dim=(2, 3)))
+        if linear.bias is not None and torch.allclose(again, logits, atol=TOLERANCE, rtol=TOLERANCE):
+            return linear
+    raise UsageError(
+        "this teacher's classifier cannot be shared: it is not linear on the spatial mean of the last feature map; "
+        "use a residual network, or a method other than hidfd"
+    )
+
+
+def _remove_classifier(backbone: nn.Module) -> None:
+    if isinstance(backbone, CIFAR_CLASSES):
+        backbone.linear = nn.Identity()
+    else:
+        backbone.reset_classifier(0)  # type: ignore[operator]  # timm's interface
+
+
+@torch.no_grad()
+def _map_shape(backbone: nn.Module, image_shape: tuple[int, int, int]) -> torch.Size:
+    was_training = backbone.training
+    shape: torch.Size = backbone.eval().forward_features(torch.zeros(1, *image_shape)).shape  # type: ignore[operator]
+    backbone.train(was_training)
+    if len(shape) != 4:
+        raise UsageError(f"this student has no feature map to align, its features are {list(shape)}: choose another")
+    return shape
+
+
+def _step(inputs: int, outputs: int, size: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]

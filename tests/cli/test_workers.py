@@ -1,0 +1,62 @@
+"""`torchrun -m compress distill`: several processes, one run."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1, "--distillation.rounds", 4]
+SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32", "--device", "cpu"]
+CLASSIFIER = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
+Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Torchrun:
+    """Runs `torchrun --nproc-per-node 2 -m compress ARGUMENTS...` in an empty directory."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "compress"]
+        command = [sys.executable, *words, *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+
+    return run
+
+
+def test_two_workers_leave_one_run(torchrun, classifier_weights: Path, tmp_path: Path) -> None:
+    done = torchrun("distill", *CLASSIFIER, "--teacher-weights", classifier_weights, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["digits-ssd-kd-1"]
+    run = tmp_path / "runs" / "digits-ssd-kd-1"
+    for name in ("config.yaml", "checkpoints/last/state.pt", "student/model.safetensors", "export/model.onnx"):
+        assert (run / name).is_file(), name
+    assert not list(run.rglob("*.part"))
+    assert [json.loads(line)["round"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [0, 1, 2, 3]
+    assert len((run / "train.log").read_text().splitlines()) == 4
+    assert json.loads((run / "environment.json").read_text())["workers"] == 2
+    report = json.loads((run / "report.json").read_text())
+    assert all(check["passed"] for check in report["parity"])
+    assert done.stdout.count("run directory") == 1
+    assert done.stderr.count("teacher: top1") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["--distillation.batch", 7],
+            "distillation.batch 7 cannot be shared by 2 workers equally: use 8 or another --nproc-per-node",
+        ),
+        (["--method", "cmi"], "cmi runs in one process only: leave out torchrun or use --method ssd-kd"),
+    ],
+    ids=["batch", "method"],
+)
+def test_an_error_is_said_once(torchrun, words: list[object], complaint: str, tmp_path: Path) -> None:
+    done = torchrun("distill", *words)
+    said = [line for line in done.stderr.splitlines() if line.startswith("compress:")]
+    assert said == [f"compress: {complaint}"]
+    assert "exitcode  : 2" in done.stderr, "torchrun reports our exit code and has 1 itself"
+    assert not list(tmp_path.iterdir())
