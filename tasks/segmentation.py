@@ -44,7 +44,7 @@ class Segmentation:
 
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
-        palette = colours(len(source.class_names), source.background)
+        palette = source.palette or colours(len(source.class_names), source.background)
         self.spec = TaskSpec("segmentation", source.image_shape, source.class_names, "miou", palette=palette)
 
     def teacher(self) -> nn.Module:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from compress.cli.distill import resolve
 from compress.cli.models import student_of
+from compress.cli.resolution import resolve
 from compress.collected import Collected
 from compress.compute import Compute
 from compress.configuration import load_config, merged, names_setting, recipe_names, validated

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,15 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 REDUCED = (
     "--inversion.samples 8 --inversion.steps 1 --distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1"
 )
+OWN_MODULES = """
+from pathlib import Path
+from compress.tasks.data import open_data
+from compress.tasks.models import create_model, fit_weights, read_weights
+teacher, student = (create_model("classification", "cifar_resnet20", 10).network for _ in range(2))
+fit_weights(teacher, read_weights(Path({weights!r})), "weights")
+held_out = open_data("digits", "classification").held_out()
+images, labels = held_out.images, held_out.targets
+"""
 COMMANDS = [
     command.strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -47,3 +58,18 @@ def test_the_main_job_of_the_readme_runs_at_reduced_size(compress, segmenter_wei
 def test_every_list_command_runs(compress) -> None:
     for command in (c for c in COMMANDS if c.startswith("compress list")):
         assert compress(*shlex.split(command)[1:]).returncode == 0
+
+
+def test_the_python_lines_run_at_reduced_size(classifier_weights: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    reduced = """settings = DistillSettings.model_validate({
+        "precision": "fp32", "inversion": {"samples": 8, "steps": 1},
+        "distillation": DistillationSettings(rounds=2, warmup=1, steps=1, batch=8)})"""
+    code, found = re.subn(r"^settings = .*", reduced, code, flags=re.MULTILINE)
+    assert len(code.splitlines()) - 2 <= 10
+    assert found == 1
+    (tmp_path / "mine.py").write_text(OWN_MODULES.format(weights=str(classifier_weights)))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "runs/own-ssd-kd-1/export/model.onnx" in done.stdout
+    assert (tmp_path / "runs" / "own-ssd-kd-1" / "student" / "model.safetensors").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,9 @@ from cyclopts import Parameter
 from torch import nn
 
 from compress.cli.data import inspect
-from compress.cli.handover import hand_over
+from compress.cli.handover import Finished, hand_over
 from compress.cli.models import (
+    card_of,
     find_teacher,
     fit_teacher,
     new_model,
@@ -22,21 +22,23 @@ from compress.cli.models import (
     require_origin,
     student_of,
 )
+from compress.cli.resolution import resolve, resolved
 from compress.cli.rounds import follow, lead
+from compress.cli.unlabelled import TeachersAnswers
 from compress.collected import Collected
 from compress.compute import Compute
-from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
+from compress.configuration import load_config
 from compress.distiller import Distiller
 from compress.errors import UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
-from compress.methods import DEFAULTS, SINGLE, UNUSED, Ingredients, Recipe, find_method
+from compress.methods import SINGLE, Ingredients, find_method
 from compress.parallel import Workers
 from compress.progress import console
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
 from compress.task import Task
-from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER, make_task
-from compress.tasks.data import DEFAULT_DATA, DataSource, find_data, open_data
+from compress.tasks import make_task
+from compress.tasks.data import DataSource, open_data
 
 RUNS = Path("runs")
 
@@ -73,38 +75,44 @@ def distill(
     workers = _workers(wanted)
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
-    recipe = find_method(wanted.method)
     compute = Compute.choose(wanted.device, wanted.precision)
     collected = read_collected_images(wanted, source)
     student = new_model(_required(wanted.student), source, wanted.seed)
-    values = reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
     inspect(source)
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         teacher = fit_teacher(name, weights, source, wanted.seed) if weights else new_model(name, source, wanted.seed)
         student_of(wanted.method, student, teacher, source, wanted.seed)
         if workers.leads:
-            print(yaml.safe_dump(values, sort_keys=False), end="")
+            print(yaml.safe_dump(resolved(wanted), sort_keys=False), end="")
         return
     with workers.joined(compute.device):
         if not workers.leads:
             teacher = new_model(_required(wanted.teacher), source, wanted.seed).eval()
-            follow(_prepared(recipe, _ingredients(teacher, student, wanted, source, compute, workers, collected)))
+            follow(_prepared(ingredients(teacher, student, wanted, source, compute, workers, collected)))
             return
-        folder = _folder(source, wanted, out, resume=resume, overwrite=overwrite)
-        if resume:
-            _require_same(folder, values)
+        folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
         teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
         student = student_of(wanted.method, student, teacher, source, wanted.seed)
-        given = _ingredients(teacher, student, wanted, source, compute, workers, collected)
-        teacher_score = _checked_teacher(given.task, compute)
-        state = RunDirectory.open(folder).read_checkpoint() if resume else {"history": []}
-        history = state.pop("history")
-        distiller = _prepared(recipe, given, state)
-        run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
-        run.write_config(values)
-        lead(distiller, run, history)
-    hand_over(run, given.task, teacher, student, wanted, source, teacher_score, compute, distiller.seconds)
+        given = ingredients(teacher, student, wanted, source, compute, workers, collected)
+        done = carry_out(given, folder, resume=resume)
+    hand_over(done, source, card_of(_required(wanted.student), source, student))
+
+
+def carry_out(given: Ingredients, folder: Path, *, resume: bool) -> Finished:
+    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own."""
+    teacher_score = _checked_teacher(given.task, given.compute)
+    state = RunDirectory.open(folder).read_checkpoint() if resume else {"history": []}
+    history = state.pop("history")
+    distiller = _prepared(given, state)
+    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run.write_config(resolved(given.settings))
+    lead(distiller, run, history)
+    if teacher_score is not None:
+        return Finished(given, given.task, run, teacher_score, distiller.seconds)
+    samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)
+    task = TeachersAnswers(given.task, given.teacher, samples.images, given.compute.exact)
+    return Finished(given, task, run, evaluate(given.teacher, task, given.compute.exact), distiller.seconds)
 
 
 def _workers(wanted: DistillSettings) -> Workers:
@@ -119,7 +127,7 @@ def _workers(wanted: DistillSettings) -> Workers:
     return workers
 
 
-def _ingredients(
+def ingredients(
     teacher: nn.Module,
     student: nn.Module,
     wanted: DistillSettings,
@@ -128,6 +136,7 @@ def _ingredients(
     workers: Workers,
     collected: Collected | None,
 ) -> Ingredients:
+    """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
     task = make_task(source, lambda: teacher, lambda: student)
@@ -135,51 +144,15 @@ def _ingredients(
     return Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
 
 
-def _prepared(recipe: Recipe, given: Ingredients, state: Mapping[str, Any] | None = None) -> Distiller:
+def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Distiller:
     """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
     given.workers.align(given.teacher)
     torch.manual_seed(given.settings.seed)
-    distiller = recipe(given)
+    distiller = find_method(given.settings.method)(given)
     if state:
         distiller.load_state_dict(dict(state))
     given.workers.align(distiller)
     return distiller
-
-
-def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
-    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
-    given = merged(load_config(config) if config else {}, flags)
-    probe = validated(DistillSettings, given)
-    data = find_data(probe.data, probe.task).name
-    find_method(probe.method)
-    unused = sorted(path for path in UNUSED.get(probe.method, ()) if names_setting(given, path))
-    if unused:
-        raise UsageError(f"{probe.method} takes no {', '.join(unused)} settings: leave them out or change --method")
-    recipe = f"{data}/{probe.method}"
-    below = load_config(recipe) if recipe in recipe_names() else {}
-    names = {
-        "teacher": DEFAULT_TEACHER[probe.task],
-        "student": DEFAULT_STUDENT[probe.task],
-        "data": DEFAULT_DATA[probe.task],
-    }
-    wanted = validated(DistillSettings, merged(names, DEFAULTS.get(probe.method, {}), below, given))
-    _require_a_batch(wanted)
-    return wanted
-
-
-def _require_a_batch(wanted: DistillSettings) -> None:
-    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
-    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = UNUSED.get(wanted.method, frozenset())
-    if not unused.isdisjoint({"inversion", "inversion.steps"}):
-        return  # samples are collected, or made by a generator that is trained all along
-    if "replay" not in unused:
-        held = min(held, wanted.replay.capacity)
-    if batch > held:
-        raise UsageError(
-            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
-            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
-        )
 
 
 def _required(name: str | None) -> str:
@@ -187,12 +160,15 @@ def _required(name: str | None) -> str:
     return name
 
 
-def _folder(source: DataSource, wanted: DistillSettings, out: Path | None, *, resume: bool, overwrite: bool) -> Path:
+def run_folder(source: DataSource, wanted: DistillSettings, out: Path | None, *, resume: bool, overwrite: bool) -> Path:
+    """Where the run is or will be; raises `UsageError` if it cannot be there, or cannot go on with these settings."""
     if resume and overwrite:
         raise UsageError("--resume continues a run and --overwrite replaces it: pass one of them")
     stem = f"{source.name}-{wanted.method}"
     if resume:
-        return RunDirectory.open(out or latest(RUNS, stem)).path
+        folder = RunDirectory.open(out or latest(RUNS, stem)).path
+        _require_same(folder, resolved(wanted))
+        return folder
     folder = out or next_free(RUNS, stem)
     RunDirectory.check(folder, overwrite=overwrite)
     return folder
@@ -205,7 +181,10 @@ def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
         raise UsageError(f"--resume changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
 
 
-def _checked_teacher(task: Task, compute: Compute) -> Score:
+def _checked_teacher(task: Task, compute: Compute) -> Score | None:
+    if not any(len(batch.images) for batch in task.held_out()):
+        console.print("no held-out data: whether the teacher is better than chance is not checked")
+        return None
     score, chance = evaluate(task.teacher(), task, compute.exact), constant_score(task)
     console.print(
         f"teacher: {score.metric} {score.headline:.4f} on {score.count} held-out images "

@@ -4,74 +4,90 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from compress.cli.data import sums_report
-from compress.cli.models import card_of
+from compress.cli.unlabelled import AGREEMENT
 from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.export import ExportFacts, OnnxModel, Parity, export_verified, require_parity
+from compress.methods import Ingredients
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
-from compress.task import Task
+from compress.task import Task, TaskSpec
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.saved import Card, save_model
 
 console = Console(highlight=False)  # results belong on standard output
+UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
 
-def hand_over(
-    run: RunDirectory,
-    task: Task,
-    teacher: NormalisedModel,
-    student: NormalisedModel,
-    settings: DistillSettings,
-    source: DataSource,
-    teacher_score: Score,
-    compute: Compute,
-    seconds: Mapping[str, float],
-) -> None:
-    """Write student, ONNX file and report, then print the table; raises `GateError` if the ONNX file differs."""
-    student.eval()
-    student_score = evaluate(student, task, compute.exact)
-    card = card_of(str(settings.student), source, student)
-    readme = model_card(settings, teacher_score, student_score, shared=bool(card.shared_channels))
+@dataclass(frozen=True)
+class Finished:
+    """A run whose rounds are done."""
+
+    given: Ingredients
+    task: Task
+    """What the networks are scored on: the run's own, or `TeachersAnswers` where it has no held-out data."""
+    run: RunDirectory
+    teacher_score: Score
+    seconds: Mapping[str, float]
+
+
+def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str, Any]:
+    """Write student, ONNX file and report, print the table and return the report; `GateError` if the file differs.
+
+    Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
+    """
+    run, task, settings, student = done.run, done.task, done.given.settings, done.given.student
+    student_score = evaluate(student.eval(), task, done.given.compute.exact)
+    labelled = student_score.metric != AGREEMENT
+    scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
+    readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card)
     save_model(run.student, student, card, readme)
-    deployable = task.deployable(student.cpu().eval())
-    facts, results = export_verified(deployable, task.spec, run.onnx, next(task.held_out()).images)
+    facts, results = export_verified(task.deployable(student.cpu()), task.spec, run.onnx, next(task.held_out()).images)
     onnx_score = evaluate(OnnxModel(run.onnx), task, Compute(torch.device("cpu"), torch.float32))
+    scoring = sum(score.seconds for score in (done.teacher_score, student_score, onnx_score))
     rows = {
-        "teacher": _row(settings.teacher, teacher, teacher_score, source, None),
-        "student": _row(settings.student, student, student_score, source, run.student / "model.safetensors"),
+        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, task.spec, None),
+        "student": _row(settings.student, student, student_score, task.spec, run.student / "model.safetensors"),
         "onnx": {"name": "model.onnx", **dict(onnx_score.numbers), "bytes": run.onnx.stat().st_size},
     }
-    kept = student_score.headline / teacher_score.headline
-    report = {
+    report: dict[str, Any] = {
         "schema_version": 1,
-        "task": source.task,
-        "data": source.name,
+        "task": task.spec.name,
+        "data": source.name if labelled else None,
         "n": student_score.count,
         **sums_report(source.held_out()),
-        "kept": kept,
-        "seconds": {**seconds, "evaluation": teacher_score.seconds + student_score.seconds + onnx_score.seconds},
+        "scored_on": scored_on,
+        "kept": student_score.headline / done.teacher_score.headline if labelled else None,
+        "seconds": {**done.seconds, "evaluation": scoring},
         **rows,
+        **_parity(facts, results),
     }
-    parity = [
+    run.write_report(report)
+    console.print(_table(rows, student_score.metric, labelled=labelled))
+    console.print(f"scored on {scored_on}", soft_wrap=True)
+    _say(facts, results)
+    places = f"run directory  {run.path}\nsamples        {run.path / 'samples'}\nONNX file      {run.onnx}"
+    console.print(places, soft_wrap=True)
+    require_parity(results)
+    return report
+
+
+def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
+    checks = [
         {"shape": r.shape, "agreement": r.agreement, "difference": r.difference, "passed": r.passed} for r in results
     ]
-    run.write_report({**report, "dynamic_size": facts.dynamic_size, "parity": parity})
-    console.print(_table(rows, student_score.metric, kept))
-    _say(facts, results)
-    console.print(
-        f"run directory  {run.path}\nsamples        {run.path / 'samples'}\nONNX file      {run.onnx}", soft_wrap=True
-    )
-    require_parity(results)
+    return {"dynamic_size": facts.dynamic_size, "parity": checks}
 
 
 def _say(facts: ExportFacts, results: list[Parity]) -> None:
@@ -88,25 +104,23 @@ def report_export(facts: ExportFacts, results: list[Parity]) -> None:
     require_parity(results)
 
 
-def _row(
-    name: str | None, model: NormalisedModel, score: Score, source: DataSource, file: Path | None
-) -> dict[str, Any]:
+def _row(name: str | None, model: nn.Module, score: Score, spec: TaskSpec, file: Path | None) -> dict[str, Any]:
     parameters = parameter_count(model)
     size = file.stat().st_size if file else 4 * parameters
-    macs = multiply_accumulates(model, source.image_shape)
+    macs = multiply_accumulates(model, spec.image_shape)
     return {"name": name, **dict(score.numbers), "parameters": parameters, "macs": macs, "bytes": size}
 
 
-def _table(rows: dict[str, dict[str, Any]], metric: str, kept: float) -> Table:
+def _table(rows: dict[str, dict[str, Any]], metric: str, *, labelled: bool) -> Table:
     table = Table()
-    for column in ("", "network", metric, "kept", "parameters", "MACs", "file"):
+    for column in ("", "network", metric, "kept" if labelled else "", "parameters", "MACs", "file"):
         table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
     for role, row in rows.items():
         table.add_row(
             role,
             row["name"],
             f"{row[metric]:.4f}",
-            "" if role == "teacher" else f"{row[metric] / rows['teacher'][metric]:.1%}",
+            "" if role == "teacher" or not labelled else f"{row[metric] / rows['teacher'][metric]:.1%}",
             f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
             f"{row['macs'] / 1e6:,.0f} M" if "macs" in row else "",
             f"{row['bytes'] / 1e6:.1f} MB",
@@ -114,19 +128,34 @@ def _table(rows: dict[str, dict[str, Any]], metric: str, kept: float) -> Table:
     return table
 
 
-def model_card(settings: DistillSettings, teacher: Score, student: Score, *, shared: bool) -> str:
-    """The student's README."""
-    numbers = json.dumps(dict(student.numbers), indent=2)
-    seen = "with collected real images" if settings.collected else "without any real image"
-    parts = (
+def _loading(student: nn.Module, card: Card | None) -> str:
+    if card is not None:
+        return "- input: RGB in [0, 1]; mean and deviation to normalise with are in the header of `model.safetensors`"
+    own = "- weights: `load_state_dict` of the class that was given to `compress.distill`"
+    if not isinstance(student, NormalisedModel):
+        return f"{own}\n- input: RGB in [0, 1]"
+    mean, std = ([round(value, 6) for value in t.flatten().tolist()] for t in (student.mean, student.std))
+    return f"{own}\n- input: RGB in [0, 1], less mean {mean}, over deviation {std}"
+
+
+def _parts(settings: DistillSettings, card: Card | None) -> str:
+    if card is None or not card.shared_channels:
+        return ""
+    return (
         f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
         f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
     )
+
+
+def model_card(
+    settings: DistillSettings, teacher: Score, student: Score, scored_on: str, network: nn.Module, card: Card | None
+) -> str:
+    """The student's README: what it is, what it scored, how to load it and what to show it."""
+    numbers = json.dumps(dict(student.numbers), indent=2)
+    seen = "with collected real images" if settings.collected else "without any real image"
     return (
         f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
-        f"(compress-kd).\n\n{parts if shared else ''}"
-        f"- task: {settings.task}\n- scored on: {settings.data}, {student.count} held-out images\n"
+        f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
-        f"- input: RGB in [0, 1]; the mean and deviation to normalise with are in the header of `model.safetensors`\n\n"
-        f"```json\n{numbers}\n```\n"
+        f"{_loading(network, card)}\n\n```json\n{numbers}\n```\n"
     )

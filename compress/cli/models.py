@@ -27,11 +27,16 @@ def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
     torch.manual_seed(seed)
     model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
+    require_logits(model, name, source)
+    return model
+
+
+def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
+    """Raise `UsageError` unless the model answers the data's images with logits `[n, k, *s]` of its classes."""
     shape = require_image_size(model, name, source.image_shape)
     wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
     if tuple(shape) != wanted:
         raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}")
-    return model
 
 
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:

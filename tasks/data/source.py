@@ -58,6 +58,8 @@ class DataSource:
     """Whether a mirror image keeps its label: not so for characters."""
     background: int | None = None
     """The class that fills what no object covers, if there is one."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """One RGB colour a class, for pictures; chosen by the task if empty."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,61 @@
+"""From what was asked for to the settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
+from compress.errors import UsageError
+from compress.methods import DEFAULTS, UNUSED, find_method
+from compress.settings import DistillSettings
+from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
+from compress.tasks.data import DEFAULT_DATA, find_data
+
+
+def resolved(wanted: DistillSettings) -> dict[str, Any]:
+    """The settings that the method looks at, as plain data."""
+    return reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
+
+
+def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
+    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
+    given = merged(load_config(config) if config else {}, flags)
+    probe = validated(DistillSettings, given)
+    data = find_data(probe.data, probe.task).name
+    recipe = f"{data}/{probe.method}"
+    below = load_config(recipe) if recipe in recipe_names() else {}
+    names = {
+        "teacher": DEFAULT_TEACHER[probe.task],
+        "student": DEFAULT_STUDENT[probe.task],
+        "data": DEFAULT_DATA[probe.task],
+    }
+    return completed(given, merged(names, below))
+
+
+def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSettings:
+    """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
+    method = merged({"method": DistillSettings().method}, below, given)["method"]
+    find_method(method)
+    unused = sorted(path for path in UNUSED.get(method, ()) if names_setting(given, path))
+    if unused:
+        raise UsageError(f"{method} takes no {', '.join(unused)} settings: leave them out or change --method")
+    wanted = validated(DistillSettings, merged(DEFAULTS.get(method, {}), below, given))
+    _require_a_batch(wanted)
+    return wanted
+
+
+def _require_a_batch(wanted: DistillSettings) -> None:
+    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
+    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
+    unused = UNUSED.get(wanted.method, frozenset())
+    if not unused.isdisjoint({"inversion", "inversion.steps"}):
+        return  # samples are collected, or made by a generator that is trained all along
+    if "replay" not in unused:
+        held = min(held, wanted.replay.capacity)
+    if batch > held:
+        raise UsageError(
+            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
+            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
+        )
