@@ -12,15 +12,16 @@ SMALLEST_MAP = 4  # pixels; from there the maps are enlarged two-fold
 
 
 class ConditionalGenerator(nn.Module):
-    """FastDFKD's generator, with the target as a second input where a latent vector cannot carry it.
+    """FastDFKD's generator, with the target as a second input if it is told of one.
 
     Latents `[n, latent]` become a small map that is enlarged two-fold, by convolution, batch normalisation and leaky
     ReLU, until it has the image's size. With `num_classes` the target, resized to each map, is a further input of every
     convolution: a few steps cannot bend a latent to a whole label map. With 0 the latents alone are bent to the target,
-    as in the paper, which keeps samples of one class different. Like the paper's it always stays in training mode.
+    as in the paper: slower to aim, but samples of one class stay different, where a generator that is told the class
+    soon makes one picture of it. Like the paper's it always stays in training mode.
 
     Unlike the paper's it begins with maps of 4 to 7 pixels, not of a quarter of the image, so that objects are laid out
-    as a whole; and each colour channel is normalised over the batch before the sigmoid, as in DAFL's generator, so that
+    as a whole; and the colours are normalised over the batch before the sigmoid, nearly as in DAFL's generator, so that
     the first images are neither grey nor saturated.
     """
 

@@ -29,6 +29,9 @@ class InversionSettings(Section):
     lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents, or for pixels.")
     latent: Count = Field(256, description="Length of a latent vector.")
     width: Count = Field(128, description="Channels of the generator.")
+    conditional: bool = Field(
+        True, description="Show the target to the generator; otherwise the latents alone are bent to it."
+    )
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
     targets: Literal["balanced", "independent"] = Field(
         "balanced", description="Classes aimed at in a round: each as often as every other, or drawn one by one."

@@ -36,8 +36,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 """The papers' settings, where they are not those of the schema; a recipe for some data overrides them."""
 
 _NO_IMAGES = frozenset({"gan", "collected"})
-_TRAINED_GENERATOR = _NO_IMAGES | {
-    "replay", "inversion.steps", "inversion.targets", "inversion.lr_latent", "inversion.meta", "inversion.shift",
+_TRAINED_GENERATOR = _NO_IMAGES | {"replay"} | {
+    f"inversion.{name}" for name in ("steps", "targets", "conditional", "lr_latent", "meta", "shift")
 }  # fmt: skip
 _ADVERSARY_ONLY = _TRAINED_GENERATOR | {"inversion.bn", "inversion.one_hot", "inversion.balance"}
 UNUSED: Mapping[str, frozenset[str]] = {
@@ -46,7 +46,10 @@ UNUSED: Mapping[str, frozenset[str]] = {
     "cmi": _NO_IMAGES | {"replay", "inversion.meta", "inversion.balance"},
     "deep-inversion": _NO_IMAGES
     | {"replay"}
-    | {f"inversion.{name}" for name in ("lr_generator", "latent", "width", "meta", "targets", "balance", "shift")},
+    | {
+        f"inversion.{name}"
+        for name in ("lr_generator", "latent", "width", "meta", "targets", "conditional", "balance", "shift")
+    },
     "dafl": _TRAINED_GENERATOR | {"inversion.bn", "inversion.adversarial"},
     "dfad": _ADVERSARY_ONLY | {"distillation.temperature"},
     "dfq": _TRAINED_GENERATOR,

@@ -183,8 +183,7 @@ def _critic(
 
 def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
-    positions = given.task.draw_targets(1, torch.Generator()).ndim > 1
-    classes = spec.num_classes if positions and plan.targets != "answers" else 0
+    classes = spec.num_classes if wanted.conditional and plan.targets != "answers" else 0
     generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
     return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)
