@@ -8,21 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALLEST_MAP = 4  # pixels; from there the maps are enlarged two-fold
+CODE = 32  # channels of the smallest map
+
+
+def _scales(size: tuple[int, int], smallest: int) -> list[tuple[int, int]]:
+    """Sizes of the maps, each about twice the one before: from `smallest` pixels or a little more up to `size`."""
+    scales = [size]
+    while min(scales[0]) >= 2 * smallest:
+        scales.insert(0, (-(-scales[0][0] // 2), -(-scales[0][1] // 2)))
+    return scales
 
 
 class ConditionalGenerator(nn.Module):
-    """FastDFKD's generator, with the target as a second input if it is told of one.
+    """FastDFKD's generator with the target as a second input: for label maps, and for classes that look much alike.
 
-    Latents `[n, latent]` become a small map that is enlarged two-fold, by convolution, batch normalisation and leaky
-    ReLU, until it has the image's size. With `num_classes` the target, resized to each map, is a further input of every
-    convolution: a few steps cannot bend a latent to a whole label map. With 0 the latents alone are bent to the target,
-    as in the paper: slower to aim, but samples of one class stay different, where a generator that is told the class
-    soon makes one picture of it. Like the paper's it always stays in training mode.
-
-    Unlike the paper's it begins with maps of 4 to 7 pixels, not of a quarter of the image, so that objects are laid out
-    as a whole; and the colours are normalised over the batch before the sigmoid, nearly as in DAFL's generator, so that
-    the first images are neither grey nor saturated.
+    Latents `[n, latent]` become a small map that is enlarged two-fold until it has the image's size and ends in a
+    sigmoid. The paper's generator hears of the target only through the latent, which a few steps cannot bend to a whole
+    label map; here the target, resized to each map, is a further input of every convolution. A class label is a label
+    map of one position, so that both tasks share this code. Like the paper's it always stays in training mode.
     """
 
     def __init__(
@@ -30,33 +33,27 @@ class ConditionalGenerator(nn.Module):
     ) -> None:
         super().__init__()
         _, *size = image_shape
-        scales = [tuple(size)]
-        while min(scales[0]) >= 2 * SMALLEST_MAP:
-            scales.insert(0, tuple(-(-side // 2) for side in scales[0]))
+        scales = _scales((size[0], size[1]), smallest=6)
         self.latent, self._num_classes, self._scales = latent, num_classes, scales
-        self.project = nn.Linear(latent, width * scales[0][0] * scales[0][1])
-        widths = [*[width] * (len(scales) - 1), width // 2] if len(scales) > 1 else [width]
+        self.project = nn.Linear(latent, CODE * scales[0][0] * scales[0][1])
+        widths = [CODE, *[width] * max(len(scales) - 2, 0), *[width // 2] * (len(scales) > 1)]
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in widths)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before + num_classes, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
+            nn.Conv2d(before + num_classes, after, 3, padding=1)
+            for before, after in zip(widths, [*widths[1:], 3], strict=True)
         )
-        self.paint = nn.Conv2d(widths[-1] + num_classes, 3, 3, padding=1)
-        self.colours = nn.BatchNorm2d(3)
-
-    @property
-    def conditional(self) -> bool:
-        """Whether it is told what to make."""
-        return self._num_classes > 0
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
-        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and, if conditional, targets `[n, *s]`."""
-        wish = self._one_hot(targets) if targets is not None and self.conditional else None
-        features = self.project(latents).view(len(latents), -1, *self._scales[0])
-        features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
-        for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
-            enlarged = F.interpolate(features, size=scale, mode="nearest")
-            features = F.leaky_relu(norm(convolution(_beside(enlarged, wish))), 0.2)
-        return torch.sigmoid(self.colours(self.paint(_beside(features, wish)).float()))
+        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and targets `[n, *s]`, which it needs."""
+        assert targets is not None
+        wish = self._one_hot(targets)
+        features = self.project(latents).view(len(latents), CODE, *self._scales[0])
+        features = features.contiguous(memory_format=torch.channels_last)
+        for scale, norm, convolution in zip(self._scales, self.norms, self.convolutions, strict=True):
+            features = F.leaky_relu(F.interpolate(norm(features), size=scale, mode="nearest"), 0.2)
+            condition = F.interpolate(wish, size=scale, mode="area").to(features.dtype)
+            features = convolution(torch.cat([features, condition], dim=1))
+        return torch.sigmoid(features.float())
 
     def _one_hot(self, targets: Tensor) -> Tensor:
         classes = torch.arange(self._num_classes, device=targets.device).view(-1, *[1] * (targets.ndim - 1))
@@ -64,15 +61,44 @@ class ConditionalGenerator(nn.Module):
         return wish if wish.ndim == 4 else wish[..., None, None]
 
 
-def _beside(features: Tensor, wish: Tensor | None) -> Tensor:
-    """Features `[n, c, h, w]` and, if there is one, the wish `[n, k, *s]` resized to them, as one map."""
-    if wish is None:
-        return features
-    return torch.cat([features, F.interpolate(wish, size=features.shape[2:], mode="area").to(features.dtype)], dim=1)
+class LatentGenerator(nn.Module):
+    """FastDFKD's generator: it hears latents alone, and the inversion bends them to the targets.
+
+    Slower to aim than a generator that is told the target, but samples of one class stay different, where the other
+    soon makes one picture of a class. Latents `[n, latent]` become a small map that is enlarged two-fold, by
+    convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
+
+    Unlike the paper's it begins with maps of 4 to 7 pixels, not of a quarter of the image, so that objects are laid out
+    as a whole; and each colour is normalised over the batch before the sigmoid, as in DAFL's generator, so that the
+    first images are neither grey nor saturated.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128) -> None:
+        super().__init__()
+        self.latent, self._scales = latent, _scales(image_shape[1:], smallest=4)
+        self.project = nn.Linear(latent, width * self._scales[0][0] * self._scales[0][1])
+        widths = [*[width] * (len(self._scales) - 1), width // 2] if len(self._scales) > 1 else [width]
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in widths)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(before, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
+        )
+        self.paint = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.colours = nn.BatchNorm2d(3, affine=False)
+
+    def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
+        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]`; targets are not looked at."""
+        features = self.project(latents).view(len(latents), -1, *self._scales[0])
+        features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
+        for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
+            features = F.leaky_relu(norm(convolution(F.interpolate(features, size=scale, mode="nearest"))), 0.2)
+        return torch.sigmoid(self.colours(self.paint(features).float()))
+
+
+ImageGenerator = ConditionalGenerator | LatentGenerator
 
 
 @torch.no_grad()
-def reinitialise(generator: ConditionalGenerator, randomness: torch.Generator) -> None:
+def reinitialise(generator: ImageGenerator, randomness: torch.Generator) -> None:
     """Forget everything: new random weights, spread as those of a new generator, U(±1/√fan-in)."""
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):

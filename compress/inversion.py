@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compress.compute import Compute
 from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
-from compress.generators import ConditionalGenerator, reinitialise
+from compress.generators import ImageGenerator, reinitialise
 from compress.parallel import ALONE, Workers
 from compress.task import Samples, Task
 
@@ -63,7 +63,7 @@ class GeneratorInversion:
         self,
         task: Task,
         teacher: nn.Module,
-        generator: ConditionalGenerator,
+        generator: ImageGenerator,
         critic: Critic,
         plan: InversionPlan,
         compute: Compute,

@@ -28,7 +28,7 @@ def cmi(given: Ingredients) -> Distiller:
     `fast_dfkd`, which came of this method; L_cr (see `InstanceDiscrimination`) finds the image that a crop
     came from among 4,096 remembered ones and the batch. The student minimises τ²·KL(T ‖ S) on the pool.
 
-    Deviations: label maps are shown to the generator, as in `fast_dfkd`; L_bn is averaged over layers, not summed, so
+    Deviations: the generator is that of `fast_dfkd`; L_bn is averaged over layers, not summed, so
     a published weight of 1 is here 1 times the number of layers; remembered are the images of a round's last step, as
     descriptions that the head embeds anew; remembered images are not themselves drawn as crops. Needs a teacher with
     batch normalisation. In segmentation an image is described by the same channel means; the paper classifies only.

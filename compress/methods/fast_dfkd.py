@@ -14,9 +14,10 @@ def fast_dfkd(given: Ingredients) -> Distiller:
     Minimises `bn·L_bn + one_hot·L_oh + adversarial·L_adv` (eqs. 3 to 8) over clone and latents; the adversarial term
     begins after the warm-up. The student minimises τ²·KL(T ‖ S) on uniform draws from the pool.
 
-    Deviations: the generator is shaped otherwise and is shown label maps (see `ConditionalGenerator`); L_bn is averaged
-    over layers, not summed, so that its weight does not depend on the teacher's depth; labels are balanced within a
-    round unless `targets` says otherwise; the first layers are not re-initialised at round 120.
+    Deviations: the generator is shaped otherwise, and is told the target unless `conditional` says otherwise (see
+    `ConditionalGenerator` and `LatentGenerator`); L_bn is averaged over layers, not summed, so that its weight does not
+    depend on the teacher's depth; labels are balanced within a round unless `targets` says otherwise; the first layers
+    are not re-initialised at round 120.
     """
     settings = given.settings
     objective = Objective(

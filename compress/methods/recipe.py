@@ -14,7 +14,7 @@ from compress.compute import Compute
 from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
 from compress.errors import UsageError
-from compress.generators import ConditionalGenerator
+from compress.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
 from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
@@ -183,7 +183,8 @@ def _critic(
 
 def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
-    classes = spec.num_classes if wanted.conditional and plan.targets != "answers" else 0
-    generator = ConditionalGenerator(classes, spec.image_shape, wanted.latent, wanted.width)
+    generator: ImageGenerator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
+    if wanted.conditional and plan.targets != "answers":
+        generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
     return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)

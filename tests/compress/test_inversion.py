@@ -9,7 +9,7 @@ from torch import nn
 
 from compress.compute import Compute
 from compress.errors import CompressError, UsageError
-from compress.generators import ConditionalGenerator
+from compress.generators import ConditionalGenerator, LatentGenerator
 from compress.instances import InstanceDiscrimination
 from compress.objective import TERMS, Objective, View
 from compress.schedules import Constant, From, WarmupCosine
@@ -132,8 +132,9 @@ def test_schedules_are_values() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 24), (32, 32), (33, 50), (96, 96)])
 def test_the_generator_makes_images_of_any_size(size: tuple[int, int]) -> None:
-    generator = ConditionalGenerator(4, (3, *size), latent=16, width=8)
-    for targets in (torch.tensor([0, 3]), torch.randint(4, (2, *size))):
+    told = ConditionalGenerator(4, (3, *size), latent=16, width=8)
+    untold = LatentGenerator((3, *size), latent=16, width=8)
+    for generator, targets in ((told, torch.tensor([0, 3])), (told, torch.randint(4, (2, *size))), (untold, None)):
         images = generator(torch.randn(2, 16), targets)
         assert images.shape == (2, 3, *size)
         assert ((images > 0) & (images < 1)).all()
@@ -147,8 +148,8 @@ def test_the_generator_hears_latents_and_targets() -> None:
     assert not torch.allclose(images, generator(latents, targets.flip(0)))
 
 
-def test_a_generator_without_classes_hears_latents_alone() -> None:
-    generator = ConditionalGenerator(0, (3, 16, 16), latent=16, width=8)
+def test_the_latent_generator_hears_latents_alone() -> None:
+    generator = LatentGenerator((3, 16, 16), latent=16, width=8)
     latents, targets = torch.randn(4, 16), torch.arange(4)
     assert torch.equal(generator(latents, targets), generator(latents, None))
     assert not torch.allclose(generator(latents, None), generator(torch.randn(4, 16), None))
@@ -156,7 +157,9 @@ def test_a_generator_without_classes_hears_latents_alone() -> None:
 
 @pytest.mark.parametrize("told", [False, True])
 def test_the_generator_is_told_the_target_if_that_is_asked_for(make_distiller, told: bool) -> None:
-    assert make_distiller(inversion={"conditional": told}).inversion._generator.conditional is told
+    assert make_distiller(inversion={"conditional": told}).inversion._generator.__class__ is (
+        ConditionalGenerator if told else LatentGenerator
+    )
 
 
 def test_independent_targets_are_drawn_one_by_one_and_balanced_ones_evenly(make_distiller) -> None:

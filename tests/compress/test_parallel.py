@@ -48,12 +48,14 @@ def test_all_workers_end_with_the_same_state_bit_for_bit(two_workers, case: str)
 @pytest.mark.parametrize("case", CASES[::2])
 def test_but_for_batch_normalisation_two_workers_do_what_one_process_does(two_workers, one_process, case: str) -> None:
     together, alone = two_workers[0]["runs"][case], one_process[case]
-    for name in ("student", "numbers"):
-        for a, b in zip(tree_leaves(together[name]), tree_leaves(alone[name]), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
-    for name, expected in alone["inversion"].get("generator", {}).items():
-        found = together["inversion"]["generator"][name]
-        assert (found - expected).norm() < 2e-3 * expected.norm(), f"{name}: Adam magnifies the rounding of gradients"
+    torch.testing.assert_close(together["numbers"], alone["numbers"], rtol=1e-3, atol=1e-3)
+    weights = {"student": (together["student"], alone["student"])}
+    if "generator" in alone["inversion"]:
+        weights["generator"] = (together["inversion"]["generator"], alone["inversion"]["generator"])
+    for network, (found, expected) in weights.items():
+        for name, value in expected.items():
+            # a rounding apart may be one grey level apart, and Adam magnifies the rounding of gradients
+            assert (found[name] - value).norm() <= 2e-3 * value.norm(), f"{network}: {name}"
     changed = (together["buffer"]["images"].int() - alone["buffer"]["images"].int()).abs()
     assert changed.max() <= 1, "but for rounding the buffer holds the same images in the same places"
     assert torch.equal(together["randomness"], alone["randomness"])
