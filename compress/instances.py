@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from compress.augment import RandomCrop
 from compress.compute import Compute
 from compress.errors import UsageError
-from compress.taps import LayerInputs
+from compress.taps import LayerTaps, channel_means
 
 TEMPERATURE = 0.1
 EMBEDDING = 256
@@ -42,29 +42,29 @@ class InstanceDiscrimination:
         self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))
         self.head.to(compute.device)
         self._teacher, self._compute, self._crop = teacher, compute, RandomCrop(SMALLEST_CROP, flip)
-        self._inputs = LayerInputs(list(layers))
+        self._descriptions = LayerTaps(list(layers), channel_means)
         self._remembered = torch.zeros(0, width, device=compute.device)
         self._parts = self._wholes = self._remembered
 
     def __enter__(self) -> InstanceDiscrimination:
-        self._inputs.__enter__()
+        self._descriptions.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._inputs.__exit__(kind, error, trace)
+        self._descriptions.__exit__(kind, error, trace)
         self._parts = self._wholes = self._remembered
 
     def show_parts(self, images: Tensor, randomness: torch.Generator) -> None:
         """Show the teacher a crop of each image; before it is shown the whole ones."""
         with self._compute.autocast():
             self._teacher(self._crop(images, randomness))
-        self._parts = self._inputs.channel_means()
+        self._parts = torch.cat(self._descriptions.each(), dim=1)
 
     def distance(self, randomness: torch.Generator) -> Tensor:
         """The loss `[n]` of each part among the wholes, which the teacher has just been shown."""
-        self._wholes = self._inputs.channel_means()
+        self._wholes = torch.cat(self._descriptions.each(), dim=1)
         drawn = torch.randperm(len(self._remembered), generator=randomness)[:NEGATIVES]
         others = self._remembered[drawn.to(self._remembered.device)]
         parts, wholes = self._embed(self._parts), self._embed(torch.cat([self._wholes, others]))

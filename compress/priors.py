@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.utils.hooks import RemovableHandle
 
 from compress.errors import UsageError
 from compress.parallel import ALONE, Workers
+from compress.taps import LayerTaps
 
 
 class _ChannelMoments(Function):
@@ -93,50 +93,47 @@ class BatchNormPrior:
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
         self._momentum, self._workers = momentum, workers
-        self._handles: list[RemovableHandle] = []
-        self._moments: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self._own = LayerTaps(self._layers, channel_moments)
+        self._moments: list[tuple[Tensor, Tensor]] = []
         self._average: list[tuple[Tensor, Tensor]] = []
 
     def __enter__(self) -> BatchNormPrior:
-        self._handles = [layer.register_forward_pre_hook(self._measure) for layer in self._layers]
+        self._own.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        self._moments = {}
-
-    def _measure(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._moments[layer] = channel_moments(inputs[0])
+        self._own.__exit__(kind, error, trace)
+        self._moments = []
 
     def distance(self) -> Tensor:
         """L_bn `[]` of the last forward pass through the teacher."""
-        own = [self._moments[layer] for layer in self._layers]
-        self._moments = dict(zip(self._layers, pooled_moments(own, self._workers), strict=True))
+        self._moments = pooled_moments(self._own.each(), self._workers)
         terms = []
-        for index, layer in enumerate(self._layers):
-            mean, variance = self._moments[layer]
-            if self._average:
-                old_mean, old_variance = self._average[index]
-                mean = (1 - self._momentum) * mean + self._momentum * old_mean
-                variance = (1 - self._momentum) * variance + self._momentum * old_variance
+        for layer, (mean, variance) in zip(self._layers, self._with_average(), strict=True):
             assert isinstance(layer.running_mean, Tensor)
             assert isinstance(layer.running_var, Tensor)
             terms.append(torch.linalg.vector_norm(layer.running_var - variance))
             terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
         return torch.stack(terms).sum() / len(self._layers)
 
+    def _with_average(self) -> list[tuple[Tensor, Tensor]]:
+        if not self._average:
+            return self._moments
+        new, old = 1 - self._momentum, self._momentum
+        return [
+            (new * mean + old * old_mean, new * variance + old * old_variance)
+            for (mean, variance), (old_mean, old_variance) in zip(self._moments, self._average, strict=True)
+        ]
+
     @torch.no_grad()
     def end_round(self) -> None:
-        """Fold the last forward pass into the moving average."""
-        moments = [self._moments[layer] for layer in self._layers]
+        """Fold what was measured last into the moving average."""
         if not self._average:
-            self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in moments]
+            self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in self._moments]
             return
-        for (old_mean, old_variance), (mean, variance) in zip(self._average, moments, strict=True):
+        for (old_mean, old_variance), (mean, variance) in zip(self._average, self._moments, strict=True):
             old_mean.lerp_(mean, 1 - self._momentum)
             old_variance.lerp_(variance, 1 - self._momentum)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
+from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+Heard = TypeVar("Heard")
 
-class LayerInputs:
-    """While entered, holds what last entered each of some layers of a network."""
 
-    def __init__(self, layers: list[nn.Module]) -> None:
-        self._layers = layers
+class LayerTaps(Generic[Heard]):
+    """While entered, holds what `take` made of the last input of each of some layers of a network."""
+
+    def __init__(self, layers: list[nn.Module], take: Callable[[Tensor], Heard]) -> None:
+        self._layers, self._take = layers, take
         self._handles: list[RemovableHandle] = []
-        self._inputs: dict[nn.Module, Tensor] = {}
+        self._heard: dict[nn.Module, Heard] = {}
 
-    def __enter__(self) -> LayerInputs:
+    def __enter__(self) -> LayerTaps[Heard]:
         self._handles = [layer.register_forward_pre_hook(self._hear) for layer in self._layers]
         return self
 
@@ -26,22 +29,26 @@ class LayerInputs:
     ) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles, self._inputs = [], {}
+        self._handles, self._heard = [], {}
 
     def _hear(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._inputs.pop(layer, None)  # a dictionary keeps the order in which keys came: the last one is the latest
-        self._inputs[layer] = inputs[0]
+        self._heard.pop(layer, None)  # a dictionary keeps the order in which keys came: the last one is the latest
+        self._heard[layer] = self._take(inputs[0])
 
-    def latest(self) -> Tensor:
-        """The input of the layer that the last forward pass reached last."""
-        return next(reversed(self._inputs.values()))
+    def each(self) -> list[Heard]:
+        """Of every layer, in the order in which they were given."""
+        return [self._heard[layer] for layer in self._layers]
 
-    def channel_means(self) -> Tensor:
-        """Mean over positions of every layer's input, side by side, `[n, c_1 + c_2 + ...]`."""
-        inputs = [self._inputs[layer].float() for layer in self._layers]
-        return torch.cat([maps.reshape(*maps.shape[:2], -1).mean(dim=2) for maps in inputs], dim=1)
+    def latest(self) -> Heard:
+        """Of the layer that the last forward pass reached last."""
+        return next(reversed(self._heard.values()))
 
 
-def penultimate_features(network: nn.Module) -> LayerInputs:
+def channel_means(features: Tensor) -> Tensor:
+    """Mean over positions, `[n, c, *s] -> [n, c]`, in float32."""
+    return features.float().flatten(2).mean(dim=2)
+
+
+def penultimate_features(network: nn.Module) -> LayerTaps[Tensor]:
     """Listens to what enters the classifier: the linear or convolution layer that runs last, whatever its name."""
-    return LayerInputs([m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)])
+    return LayerTaps([m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)], lambda features: features)

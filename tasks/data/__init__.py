@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from torch import Tensor
 
 from compress.errors import UsageError, unknown_name
 from compress.files import digest
@@ -24,26 +26,27 @@ USUAL_IMAGE_SIZE = 224
 """Pixels; what most ImageNet networks were trained on."""
 _DIGITS_FINGERPRINT = digest(Path(digits.__file__).read_bytes(), version("scikit-learn"))
 
-_DIGITS = DataSource(
-    name="digits",
-    task="classification",
-    class_names=digits.CLASS_NAMES,
-    image_shape=(3, 32, 32),
-    fingerprint=_DIGITS_FINGERPRINT,
-    training=lambda: LabelledImages(*digits.digit_images(held_out=False)),
-    held_out=cache(lambda: LabelledImages(*digits.digit_images(held_out=True))),
-    mirror=False,
-)
-_DIGIT_SCENES = DataSource(
-    name="digit-scenes",
-    task="segmentation",
-    class_names=digits.SCENE_CLASS_NAMES,
-    image_shape=(3, digits.SCENE_SIZE, digits.SCENE_SIZE),
-    fingerprint=_DIGITS_FINGERPRINT,
-    training=lambda: LabelledImages(*digits.digit_scenes(held_out=False)),
-    held_out=cache(lambda: LabelledImages(*digits.digit_scenes(held_out=True))),
-    mirror=False,
-    background=0,
+
+def _embedded(
+    name: str, task: str, class_names: tuple[str, ...], side: int, read: Callable[..., tuple[Tensor, Tensor]]
+) -> DataSource:
+    """One of the sets of digits, `read(held_out=...)` being its images and targets."""
+    return DataSource(
+        name=name,
+        task=task,
+        class_names=class_names,
+        image_shape=(3, side, side),
+        fingerprint=_DIGITS_FINGERPRINT,
+        training=lambda: LabelledImages(*read(held_out=False)),
+        held_out=cache(lambda: LabelledImages(*read(held_out=True))),
+        mirror=False,
+        background=0 if task == "segmentation" else None,
+    )
+
+
+_DIGITS = _embedded("digits", "classification", digits.CLASS_NAMES, 32, digits.digit_images)
+_DIGIT_SCENES = _embedded(
+    "digit-scenes", "segmentation", digits.SCENE_CLASS_NAMES, digits.SCENE_SIZE, digits.digit_scenes
 )
 
 SOURCES: Mapping[str, Listing] = {

@@ -1,10 +1,11 @@
-"""The batch-normalisation prior measures what the plain formula measures and leaves no hook behind."""
+"""The batch-normalisation prior measures what the plain formula measures; like its substitute it leaves no hook."""
 
 import pytest
 import torch
 from torch import nn
 
 from compress.errors import UsageError
+from compress.input_prior import make_prior
 from compress.priors import BatchNormPrior, channel_moments
 from compress.testing import FakeTask
 
@@ -49,24 +50,32 @@ def test_distance_falls_when_the_images_are_those_of_training() -> None:
         assert prior.distance() > 3 * like_training
 
 
-def test_hooks_are_gone_after_the_context_even_after_an_error() -> None:
-    teacher = FakeTask(positions=False).teacher()
-    prior = BatchNormPrior(teacher)
-    with pytest.raises(ZeroDivisionError), prior:
-        raise ZeroDivisionError
-    assert not any(module._forward_pre_hooks for module in teacher.modules())
-
-
 def test_a_teacher_without_batch_normalisation_is_refused() -> None:
     with pytest.raises(UsageError, match="no batch normalisation"):
         BatchNormPrior(nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4)))
 
 
-def test_state_survives_a_round_trip() -> None:
-    teacher, images = FakeTask(positions=False).teacher(), torch.rand(8, 3, 16, 16)
-    first, second = BatchNormPrior(teacher), BatchNormPrior(teacher)
+@pytest.fixture(params=["batch normalisation", "the substitute"])
+def teacher(request: pytest.FixtureRequest) -> nn.Module:
+    """One for each of the two priors."""
+    if request.param == "batch normalisation":
+        return FakeTask(positions=False).teacher()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def test_hooks_are_gone_after_the_context_even_after_an_error(teacher: nn.Module) -> None:
+    with pytest.raises(ZeroDivisionError), make_prior(teacher):
+        raise ZeroDivisionError
+    assert not any(module._forward_pre_hooks for module in teacher.modules())
+
+
+def test_state_survives_a_round_trip(teacher: nn.Module) -> None:
+    images = torch.rand(8, 3, 16, 16)
+    first, second = make_prior(teacher), make_prior(teacher)
     with first:
         teacher(images)
+        first.distance()
         first.end_round()
     second.load_state_dict(first.state_dict())
     distances = []
