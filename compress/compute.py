@@ -45,7 +45,7 @@ class Compute:
 
     def place(self, model: nn.Module) -> None:
         """Move a model to the device, with its weights in the memory format that convolutions want."""
-        model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        model.to(self.device).to(memory_format=torch.channels_last)
 
     def images(self, pixels: Tensor) -> Tensor:
         """uint8 images `[n, 3, h, w]` as float in [0, 1] on the device, channels last."""

@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases, which can make a short file expand without end."""
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            mark = self.current_event.start_mark  # that of the event which was just checked
             raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
         return super().compose_node(parent, index)
 
@@ -77,7 +77,7 @@ def load_config(name: str) -> dict[str, Any]:
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """A YAML mapping as plain data; raises `UsageError` with the line of what is wrong."""
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader with fewer liberties)
+        content = _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UsageError(f"{origin}{line}: {error.problem}; mend the file") from error

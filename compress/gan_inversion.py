@@ -19,6 +19,7 @@ from compress.errors import CompressError
 from compress.features import FeatureModel, penultimate
 from compress.gan import BigGenerator, Discriminator
 from compress.losses import class_histogram
+from compress.optimizers import step
 from compress.task import IGNORE_INDEX, Samples, Task
 
 BETAS = (0.0, 0.999)
@@ -101,7 +102,7 @@ class GanInversion:
             score, sides, guess = self._discriminator(images)
         found = discriminator_terms(score, sides, guess, seen, labels)
         loss = found["hinge"] + found["sides"] + self._plan.integration * (found["transfer"] + found["blend"])
-        self._step("discriminator", loss)
+        step(self._optimizers["discriminator"], loss)
         return found
 
     def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -113,14 +114,9 @@ class GanInversion:
         self._counts = terms.updated_counts(self._counts, class_histogram(logits.detach()).sum(dim=0))
         fooled = -score.mean() + terms.passed_off(sides, labels).mean()
         frequency = terms.frequency(logits, terms.frequency_weights(self._counts))
-        self._step("generator", fooled + self._plan.smoothing * frequency)
+        step(self._optimizers["generator"], fooled + self._plan.smoothing * frequency)
         self._discriminator.requires_grad_()
         return {"generator": fooled, "frequency": frequency}
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        self._optimizers[name].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizers[name].step()
 
     @torch.no_grad()
     def _follow(self) -> None:

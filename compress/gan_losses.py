@@ -43,7 +43,8 @@ def blend(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
-    return (one - other).norm(dim=1)  # type: ignore[no-any-return]
+    distance: Tensor = torch.linalg.vector_norm(one - other, dim=1)
+    return distance
 
 
 def updated_counts(counts: Tensor, histogram: Tensor) -> Tensor:

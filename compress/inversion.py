@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from compress.compute import Compute
 from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
 from compress.generators import ImageGenerator, reinitialise
+from compress.optimizers import step
 from compress.parallel import ALONE, Workers
 from compress.task import Samples, Task
 
@@ -98,11 +99,9 @@ class GeneratorInversion:
                     images = clone(latents, targets)
                 verdict = critic.judge(images, targets, index, randomness)
                 best.offer(images, verdict)
-                optimizer.zero_grad()
-                verdict.total.backward()  # type: ignore[no-untyped-call]
+                step(optimizer, verdict.total)
                 for gathered, parameter in zip(meta, clone.parameters(), strict=True):
                     gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-                optimizer.step()
             critic.end_round()
         samples, report = best.result()
         if plan.meta is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.autograd import backward
 from torch.optim import SGD, AdamW, Optimizer
 
 
@@ -21,6 +22,11 @@ def descend(optimizer: Optimizer, loss: Tensor, lr: float) -> None:
     """One step on `loss []` at learning rate `lr`."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+    step(optimizer, loss)
+
+
+def step(optimizer: Optimizer, loss: Tensor) -> None:
+    """One step on `loss []` at the learning rate that the optimiser has; gradients stay to be looked at."""
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    backward(loss)
     optimizer.step()

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from compress.errors import UsageError
 from compress.task import Samples, Statistics
@@ -184,12 +185,9 @@ def first_to_fail() -> bool:
     """
     if Workers.from_environment().size == 1:
         return True
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        store = dist.TCPStore(  # type: ignore[attr-defined]  # torch's stub lacks it
-            address, port, is_master=False, timeout=timedelta(seconds=10)
-        )
-        return bool(store.add(f"compress/failed/{os.environ['TORCHELASTIC_RESTART_COUNT']}", 1) == 1)
+        store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=10)))
+        return bool(store.add("compress/failed", 1) == 1)
     except RuntimeError:
         return True  # better said twice than not at all
 

@@ -9,6 +9,7 @@ import torch
 
 from compress.compute import Compute
 from compress.critic import BestStep, Critic
+from compress.optimizers import step
 from compress.parallel import ALONE, Workers
 from compress.task import Samples, Task
 
@@ -47,9 +48,7 @@ class PixelInversion:
                 images = GREY + SPREAD * pixels
                 verdict = critic.judge(images, targets, index, randomness)
                 best.offer(images, verdict)
-                optimizer.zero_grad()
-                verdict.total.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                step(optimizer, verdict.total)
                 _clamped(pixels.data)
             critic.end_round()
         return best.result()

@@ -78,6 +78,13 @@ class Normalised(Protocol):
         """Images `[n, 3, h, w]` in [0, 1], moved and scaled so that the training data had mean 0 and variance 1."""
 
 
+class Deployable(nn.Module):
+    """What is exported: images `[n, 3, h, w]` in [0, 1] in, a tuple of what an application wants out."""
+
+    output_names: tuple[str, ...]
+    """Of what `forward` returns, in its order: `classes`, and the scores behind them under a name of their own."""
+
+
 class Metric(Protocol):
     """Counts over a whole data set, then arithmetic on the counts."""
 
@@ -109,8 +116,8 @@ class Task(Protocol):
     def metric(self) -> Metric:
         """A new, empty metric."""
 
-    def deployable(self, student: nn.Module) -> nn.Module:
-        """The module that is exported: images in [0, 1] in, what an application wants out."""
+    def deployable(self, student: nn.Module) -> Deployable:
+        """The student with its answers in the form in which they are exported."""
 
     def picture(self, batch: Batch, logits: Tensor) -> Tensor:
         """The batch as one uint8 RGB picture `[3, H, W]`: what was asked for beside what the model sees."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from compress import losses
-from compress.task import Batch, Task, TaskSpec
+from compress.task import Batch, Deployable, Task, TaskSpec
 
 
 class FakeMetric:
@@ -27,7 +27,7 @@ class FakeMetric:
         return {"accuracy": self._right / max(self._count, 1)}
 
 
-class FakeDeployable(nn.Module):
+class FakeDeployable(Deployable):
     """Scores and classes."""
 
     output_names = ("scores", "classes")
@@ -88,7 +88,7 @@ class FakeTask:
         """A new, empty metric."""
         return FakeMetric()
 
-    def deployable(self, student: nn.Module) -> nn.Module:
+    def deployable(self, student: nn.Module) -> Deployable:
         """Scores and classes."""
         return FakeDeployable(student)
 
@@ -129,5 +129,5 @@ def check_task(task: Task) -> None:
     assert picture.dtype == torch.uint8, "pictures are uint8"
     assert picture.shape[0] == 3, "pictures are RGB"
     deployed = task.deployable(student)
-    outputs = dict(zip(deployed.output_names, deployed(images), strict=True))  # type: ignore[arg-type]
+    outputs = dict(zip(deployed.output_names, deployed(images), strict=True))
     assert outputs["classes"].shape == targets[: len(images)].shape, "the deployable answers with one class a position"

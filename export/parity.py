@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from compress.errors import GateError
-from compress.task import TaskSpec
+from compress.task import Deployable, TaskSpec
 
 from .runtime import OnnxModel
 
@@ -49,7 +49,7 @@ def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[tuple[int, ..
 
 
 def check_parity(
-    deployable: nn.Module, model: OnnxModel, shapes: Sequence[tuple[int, ...]], images: Tensor | None = None
+    deployable: Deployable, model: OnnxModel, shapes: Sequence[tuple[int, ...]], images: Tensor | None = None
 ) -> list[Parity]:
     """Compare at each shape, on resized crops of `images [n, 3, h, w]` in [0, 1] where given and on noise otherwise."""
     return [_compare(deployable, model, _inputs(shape, images)) for shape in shapes]
@@ -70,9 +70,8 @@ def _inputs(shape: tuple[int, ...], images: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(deployable: nn.Module, model: OnnxModel, images: Tensor) -> Parity:
-    names: tuple[str, ...] = deployable.output_names  # type: ignore[assignment]
-    shape = tuple(images.shape)
+def _compare(deployable: Deployable, model: OnnxModel, images: Tensor) -> Parity:
+    names, shape = deployable.output_names, tuple(images.shape)
     try:
         expected = dict(zip(names, deployable(images), strict=True))
     except Exception as error:  # each network refuses in its own way

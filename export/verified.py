@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from compress.task import TaskSpec
+from compress.task import Deployable, TaskSpec
 
 from .parity import Parity, check_parity, shapes_to_check
 from .runtime import OnnxModel
@@ -14,7 +14,7 @@ from .writer import ExportFacts, write_onnx
 
 
 def export_verified(
-    deployable: nn.Module, spec: TaskSpec, path: Path, images: Tensor | None = None, *, dynamic_size: bool = True
+    deployable: Deployable, spec: TaskSpec, path: Path, images: Tensor | None = None, *, dynamic_size: bool = True
 ) -> tuple[ExportFacts, list[Parity]]:
     """Write the ONNX file and compare it with the module on `images [n, 3, h, w]` in [0, 1], or on noise.
 

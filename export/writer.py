@@ -14,11 +14,10 @@ from pathlib import Path
 
 import onnx
 import torch
-from torch import nn
 
 from compress.errors import CompressError
 from compress.files import write_with
-from compress.task import TaskSpec
+from compress.task import Deployable, TaskSpec
 
 OPSET = 18  # the exporter's own; lower ones go through a converter
 SIZE_LIMIT = 2 * 1024**3  # a protobuf message cannot be larger
@@ -37,7 +36,7 @@ class ExportFacts:
 
 
 def write_onnx(
-    deployable: nn.Module, spec: TaskSpec, path: Path, *, dynamic_size: bool = True, reason: str = ""
+    deployable: Deployable, spec: TaskSpec, path: Path, *, dynamic_size: bool = True, reason: str = ""
 ) -> ExportFacts:
     """Export `deployable` (images `[n, 3, h, w]` in [0, 1] in) with a free batch, and free height and width if it can.
 
@@ -60,14 +59,14 @@ def write_onnx(
     return ExportFacts(path, dynamic_size, reason)
 
 
-def _fixed_size(deployable: nn.Module, spec: TaskSpec) -> torch.onnx.ONNXProgram:
+def _fixed_size(deployable: Deployable, spec: TaskSpec) -> torch.onnx.ONNXProgram:
     try:
         return _exported(deployable, spec, {0: "batch"})
     except Exception as error:
         raise CompressError(f"torch cannot export this network to ONNX: {_first_line(error)}") from error
 
 
-def _exported(deployable: nn.Module, spec: TaskSpec, free_axes: dict[int, str]) -> torch.onnx.ONNXProgram:
+def _exported(deployable: Deployable, spec: TaskSpec, free_axes: dict[int, str]) -> torch.onnx.ONNXProgram:
     example = torch.rand(TRACED_BATCH, *spec.image_shape, generator=torch.Generator().manual_seed(0))
     with _quiet():
         program = torch.onnx.export(
@@ -77,7 +76,7 @@ def _exported(deployable: nn.Module, spec: TaskSpec, free_axes: dict[int, str]) 
             opset_version=OPSET,
             external_data=False,
             input_names=["images"],
-            output_names=list(deployable.output_names),  # type: ignore[arg-type]
+            output_names=list(deployable.output_names),
             dynamic_shapes=(free_axes,),
             verbose=False,
         )

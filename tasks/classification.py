@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from compress.task import Batch, TaskSpec
+from compress.task import Batch, Deployable, TaskSpec
 
 from .data import DataSource
 from .metrics import TopAccuracy
@@ -15,7 +15,7 @@ from .pictures import captioned
 from .targets import balanced_labels
 
 
-class DeployedClassifier(nn.Module):
+class DeployedClassifier(Deployable):
     """What an application wants of a classifier: `probabilities [n, k]` and `classes [n]`."""
 
     output_names = ("probabilities", "classes")
@@ -57,7 +57,7 @@ class Classification:
         """Top-1 and top-5 accuracy."""
         return TopAccuracy(self.spec.num_classes)
 
-    def deployable(self, student: nn.Module) -> nn.Module:
+    def deployable(self, student: nn.Module) -> Deployable:
         """Probabilities and classes."""
         return DeployedClassifier(student)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compress.task import Batch, TaskSpec
+from compress.task import Batch, Deployable, TaskSpec
 
 from .data import DataSource
 from .metrics import ConfusionMatrix
@@ -17,7 +17,7 @@ from .pictures import colours, triptychs
 from .targets import blob_maps
 
 
-class DeployedSegmenter(nn.Module):
+class DeployedSegmenter(Deployable):
     """What an application wants of a segmenter: `classes [n, h, w]` (uint8) and `confidence [n, h, w]`.
 
     Images of any size are padded to the network's stride by repeating the border, and the maps cropped back: eager
@@ -68,7 +68,7 @@ class Segmentation:
         """mIoU, pixel accuracy and IoU by class over the whole set."""
         return ConfusionMatrix(self.spec.class_names, self.spec.ignore_index)
 
-    def deployable(self, student: nn.Module) -> nn.Module:
+    def deployable(self, student: nn.Module) -> Deployable:
         """Class map and confidence at the image's own size."""
         return DeployedSegmenter(student, network_stride(student))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.compute import Compute
-from compress.task import Batch, Task
+from compress.task import Batch, Deployable, Task
 
 BATCH = 50
 AGREEMENT = "agreement"
@@ -59,7 +59,7 @@ class TeachersAnswers:
         """The task's own."""
         return self._task.draw_targets(n, generator)
 
-    def deployable(self, student: nn.Module) -> nn.Module:
+    def deployable(self, student: nn.Module) -> Deployable:
         """The task's own."""
         return self._task.deployable(student)
 

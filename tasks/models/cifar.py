@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,7 +55,42 @@ class ResidualBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
 
 
-class CifarResNet(nn.Module):
+class CifarClassifier(nn.Module):
+    """A linear classifier on the spatial mean of the last feature map, in timm's interface."""
+
+    linear: nn.Module
+
+    def _finish(self, channels: int, num_classes: int) -> None:
+        """Add the classifier to the layers before it, and initialise."""
+        self.num_features = channels
+        self.reset_classifier(num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.linear
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """A new last layer, or for 0 classes none."""
+        self.linear = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last feature map `[n, c, h, w]`."""
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of the last feature map."""
+        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k]`."""
+        return self.forward_head(self.forward_features(images))
+
+
+class CifarResNet(CifarClassifier):
     """Residual network for small images: a 3x3 stem without pooling, then stages that halve the size.
 
     `cifar_resnet20` and its kin: 6n + 2 layers, widths 16, 32, 64, shortcuts without parameters (He et al. 2016,
@@ -76,8 +110,7 @@ class CifarResNet(nn.Module):
             ]
             self.add_module(f"layer{number}", nn.Sequential(*stage))
             inputs = width
-        self.linear: nn.Module = nn.Linear(inputs, num_classes)
-        _initialise(self)
+        self._finish(inputs, num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The last feature map `[n, c, h, w]`."""
@@ -85,15 +118,6 @@ class CifarResNet(nn.Module):
         for number in range(1, self._stages + 1):
             features = self.get_submodule(f"layer{number}")(features)
         return features
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of the last feature map."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
-        return self.forward_head(self.forward_features(images))
 
 
 class PreActivationBlock(nn.Module):
@@ -112,7 +136,7 @@ class PreActivationBlock(nn.Module):
         return residual + (features if self.shortcut is None else self.shortcut(active))
 
 
-class WideResNet(nn.Module):
+class WideResNet(CifarClassifier):
     """WRN-depth-factor: three stages of 16, 32 and 64 times the factor channels."""
 
     def __init__(self, depth: int, factor: int, num_classes: int) -> None:
@@ -126,24 +150,14 @@ class WideResNet(nn.Module):
                 inputs = width
         self.blocks = nn.Sequential(*stages)
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.linear: nn.Module = nn.Linear(inputs, num_classes)
-        _initialise(self)
+        self._finish(inputs, num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The last feature map `[n, c, h, w]`."""
         return F.relu(self.bn1(self.blocks(self.conv1(images))))
 
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of the last feature map."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
-        return self.forward_head(self.forward_features(images))
-
-
-class CifarVGG(nn.Module):
+class CifarVGG(CifarClassifier):
     """VGG-11 with batch normalisation; five halvings, so at least 32 pixels a side."""
 
     def __init__(self, num_classes: int) -> None:
@@ -155,28 +169,12 @@ class CifarVGG(nn.Module):
             layers += [nn.MaxPool2d(2)] * halve
             inputs = width
         self.features = nn.Sequential(*layers)
-        self.linear: nn.Module = nn.Linear(inputs, num_classes)
-        _initialise(self)
+        self._finish(inputs, num_classes)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The last feature map `[n, c, h, w]`."""
         features: Tensor = self.features(images)
         return features
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of the last feature map."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
-        return self.forward_head(self.forward_features(images))
-
-
-def _initialise(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _small(layers: int) -> Callable[[int], nn.Module]:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
+
+
+@runtime_checkable
+class TwoPartClassifier(Protocol):
+    """A classifier that can be run in two parts, in timm's words."""
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The last feature map."""
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits `[n, k]` of such a map."""
 
 
 class NormalisedModel(nn.Module):
@@ -35,10 +47,10 @@ class NormalisedModel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The last feature map `[n, c, h, w]` of a classifier; `classify` goes on from there."""
-        features: Tensor = self.network.forward_features(self.normalised(images))  # type: ignore[operator]
-        return features
+        assert isinstance(self.network, TwoPartClassifier)
+        return self.network.forward_features(self.normalised(images))
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits `[n, k]` of a last feature map."""
-        logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
-        return logits
+        assert isinstance(self.network, TwoPartClassifier)
+        return self.network.forward_head(features)

@@ -71,7 +71,7 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
 
 def _smp_config(network: nn.Module) -> dict[str, Any]:
     """What `smp.from_pretrained` needs: the class and the arguments it was made with."""
-    config: dict[str, Any] = dict(network.config)  # type: ignore[arg-type]
+    config: Any = network.config  # the mapping that SMP's constructors leave
     return {**config, "_model_class": type(network).__name__, "encoder_weights": None}
 
 

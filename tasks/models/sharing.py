@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
 from compress.errors import UsageError
 
-from .cifar import CifarResNet, CifarVGG, WideResNet
-from .normalised import NormalisedModel
+from .normalised import NormalisedModel, TwoPartClassifier
 
-CIFAR_CLASSES = (CifarResNet, CifarVGG, WideResNet)
 TOLERANCE = 1e-3
+
+
+@runtime_checkable
+class ReplaceableHead(TwoPartClassifier, Protocol):
+    """A network whose last layer can be had and replaced: all of timm's, and the CIFAR networks."""
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """A new last layer, or for 0 classes none."""
 
 
 class ClassifierSharing(nn.Module):
@@ -24,8 +35,9 @@ class ClassifierSharing(nn.Module):
     def __init__(self, backbone: nn.Module, image_shape: tuple[int, int, int], channels: int, num_classes: int) -> None:
         super().__init__()
         self.channels = channels
+        assert isinstance(backbone, ReplaceableHead)
         self.backbone = backbone
-        _remove_classifier(backbone)
+        backbone.reset_classifier(0)
         widths, half = _map_shape(backbone, image_shape)[1], max(channels // 2, 1)
         self.projector = nn.Sequential(
             *_step(widths, half, 1),
@@ -36,7 +48,7 @@ class ClassifierSharing(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The map that stands for the teacher's, `[n, channels, h, w]`."""
-        projected: Tensor = self.projector(self.backbone.forward_features(images))  # type: ignore[operator]
+        projected: Tensor = self.projector(self.backbone.forward_features(images))
         return projected
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -66,7 +78,8 @@ def share_classifier(
 @torch.no_grad()
 def _classifier(teacher: NormalisedModel, image_shape: tuple[int, int, int]) -> nn.Linear:
     network, was_training = teacher.network, teacher.training
-    linear = network.linear if isinstance(network, CIFAR_CLASSES) else network.get_classifier()  # type: ignore[operator]
+    assert isinstance(network, ReplaceableHead)
+    linear = network.get_classifier()
     device = teacher.mean.device
     probe = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)).to(device)
     teacher.eval()
@@ -82,17 +95,12 @@ def _classifier(teacher: NormalisedModel, image_shape: tuple[int, int, int]) -> 
     )
 
 
-def _remove_classifier(backbone: nn.Module) -> None:
-    if isinstance(backbone, CIFAR_CLASSES):
-        backbone.linear = nn.Identity()
-    else:
-        backbone.reset_classifier(0)  # type: ignore[operator]  # timm's interface
-
-
 @torch.no_grad()
 def _map_shape(backbone: nn.Module, image_shape: tuple[int, int, int]) -> torch.Size:
     was_training = backbone.training
-    shape: torch.Size = backbone.eval().forward_features(torch.zeros(1, *image_shape)).shape  # type: ignore[operator]
+    backbone.eval()
+    assert isinstance(backbone, TwoPartClassifier)
+    shape = backbone.forward_features(torch.zeros(1, *image_shape)).shape
     backbone.train(was_training)
     if len(shape) != 4:
         raise UsageError(f"this student has no feature map to align, its features are {list(shape)}: choose another")

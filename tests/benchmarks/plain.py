@@ -140,7 +140,7 @@ class PlainDistiller:
             if loss.item() < lowest:
                 lowest, best = loss.item(), images.detach()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             for total, parameter in zip(gathered, clone.parameters(), strict=True):
                 total.add_(parameter.grad)
             optimizer.step()
@@ -178,7 +178,7 @@ class PlainDistiller:
             guesses = F.log_softmax(self._student(images) / TEMPERATURE, dim=1)
             loss = F.kl_div(guesses, answers, reduction="batchmean") * TEMPERATURE**2
             self._learner.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             self._learner.step()
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from compress.errors import GateError, UsageError
 from compress.export import OnnxModel, check_parity, export_verified, require_parity, write_onnx
 from compress.export.parity import shapes_to_check
-from compress.task import TaskSpec
+from compress.task import Deployable, TaskSpec
 from compress.tasks import make_task
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
@@ -98,7 +98,7 @@ def test_parity_notices_a_file_of_another_model(tmp_path: Path) -> None:
         require_parity(results)
 
 
-class OneSize(nn.Module):
+class OneSize(Deployable):
     """A network that only takes the traced size."""
 
     output_names = ("probabilities", "classes")
