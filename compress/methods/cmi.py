@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distiller import Distiller
-from compress.methods.recipe import Ingredients, after_warmup, renew_generator
+from compress.methods.recipe import Ingredients, fast_terms, renew_generator
 from compress.objective import Objective
 from compress.schedules import Constant
 
@@ -33,13 +33,4 @@ def cmi(given: Ingredients) -> Distiller:
     descriptions that the head embeds anew; remembered images are not themselves drawn as crops. Needs a teacher with
     batch normalisation. In segmentation an image is described by the same channel means; the paper classifies only.
     """
-    wanted = given.settings.inversion
-    objective = Objective(
-        {
-            "bn": Constant(wanted.bn),
-            "one_hot": Constant(wanted.one_hot),
-            "adversarial": after_warmup(given),
-            "instance": Constant(INSTANCE),
-        }
-    )
-    return renew_generator(given, objective)
+    return renew_generator(given, Objective({**fast_terms(given), "instance": Constant(INSTANCE)}))

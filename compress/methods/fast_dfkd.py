@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from compress.distiller import Distiller
-from compress.methods.recipe import Ingredients, alike, cook, pool
+from compress.methods.recipe import Ingredients, alike, cook, fast_terms, pool
 from compress.objective import Objective
-from compress.schedules import Constant, From
 
 
 def fast_dfkd(given: Ingredients) -> Distiller:
@@ -19,12 +18,4 @@ def fast_dfkd(given: Ingredients) -> Distiller:
     depend on the teacher's depth; labels are balanced within a round unless `targets` says otherwise; the first layers
     are not re-initialised at round 120.
     """
-    settings = given.settings
-    objective = Objective(
-        {
-            "bn": Constant(settings.inversion.bn),
-            "one_hot": Constant(settings.inversion.one_hot),
-            "adversarial": From(settings.distillation.warmup, settings.inversion.adversarial),
-        }
-    )
-    return cook(given, objective, alike, pool(given))
+    return cook(given, Objective(fast_terms(given)), alike, pool(given))

@@ -22,7 +22,7 @@ from compress.optimizers import make_optimizer
 from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
 from compress.replay import Buffer, ReplayBuffer, Uniform, newest
-from compress.schedules import From, Schedule, Stairs, WarmupCosine
+from compress.schedules import Constant, From, Schedule, Stairs, WarmupCosine
 from compress.settings import DistillSettings
 from compress.task import Statistics, Task
 
@@ -129,6 +129,12 @@ def pool(given: Ingredients) -> ReplayBuffer:
 def alike(statistics: Statistics) -> Tensor:
     """Sample weights of 1."""
     return torch.ones_like(statistics.confidence)
+
+
+def fast_terms(given: Ingredients) -> dict[str, Schedule]:
+    """FastDFKD's `bn·L_bn + one_hot·L_oh + adversarial·L_adv` (eqs. 3 to 8), which others build on."""
+    wanted = given.settings.inversion
+    return {"bn": Constant(wanted.bn), "one_hot": Constant(wanted.one_hot), "adversarial": after_warmup(given)}
 
 
 def after_warmup(given: Ingredients) -> From:

@@ -6,10 +6,9 @@ from torch import Tensor
 
 from compress.balance import balance, rescaled
 from compress.distiller import Distiller
-from compress.methods.recipe import Ingredients, alike, cook
+from compress.methods.recipe import Ingredients, alike, cook, fast_terms
 from compress.objective import Objective
 from compress.replay import Balanced, Prioritised, ReplayBuffer, Uniform, newest
-from compress.schedules import Constant, From
 from compress.task import Statistics
 
 
@@ -23,8 +22,8 @@ def ssd_kd(given: Ingredients) -> Distiller:
     No code of the paper is public and its equations could not be read: both formulas are our reading of its text and
     figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`.
     """
-    settings = given.settings
-    wanted, gamma = settings.replay, settings.replay.gamma
+    wanted = given.settings.replay
+    gamma = wanted.gamma
     keep = Balanced(gamma) if wanted.phi else newest
     buffer = ReplayBuffer(wanted.capacity, keep, Prioritised(wanted.beta) if wanted.delta else Uniform())
 
@@ -32,11 +31,4 @@ def ssd_kd(given: Ingredients) -> Distiller:
         share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
         return rescaled(balance(statistics, share.to(statistics.histogram.device), gamma))
 
-    objective = Objective(
-        {
-            "bn": Constant(settings.inversion.bn),
-            "one_hot": Constant(settings.inversion.one_hot),
-            "adversarial": From(settings.distillation.warmup, settings.inversion.adversarial),
-        }
-    )
-    return cook(given, objective, phi if wanted.phi else alike, buffer)
+    return cook(given, Objective(fast_terms(given)), phi if wanted.phi else alike, buffer)
