@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
+from compress.hints import Hints
 from compress.inversion import Inversion
 from compress.lessons import Lesson
 from compress.optimizers import descend
@@ -36,6 +37,8 @@ class DistillationPlan:
     augment: RandomView
     keep_from: int = 0
     """First round whose samples enter the buffer."""
+    hints: float = 0.0
+    """Weight of the likeness of feature maps; 0: they are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,13 @@ class Distiller:
         compute: Compute,
         randomness: torch.Generator,
         workers: Workers = ALONE,
+        hints: Hints | None = None,
     ) -> None:
         self.task, self.teacher, self.student = task, teacher, student
         self.inversion, self.buffer, self.optimizer = inversion, buffer, optimizer
         self.plan, self.compute, self.randomness = plan, compute, randomness
-        self.workers = workers
-        workers.in_step(optimizer, student.parameters())
+        self.workers, self.hints = workers, hints
+        workers.in_step(optimizer, [*student.parameters(), *(hints.parameters() if hints else ())])
         self.next_round = 0
         self.step = 0
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
@@ -96,24 +100,29 @@ class Distiller:
 
     def _distil(self) -> dict[str, float]:
         self.student.train()
-        steps = [self._distil_step() for _ in range(self.plan.steps_per_round)]
+        with self.hints.listening() if self.hints else nullcontext():
+            steps = [self._distil_step() for _ in range(self.plan.steps_per_round)]
         self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
-        divergence, agreement = torch.tensor(steps).mean(dim=0).tolist()
-        return self.workers.mean_numbers({self.plan.lesson.name: divergence, "agreement": agreement})
+        means = torch.tensor([list(step.values()) for step in steps]).mean(dim=0).tolist()
+        return self.workers.mean_numbers(dict(zip(steps[0], means, strict=True)))
 
-    def _distil_step(self) -> tuple[float, float]:
+    def _distil_step(self) -> dict[str, float]:
         drawn = self.buffer.draw(self.plan.batch, self.randomness)
         share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
         images = self.compute.images(drawn.images[share])
         images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
         with self.compute.autocast():
             divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
-        loss = (divergence * drawn.weights[share].to(divergence.device)).mean()
+            distance = self.hints.distance() if self.hints else torch.zeros_like(divergence)
+        loss = ((divergence + self.plan.hints * distance) * drawn.weights[share].to(divergence.device)).mean()
         descend(self.optimizer, loss, self.plan.learning_rate(self.step))
         self.step += 1
         self.buffer.refresh(drawn, self.workers.gather(divergence))
         agreement = losses.agreement(student_logits.detach(), teacher_logits)
-        return divergence.mean().item(), agreement.mean().item()
+        numbers = {self.plan.lesson.name: divergence, "agreement": agreement}
+        if self.hints:
+            numbers["hints"] = distance
+        return {name: values.mean().item() for name, values in numbers.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
@@ -123,6 +132,7 @@ class Distiller:
             "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            **({"hints": self.hints.state_dict()} if self.hints else {}),
             "inversion": self.inversion.state_dict(),
             "buffer": self.buffer.state_dict(),
             "randomness": self.randomness.get_state(),
@@ -133,7 +143,8 @@ class Distiller:
         """Continue from `state_dict()`, bit for bit on the same machine."""
         self.next_round, self.step = state["next_round"], state["step"]
         self.seconds = dict(state["seconds"])
-        for name in ("student", "optimizer", "inversion", "buffer"):
-            getattr(self, name).load_state_dict(state[name])
+        for name in ("student", "optimizer", "hints", "inversion", "buffer"):
+            if name in state:
+                getattr(self, name).load_state_dict(state[name])
         self.randomness.set_state(state["randomness"])
         torch.set_rng_state(state["global_randomness"])

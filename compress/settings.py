@@ -79,6 +79,7 @@ class DistillationSettings(Section):
     steps: Count = Field(100, description="Student steps a round.")
     batch: Count = Field(256, description="Samples a student step.")
     temperature: Positive = Field(20.0, description="Softening τ of the Kullback-Leibler loss.")
+    hints: Weight = Field(0.0, description="Weight of the likeness of feature maps, beside that of answers.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum 0.9, or AdamW.")
     lr: Positive = Field(0.2, description="Peak learning rate; a short rise, then half a cosine.")
     weight_decay: Weight = Field(1e-4, description="Weight decay; gains and biases are exempt.")

@@ -11,8 +11,8 @@ CONTRACTS = {"task", "losses", "errors", "files"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
     "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",
-    "gan_losses", "generators", "input_prior", "instances", "inversion", "lessons", "objective", "parallel", "pixels",
-    "priors", "replay", "settings", "taps",
+    "gan_losses", "generators", "hints", "input_prior", "instances", "inversion", "lessons", "objective", "parallel",
+    "pixels", "priors", "replay", "settings", "taps",
 }  # fmt: skip
 
 

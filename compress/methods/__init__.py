@@ -54,8 +54,8 @@ UNUSED: Mapping[str, frozenset[str]] = {
     "dfad": _ADVERSARY_ONLY | {"distillation.temperature"},
     "dfq": _TRAINED_GENERATOR,
     "zskt": _ADVERSARY_ONLY,
-    "hidfd": frozenset({"inversion", "replay", "distillation.temperature"}),
-    "kd": frozenset({"gan", "inversion", "replay"}),
+    "hidfd": frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),
+    "kd": frozenset({"gan", "inversion", "replay", "distillation.hints"}),
 }
 """Sections of the settings, and settings, that a method does not look at, and so does not take."""
 COLLECTED = frozenset({"hidfd", "kd"})

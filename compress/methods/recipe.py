@@ -15,6 +15,7 @@ from compress.critic import Critic, SampleWeights
 from compress.distiller import DistillationPlan, Distiller
 from compress.errors import UsageError
 from compress.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
+from compress.hints import Hints
 from compress.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.lessons import Lesson, SoftLabels
 from compress.objective import Objective
@@ -105,8 +106,11 @@ def assemble(
         rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
         keep_from,
+        learning.hints,
     )
-    optimizer = make_optimizer(learning.optimizer, given.student, learning.lr, learning.weight_decay)
+    hints = Hints(given.student, given.teacher, given.task.spec.image_shape) if learning.hints else None
+    learners = nn.ModuleList([given.student, *([hints.to(given.compute.device)] if hints else [])])
+    optimizer = make_optimizer(learning.optimizer, learners, learning.lr, learning.weight_decay)
     return Distiller(
         given.task,
         given.teacher,
@@ -118,6 +122,7 @@ def assemble(
         given.compute,
         given.randomness,
         given.workers,
+        hints,
     )
 
 

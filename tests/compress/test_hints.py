@@ -1,0 +1,120 @@
+"""Hints compare the last maps of every common size, teach the student alone, and leave no hook behind."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from compress.distiller import Distiller, Round
+from compress.errors import UsageError
+from compress.hints import Hints, feature_levels
+from compress.tasks.models import create_model
+
+SHAPE = (3, 32, 32)
+
+
+def network(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return create_model("classification", name, 10)
+
+
+def heard(hints: Hints, student: nn.Module, teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    with hints.listening():
+        student(images)
+        with torch.no_grad():
+            teacher(images)
+        return hints.distance()
+
+
+def test_levels_are_the_outputs_of_the_stages() -> None:
+    model = network("cifar_resnet20")
+    levels = feature_levels(model, SHAPE)
+    stages = [model.network.layer1, model.network.layer2, model.network.layer3]
+    assert {size: (level.module, level.channels) for size, level in levels.items()} == {
+        (side, side): (stage, width) for side, stage, width in zip((32, 16, 8), stages, (16, 32, 64), strict=True)
+    }
+
+
+def test_logits_of_a_segmenter_are_no_level() -> None:
+    model = create_model("segmentation", "deeplabv3plus:tu-test_resnet", 11)
+    assert all(level.channels != 11 for size, level in feature_levels(model, (3, 96, 96)).items() if size == (96, 96))
+    assert len(feature_levels(model, (3, 96, 96))) > 2
+
+
+def test_distance_is_the_relative_squared_error_and_zero_for_the_teacher_itself() -> None:
+    teacher, student = network("cifar_resnet32").eval(), network("cifar_resnet20").eval()
+    images = torch.rand(4, *SHAPE)
+    assert heard(Hints(teacher, teacher, SHAPE), teacher, teacher, images).abs().max() == 0
+    maps = [
+        [m.network.layer1(torch.relu(m.network.bn1(m.network.conv1(m.normalised(images)))))] for m in (student, teacher)
+    ]
+    for number in ("layer2", "layer3"):
+        for own, model in zip(maps, (student, teacher), strict=True):
+            own.append(getattr(model.network, number)(own[-1]))
+    expected = sum(
+        (small - big).pow(2).sum((1, 2, 3)) / big.pow(2).sum((1, 2, 3)) for small, big in zip(*maps, strict=True)
+    )
+    found = heard(Hints(student, teacher, SHAPE), student, teacher, images)
+    torch.testing.assert_close(found, expected)
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(heard(Hints(student, teacher, SHAPE), student, teacher, images[order]), found[order])
+
+
+def test_the_student_and_the_projections_learn_and_the_teacher_does_not() -> None:
+    teacher, student = network("cifar_wrn_16_2"), network("cifar_wrn_16_1")
+    hints = Hints(student, teacher, SHAPE)
+    assert all(isinstance(projection, nn.Conv2d) for projection in hints.projections)
+    heard(hints, student, teacher, torch.rand(2, *SHAPE)).mean().backward()
+    assert all(parameter.grad is not None for parameter in hints.parameters())
+    assert student.network.conv1.weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_an_activation_that_is_used_at_several_sizes_is_told_apart() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1, stride=2)
+            self.act, self.linear = nn.ReLU(), nn.Linear(5, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.linear(self.act(self.second(self.act(self.first(images)))).mean(dim=(2, 3)))
+
+    torch.manual_seed(0)
+    small, big = Shared(), Shared().eval()
+    hints = Hints(small, big, SHAPE)
+    assert [level.channels for level in feature_levels(small, SHAPE).values()] == [4, 5]
+    assert heard(hints, small, big, torch.rand(2, *SHAPE)).min() > 0
+
+
+def test_networks_without_a_common_size_are_refused() -> None:
+    with pytest.raises(UsageError, match="no feature maps of the same size"):
+        Hints(network("cifar_resnet20"), nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), SHAPE)
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_a_run_with_hints_learns_them_leaves_no_hook_and_resumes_to_the_same_bits(
+    make_distiller, positions: bool, tmp_path: Path
+) -> None:
+    def distiller() -> Distiller:
+        return make_distiller(positions=positions, hints=5.0, rounds=6, steps=8)
+
+    whole, part, rounds = distiller(), distiller(), []
+
+    def stop(done: Round) -> None:
+        if done.index == 2:
+            torch.save(part.state_dict(), tmp_path / "state.pt")
+            raise KeyboardInterrupt
+
+    whole.run(rounds.append)
+    assert rounds[-1].numbers["hints"] < rounds[1].numbers["hints"]
+    networks = (whole.teacher, whole.student)
+    assert not any(module._forward_hooks for network in networks for module in network.modules())
+    with pytest.raises(KeyboardInterrupt):
+        part.run(stop)
+    part = distiller()
+    part.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    part.run(rounds.append)
+    states = [{**d.student.state_dict(), **d.hints.state_dict()} for d in (whole, part)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
