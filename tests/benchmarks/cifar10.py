@@ -47,9 +47,10 @@ class Table:
     """What the horizontal axis of the plot is called, if the arms' names are numbers."""
 
 
-def _ssd_kd(name: str, targets: str = "independent", **replay: object) -> Arm:
+def _ssd_kd(name: str, targets: str = "independent", hints: float = 50.0, **replay: object) -> Arm:
     """The short recipe; classes are drawn one by one, as FastDFKD does, unless balance is what is measured."""
-    return Arm(name, "cifar10/ssd-kd-short", {"replay": replay, "inversion": {"targets": targets}})
+    changes = {"replay": replay, "inversion": {"targets": targets}, "distillation": {"hints": hints}}
+    return Arm(name, "cifar10/ssd-kd-short", changes)
 
 
 TABLES: Mapping[str, Table] = {
@@ -63,6 +64,7 @@ TABLES: Mapping[str, Table] = {
             _ssd_kd("δ alone", phi=False),
             _ssd_kd("φ and δ"),
             _ssd_kd("balanced targets, uniform draws", "balanced", phi=False, delta=False),
+            _ssd_kd("φ and δ, answers alone", hints=0.0),
         ),
     ),
     "samples": Table(
