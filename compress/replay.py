@@ -25,6 +25,10 @@ class Draw:
     """`[n]`: importance-sampling weights, all 1 for a uniform draw."""
 
 
+LEVELS = 255  # steps in which the share of a class is held
+BLOCK = 65_536  # samples scored at once, so that the scores of millions take no memory
+
+
 class Buffer(Protocol):
     """Where a distiller's samples are kept and drawn."""
 
@@ -44,16 +48,17 @@ class Buffer(Protocol):
         """Continue from `state_dict()`."""
 
 
-Keep = Callable[[Statistics, Tensor], Tensor]
-"""(statistics of the candidates, their age ranks `[n]`, newest highest) -> scores `[n]`; the highest stay."""
+Keep = Callable[[Statistics, Tensor, Tensor], Tensor]
+"""(statistics of candidates, their age ranks `[n]`, newest highest, class shares `[k]` of all candidates) -> scores
+`[n]`; the highest stay."""
 
 
-def newest(statistics: Statistics, arrival: Tensor) -> Tensor:
+def newest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
     """First in, first out."""
     return arrival.float()
 
 
-def oldest(statistics: Statistics, arrival: Tensor) -> Tensor:
+def oldest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
     """First in, for good: once full, nothing changes."""
     return -arrival.float()
 
@@ -64,9 +69,9 @@ class Balanced:
 
     gamma: float
 
-    def __call__(self, statistics: Statistics, arrival: Tensor) -> Tensor:
+    def __call__(self, statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
         """φ of every candidate against the class shares of all of them."""
-        return balance(statistics, statistics.histogram.mean(dim=0), self.gamma)
+        return balance(statistics, class_share, self.gamma)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class Prioritised:
 class ReplayBuffer:
     """At most `capacity` samples; `keep` decides which stay, `draw_policy` which are drawn.
 
-    The images are one uint8 tensor that is allocated once; adding writes over the places of those that left.
+    The images are one uint8 tensor that is allocated once; adding writes over the places of those that left. Class
+    histograms are held in 255ths: with a hundred classes they would else take an eighth of the images' memory.
     """
 
     def __init__(self, capacity: int, keep: Keep, draw_policy: Uniform | Prioritised) -> None:
@@ -113,7 +119,8 @@ class ReplayBuffer:
         self._arrivals = 0
         self._images = torch.empty(0, dtype=torch.uint8)
         self._confidence = torch.zeros(capacity)
-        self._histogram = torch.zeros(capacity, 0)
+        self._histogram = torch.zeros(capacity, 0, dtype=torch.uint8)
+        self._counts = torch.zeros(0, dtype=torch.long)
         self._arrival = torch.zeros(capacity, dtype=torch.long)
         self._priority = torch.zeros(capacity)
         self._weight = torch.ones(capacity)
@@ -122,27 +129,25 @@ class ReplayBuffer:
         return self._size
 
     @property
-    def statistics(self) -> Statistics:
-        """Of the samples held, in place order."""
-        return Statistics(self._confidence[: self._size], self._histogram[: self._size])
-
-    @property
     def class_share(self) -> Tensor:
         """Share of each class in the buffer `[k]`; empty before the first sample."""
-        return self.statistics.histogram.mean(dim=0) if self._size else torch.zeros(0)
+        return self._counts / self._counts.sum()
 
     def add(self, samples: Samples) -> int:
         """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
         if not self._size:
             self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8)
-            self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1])
+            self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1], dtype=torch.uint8)
+            self._counts = torch.zeros(samples.statistics.histogram.shape[1], dtype=torch.long)
         count = len(samples.images)
         arrival = torch.arange(self._arrivals, self._arrivals + count)
+        histogram = samples.statistics.histogram.mul(LEVELS).round().to(torch.uint8)
         self._arrivals += count
-        admitted, places = self._admit(samples.statistics, arrival)
+        admitted, places = self._admit(samples.statistics.confidence, histogram, arrival)
+        self._counts += histogram[admitted].sum(dim=0) - self._histogram[places].sum(dim=0)
         self._images[places] = samples.images[admitted]
         self._confidence[places] = samples.statistics.confidence[admitted]
-        self._histogram[places] = samples.statistics.histogram[admitted]
+        self._histogram[places] = histogram[admitted]
         self._arrival[places] = arrival[admitted]
         held = self._priority[: self._size]
         self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones(())
@@ -150,13 +155,15 @@ class ReplayBuffer:
         self._size = max(self._size, int(places.max()) + 1) if len(places) else self._size
         return len(places)
 
-    def _admit(self, new: Statistics, arrival: Tensor) -> tuple[Tensor, Tensor]:
+    def _admit(self, confidence: Tensor, histogram: Tensor, arrival: Tensor) -> tuple[Tensor, Tensor]:
         """Which of the new samples enter, and the places they take: those of the lowest scores, then free ones."""
-        both = Statistics(
-            torch.cat([self.statistics.confidence, new.confidence]),
-            torch.cat([self.statistics.histogram, new.histogram]),
+        counts = self._counts + histogram.sum(dim=0)
+        held = slice(self._size)
+        columns = [torch.split(column[held], BLOCK) for column in (self._confidence, self._histogram, self._arrival)]
+        blocks = [*zip(*columns, strict=True), (confidence, histogram, arrival)]
+        scores = torch.cat(
+            [self._keep(Statistics(p, h.float().div(LEVELS)), a, counts / counts.sum()) for p, h, a in blocks]
         )
-        scores = self._keep(both, torch.cat([self._arrival[: self._size], arrival]))
         leaving = torch.zeros(len(scores), dtype=torch.bool)
         surplus = max(len(scores) - self.capacity, 0)
         leaving[scores.argsort(stable=True)[:surplus]] = True
@@ -194,6 +201,7 @@ class ReplayBuffer:
             column = state[name].new_zeros(self.capacity, *state[name].shape[1:])
             column[: self._size] = state[name]
             setattr(self, f"_{name}", column)
+        self._counts = self._histogram.sum(dim=0)
 
 
 _COLUMNS = ("images", "confidence", "histogram", "arrival", "priority", "weight")

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compress import replay
 from compress.balance import balance, rescaled
 from compress.replay import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.task import Samples, Statistics
@@ -39,6 +40,15 @@ def test_images_stay_uint8_and_take_no_more_memory_than_their_bytes(randomness: 
     assert buffer.state_dict()["images"].nbytes == 64 * 3 * 2 * 2
 
 
+def test_a_hundred_classes_add_less_than_five_percent_to_the_memory_of_small_images() -> None:
+    buffer = ReplayBuffer(50, newest, Uniform())
+    known = Statistics(torch.rand(50), torch.rand(50, 100).softmax(dim=1))
+    buffer.add(Samples(torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.zeros(50, dtype=torch.long), known))
+    state = buffer.state_dict()
+    columns = sum(value.nbytes for name, value in state.items() if isinstance(value, torch.Tensor) and name != "images")
+    assert columns < 0.05 * state["images"].nbytes
+
+
 def test_phi_falls_with_the_crowd_and_with_confidence() -> None:
     share = torch.tensor([0.7, 0.1, 0.1, 0.1])
     one_hot = torch.eye(4)[:2]
@@ -59,6 +69,36 @@ def test_a_balanced_buffer_evicts_the_crowded_class_first() -> None:
     buffer.add(samples(8, label=0))
     buffer.add(samples(4, label=1))
     assert buffer.class_share.tolist() == [0.5, 0.5, 0.0, 0.0]
+
+
+def mixed(n: int, generator: torch.Generator) -> Samples:
+    """Label maps' histograms: no class has a position to itself."""
+    histogram = torch.randn(n, 4, generator=generator).mul(3).softmax(dim=1)
+    known = Statistics(torch.rand(n, generator=generator), histogram)
+    return Samples(torch.randint(256, (n, 3, 2, 2), dtype=torch.uint8, generator=generator), torch.zeros(n), known)
+
+
+def test_class_shares_follow_what_comes_and_goes(randomness: torch.Generator) -> None:
+    buffer = ReplayBuffer(20, newest, Uniform())
+    added = [mixed(7, randomness) for _ in range(6)]
+    for batch in added:
+        buffer.add(batch)
+    held = torch.cat([batch.statistics.histogram for batch in added])[-20:]
+    torch.testing.assert_close(buffer.class_share, held.mean(dim=0), atol=2 / 255, rtol=0)
+    assert buffer.class_share.sum() == pytest.approx(1.0)
+
+
+def test_what_is_admitted_does_not_depend_on_how_many_are_scored_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states = []
+    for block in (3, 1000):
+        monkeypatch.setattr(replay, "BLOCK", block)
+        generator, buffer = torch.Generator().manual_seed(0), ReplayBuffer(16, Balanced(2.0), Uniform())
+        for _ in range(5):
+            buffer.add(mixed(9, generator))
+        states.append(buffer.state_dict())
+    assert torch.equal(states[0]["images"], states[1]["images"])
 
 
 def test_a_confident_newcomer_of_a_crowded_class_is_not_admitted() -> None:
