@@ -28,7 +28,7 @@ class Level:
 
 
 class Hints(nn.Module):
-    """Compares the last maps of every size that student and teacher have in common.
+    """Compares the last maps of every size that student and teacher have in common on the way down.
 
     Where the student's map has other channels than the teacher's, a 1x1 convolution, which learns along, leads from one
     to the other. FitNets hints at one layer, before the student learns answers; here all levels are learnt with them.
@@ -85,7 +85,10 @@ class Hints(nn.Module):
 
 @torch.no_grad()
 def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Size, Level]:
-    """The last map of each size that a network makes of an image, but for its logits and maps of one pixel."""
+    """The last map of each size on the way down, until maps grow again as a decoder's do; not the logits.
+
+    Maps of one pixel, such as those that gate channels, say nothing of positions and are passed over.
+    """
     heard: list[tuple[nn.Module, Tensor]] = []
 
     def hook(module: nn.Module, inputs: Any, output: object) -> None:
@@ -98,5 +101,14 @@ def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
     network.train(was_training)
     for handle in handles:
         handle.remove()
-    maps = [(module, output.shape) for module, output in heard if output is not logits]
-    return {(h, w): Level(module, channels) for module, (_, channels, h, w) in maps if h * w > 1}
+    levels: dict[Size, Level] = {}
+    smallest = image_shape[1] * image_shape[2]
+    for module, output in heard:
+        channels, height, width = output.shape[1:]
+        if output is logits or height * width == 1:
+            continue
+        if height * width > smallest:
+            break
+        smallest = height * width
+        levels[height, width] = Level(module, channels)
+    return levels

@@ -20,7 +20,8 @@ def ssd_kd(given: Ingredients) -> Distiller:
     of a sample, P_i = (|δ_i| + ε)/Σ(|δ| + ε) its probability, w_i = (N·P_i)^−β its importance weight in the loss.
 
     No code of the paper is public and its equations could not be read: both formulas are our reading of its text and
-    figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`.
+    figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
+    recipe says otherwise, adds a lesson in feature maps that the paper does not have (see `Hints`).
     """
     wanted = given.settings.replay
     gamma = wanted.gamma

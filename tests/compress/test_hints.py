@@ -36,10 +36,15 @@ def test_levels_are_the_outputs_of_the_stages() -> None:
     }
 
 
-def test_logits_of_a_segmenter_are_no_level() -> None:
-    model = create_model("segmentation", "deeplabv3plus:tu-test_resnet", 11)
-    assert all(level.channels != 11 for size, level in feature_levels(model, (3, 96, 96)).items() if size == (96, 96))
-    assert len(feature_levels(model, (3, 96, 96))) > 2
+def test_levels_of_a_segmenter_end_where_its_decoder_enlarges_again() -> None:
+    levels = feature_levels(create_model("segmentation", "unet", 11), (3, 96, 96))
+    encoder = {(48, 48): 64, (24, 24): 64, (12, 12): 128, (6, 6): 256, (3, 3): 512}
+    assert {size: level.channels for size, level in levels.items()} == encoder
+
+
+def test_channel_gates_do_not_end_the_way_down() -> None:
+    levels = feature_levels(network("mobilenetv3_small_050"), (3, 64, 64))
+    assert sorted(levels) == [(2, 2), (4, 4), (8, 8), (16, 16), (32, 32)]
 
 
 def test_distance_is_the_relative_squared_error_and_zero_for_the_teacher_itself() -> None:
