@@ -19,7 +19,15 @@ from compress.testing import FakeTask
 SETTINGS = {
     "inversion": {"samples": 12, "steps": 3, "latent": 16, "width": 8},
     "replay": {"capacity": 30},
-    "distillation": {"rounds": 4, "warmup": 1, "steps": 4, "batch": 8, "lr": 0.05, "shuffle_channels": True},
+    "distillation": {
+        "rounds": 4,
+        "warmup": 1,
+        "steps": 4,
+        "batch": 8,
+        "lr": 0.05,
+        "hints": 0.5,
+        "shuffle_channels": True,
+    },
 }
 
 
