@@ -73,7 +73,10 @@ def test_the_file_stands_alone_and_says_what_it_is(exported: Exported) -> None:
 
 
 def test_the_file_holds_no_path_of_this_machine_and_no_source_line(exported: Exported) -> None:
-    content = exported[2].read_bytes()
+    proto = onnx.load(exported[2])
+    for tensor in proto.graph.initializer:
+        tensor.ClearField("raw_data")  # among millions of weights three given bytes turn up by chance
+    content = proto.SerializeToString()
     for leak in (str(Path.home()), str(Path(torch.__file__).parent), ".py", "stack_trace", "site-packages"):
         assert leak.encode() not in content
 
