@@ -37,8 +37,6 @@ class DistillationPlan:
     augment: RandomView
     keep_from: int = 0
     """First round whose samples enter the buffer."""
-    hints: float = 0.0
-    """Weight of the likeness of feature maps; 0: they are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +111,15 @@ class Distiller:
         images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
         with self.compute.autocast():
             divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
-            distance = self.hints.distance() if self.hints else torch.zeros_like(divergence)
-        loss = ((divergence + self.plan.hints * distance) * drawn.weights[share].to(divergence.device)).mean()
+            loss, numbers = divergence, {self.plan.lesson.name: divergence}
+            if self.hints:
+                numbers["hints"] = self.hints.distance()
+                loss = loss + self.hints.weight * numbers["hints"]
+        loss = (loss * drawn.weights[share].to(loss.device)).mean()
         descend(self.optimizer, loss, self.plan.learning_rate(self.step))
         self.step += 1
         self.buffer.refresh(drawn, self.workers.gather(divergence))
-        agreement = losses.agreement(student_logits.detach(), teacher_logits)
-        numbers = {self.plan.lesson.name: divergence, "agreement": agreement}
-        if self.hints:
-            numbers["hints"] = distance
+        numbers["agreement"] = losses.agreement(student_logits.detach(), teacher_logits)
         return {name: values.mean().item() for name, values in numbers.items()}
 
     def state_dict(self) -> dict[str, Any]:

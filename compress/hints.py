@@ -1,7 +1,7 @@
 """Hints: the student's feature maps learn to be like its teacher's, beside its answers (FitNets, Romero et al. 2015).
 
-Answers are thin: a few numbers for thousands of pixels, and on synthetic images they hang on texture that only this
-teacher sees. The maps on the way to them say, at every position, what the teacher makes of it.
+Answers are a few numbers for thousands of pixels; the maps on the way to them say, at every position, what the teacher
+makes of it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ class Hints(nn.Module):
     """Compares the last maps of every size that student and teacher have in common on the way down.
 
     Where the student's map has other channels than the teacher's, a 1x1 convolution, which learns along, leads from one
-    to the other. FitNets hints at one layer, before the student learns answers; here all levels are learnt with them.
+    to the other. `weight` is that of the distance beside the loss of the answers. FitNets hints at one layer, before
+    the student learns answers; here all levels are learnt with them.
 
     Raises `UsageError` if the two networks have no map of the same size, as with a vision transformer.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, student: nn.Module, teacher: nn.Module, image_shape: tuple[int, int, int], weight: float
+    ) -> None:
         super().__init__()
+        self.weight = weight
         learner, master = feature_levels(student, image_shape), feature_levels(teacher, image_shape)
         self._levels = {size: (learner[size], big) for size, big in master.items() if size in learner}
         if not self._levels:

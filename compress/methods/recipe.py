@@ -106,10 +106,11 @@ def assemble(
         rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
         keep_from,
-        learning.hints,
     )
-    hints = Hints(given.student, given.teacher, given.task.spec.image_shape) if learning.hints else None
-    learners = nn.ModuleList([given.student, *([hints.to(given.compute.device)] if hints else [])])
+    hints, learners = None, nn.ModuleList([given.student])
+    if learning.hints:
+        hints = Hints(given.student, given.teacher, given.task.spec.image_shape, learning.hints)
+        learners.append(hints.to(given.compute.device))
     optimizer = make_optimizer(learning.optimizer, learners, learning.lr, learning.weight_decay)
     return Distiller(
         given.task,

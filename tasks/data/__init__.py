@@ -28,7 +28,12 @@ _DIGITS_FINGERPRINT = digest(Path(digits.__file__).read_bytes(), version("scikit
 
 
 def _embedded(
-    name: str, task: str, class_names: tuple[str, ...], side: int, read: Callable[..., tuple[Tensor, Tensor]]
+    name: str,
+    task: str,
+    class_names: tuple[str, ...],
+    side: int,
+    read: Callable[..., tuple[Tensor, Tensor]],
+    background: int | None = None,
 ) -> DataSource:
     """One of the sets of digits, `read(held_out=...)` being its images and targets."""
     return DataSource(
@@ -40,13 +45,13 @@ def _embedded(
         training=lambda: LabelledImages(*read(held_out=False)),
         held_out=cache(lambda: LabelledImages(*read(held_out=True))),
         mirror=False,
-        background=0 if task == "segmentation" else None,
+        background=background,
     )
 
 
 _DIGITS = _embedded("digits", "classification", digits.CLASS_NAMES, 32, digits.digit_images)
 _DIGIT_SCENES = _embedded(
-    "digit-scenes", "segmentation", digits.SCENE_CLASS_NAMES, digits.SCENE_SIZE, digits.digit_scenes
+    "digit-scenes", "segmentation", digits.SCENE_CLASS_NAMES, digits.SCENE_SIZE, digits.digit_scenes, background=0
 )
 
 SOURCES: Mapping[str, Listing] = {

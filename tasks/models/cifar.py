@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .two_part import PooledClassifier
+
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
@@ -55,10 +57,8 @@ class ResidualBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(inner)) + self.shortcut(features))
 
 
-class CifarClassifier(nn.Module):
-    """A linear classifier on the spatial mean of the last feature map, in timm's interface."""
-
-    linear: nn.Module
+class CifarClassifier(PooledClassifier):
+    """What the networks below have in common: their head, and how they are initialised."""
 
     def _finish(self, channels: int, num_classes: int) -> None:
         """Add the classifier to the layers before it, and initialise."""
@@ -75,19 +75,6 @@ class CifarClassifier(nn.Module):
     def reset_classifier(self, num_classes: int) -> None:
         """A new last layer, or for 0 classes none."""
         self.linear = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """The last feature map `[n, c, h, w]`."""
-        raise NotImplementedError
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of the last feature map."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
-        return self.forward_head(self.forward_features(images))
 
 
 class CifarResNet(CifarClassifier):

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
-
-@runtime_checkable
-class TwoPartClassifier(Protocol):
-    """A classifier that can be run in two parts, in timm's words."""
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """The last feature map."""
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of such a map."""
+from .two_part import TwoPartClassifier
 
 
 class NormalisedModel(nn.Module):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from compress.errors import UsageError
 
-from .normalised import NormalisedModel, TwoPartClassifier
+from .normalised import NormalisedModel
+from .two_part import PooledClassifier, TwoPartClassifier
 
 TOLERANCE = 1e-3
 
@@ -25,7 +26,7 @@ class ReplaceableHead(TwoPartClassifier, Protocol):
         """A new last layer, or for 0 classes none."""
 
 
-class ClassifierSharing(nn.Module):
+class ClassifierSharing(PooledClassifier):
     """Backbone, projector to the teacher's last feature map, and the teacher's frozen classifier.
 
     The projector is 1x1 to half of the teacher's channels, 3x3, 1x1 to all of them, each with batch normalisation and
@@ -50,15 +51,6 @@ class ClassifierSharing(nn.Module):
         """The map that stands for the teacher's, `[n, channels, h, w]`."""
         projected: Tensor = self.projector(self.backbone.forward_features(images))
         return projected
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of such a map."""
-        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
-        return logits
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, k]`."""
-        return self.forward_head(self.forward_features(images))
 
 
 def share_classifier(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,13 +134,13 @@ def test_the_student_never_sees_a_real_image(
     listing = replace(data.SOURCES["digits"], open=lambda place: watched_source)
     monkeypatch.setitem(data.SOURCES, "digits", listing)
     during = []
-    from compress.distiller import Distiller
+    from compress.distiller import Distiller, Round
 
     run_loop = Distiller.run
 
-    def watched(self: Distiller, after_round: object) -> None:
+    def watched(self: Distiller, after_round: Callable[[Round], None]) -> None:
         before = len(opened)
-        run_loop(self, after_round)  # type: ignore[arg-type]
+        run_loop(self, after_round)
         during.append(len(opened) - before)
 
     monkeypatch.setattr(Distiller, "run", watched)

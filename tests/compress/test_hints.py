@@ -50,7 +50,7 @@ def test_channel_gates_do_not_end_the_way_down() -> None:
 def test_distance_is_the_relative_squared_error_and_zero_for_the_teacher_itself() -> None:
     teacher, student = network("cifar_resnet32").eval(), network("cifar_resnet20").eval()
     images = torch.rand(4, *SHAPE)
-    assert heard(Hints(teacher, teacher, SHAPE), teacher, teacher, images).abs().max() == 0
+    assert heard(Hints(teacher, teacher, SHAPE, 1.0), teacher, teacher, images).abs().max() == 0
     maps = [
         [m.network.layer1(torch.relu(m.network.bn1(m.network.conv1(m.normalised(images)))))] for m in (student, teacher)
     ]
@@ -60,15 +60,17 @@ def test_distance_is_the_relative_squared_error_and_zero_for_the_teacher_itself(
     expected = sum(
         (small - big).pow(2).sum((1, 2, 3)) / big.pow(2).sum((1, 2, 3)) for small, big in zip(*maps, strict=True)
     )
-    found = heard(Hints(student, teacher, SHAPE), student, teacher, images)
+    found = heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images)
     torch.testing.assert_close(found, expected)
     order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(heard(Hints(student, teacher, SHAPE), student, teacher, images[order]), found[order])
+    torch.testing.assert_close(
+        heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images[order]), found[order]
+    )
 
 
 def test_the_student_and_the_projections_learn_and_the_teacher_does_not() -> None:
     teacher, student = network("cifar_wrn_16_2"), network("cifar_wrn_16_1")
-    hints = Hints(student, teacher, SHAPE)
+    hints = Hints(student, teacher, SHAPE, 1.0)
     assert all(isinstance(projection, nn.Conv2d) for projection in hints.projections)
     heard(hints, student, teacher, torch.rand(2, *SHAPE)).mean().backward()
     assert all(parameter.grad is not None for parameter in hints.parameters())
@@ -88,14 +90,22 @@ def test_an_activation_that_is_used_at_several_sizes_is_told_apart() -> None:
 
     torch.manual_seed(0)
     small, big = Shared(), Shared().eval()
-    hints = Hints(small, big, SHAPE)
+    hints = Hints(small, big, SHAPE, 1.0)
     assert [level.channels for level in feature_levels(small, SHAPE).values()] == [4, 5]
-    assert heard(hints, small, big, torch.rand(2, *SHAPE)).min() > 0
+    images, expected = torch.rand(2, *SHAPE), torch.zeros(2)
+    maps = [[net.act(net.first(images))] for net in (small, big)]
+    for own, net in zip(maps, (small, big), strict=True):
+        own.append(net.act(net.second(own[0])))
+    for mine, wanted in zip(*maps, strict=True):
+        expected = expected + (mine - wanted).pow(2).sum((1, 2, 3)) / wanted.pow(2).sum((1, 2, 3))
+    distance = heard(hints, small, big, images)
+    assert distance.min() > 0
+    torch.testing.assert_close(distance, expected)
 
 
 def test_networks_without_a_common_size_are_refused() -> None:
     with pytest.raises(UsageError, match="no feature maps of the same size"):
-        Hints(network("cifar_resnet20"), nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), SHAPE)
+        Hints(network("cifar_resnet20"), nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), SHAPE, 1.0)
 
 
 @pytest.mark.parametrize("positions", [False, True])
