@@ -66,8 +66,8 @@ def distill(
     RGB in [0, 1]), or images in [0, 1] as they are where both are left out. The modules are used, not copied: the
     teacher is frozen, the student trained in place.
 
-    `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]` (255 is not counted), for scores
-    only. Without them nothing tells whether teacher or student is any good: the report holds the share of new
+    `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]` (255 in a map is not counted), for
+    scores only. Without them nothing tells whether teacher or student is any good: the report holds the share of new
     synthetic samples on which the two agree. `mirror` says whether a mirror image keeps its label; `background` and
     `palette` (RGB colours by class) are for label maps. The run goes to `out`, or to `runs/own-METHOD-N`. A class of
     your own has no name to be made again from: `OUT/student` holds its weights for `load_state_dict`.
@@ -149,7 +149,9 @@ def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple
     wanted = (len(images), *(shape[1:] if task == "segmentation" else ()))
     if labels.is_floating_point() or tuple(labels.shape) != wanted:
         raise UsageError(f"held_out labels are {labels.dtype} {list(labels.shape)}: give integers [{_list(wanted)}]")
-    wrong = (labels != IGNORE_INDEX) & ((labels < 0) | (labels >= classes))
+    wrong = (labels < 0) | (labels >= classes)
+    if task == "segmentation":
+        wrong &= labels != IGNORE_INDEX
     if wrong.any():
         raise UsageError(f"held_out labels hold {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
     return LabelledImages(images.cpu(), labels.cpu().long())

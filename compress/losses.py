@@ -29,7 +29,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     return _over_positions(_pointwise_kl(student, teacher, temperature)) * temperature**2
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = 255) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
     """Cross-entropy to targets `[n, *s]`, `[n]`: the mean over the positions that are not ignored, 0 if all are."""
     values = F.cross_entropy(logits.float(), targets, ignore_index=ignore_index, reduction="none")
     counted = (targets != ignore_index).float().reshape(len(targets), -1).sum(dim=1)

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 
 IGNORE_INDEX = 255
-"""Target value that no loss and no metric counts, unless a task says otherwise."""
+"""Value in label maps that no loss and no metric counts."""
+
+NOTHING_IGNORED = -1
+"""The ignore index where every label counts: 255 is a class of ImageNet."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of natural images in [0, 1], by channel: what networks are normalised with unless they say otherwise."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from compress.task import Batch, Deployable, TaskSpec
+from compress.task import NOTHING_IGNORED, Batch, Deployable, TaskSpec
 
 from .data import DataSource
 from .metrics import TopAccuracy
@@ -35,7 +35,7 @@ class Classification:
 
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
-        self.spec = TaskSpec("classification", source.image_shape, source.class_names, "top1")
+        self.spec = TaskSpec("classification", source.image_shape, source.class_names, "top1", NOTHING_IGNORED)
 
     def teacher(self) -> nn.Module:
         """The trained network, frozen and in evaluation mode."""
@@ -62,8 +62,8 @@ class Classification:
         return DeployedClassifier(student)
 
     def picture(self, batch: Batch, logits: Tensor) -> Tensor:
-        """Each image with `drawn class > predicted class` under it."""
+        """Each image, under it the class it was made for and the one that the model sees."""
         names = self.spec.class_names
         pairs = zip(batch.targets.tolist(), logits.argmax(dim=1).tolist(), strict=True)
-        captions = [f"{names[drawn]} > {names[predicted]}" for drawn, predicted in pairs]
+        captions = [(names[drawn], f"> {names[predicted]}") for drawn, predicted in pairs]
         return captioned(batch.images.mul(255).round().to(torch.uint8).cpu(), captions)

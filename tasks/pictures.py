@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import make_grid
 
-SCALE = 2  # small images are enlarged so that a person can look at them
-CAPTION_HEIGHT = 14
+TILE_WIDTH = 96  # small images are enlarged to about this, so that a person can look at them and read their captions
+LINE_HEIGHT = 12
 
 
 def colours(num_classes: int, background: int | None) -> tuple[tuple[int, int, int], ...]:
@@ -40,15 +40,18 @@ def triptychs(images: Tensor, targets: Tensor, predictions: Tensor, palette: Seq
     return _grid(triples, columns=3)
 
 
-def captioned(images: Tensor, captions: Sequence[str]) -> Tensor:
-    """A grid of images with a line of text under each: uint8 RGB `[3, H, W]`."""
+def captioned(images: Tensor, captions: Sequence[tuple[str, str]]) -> Tensor:
+    """A grid of images with two lines of text under each, cut to its width: uint8 RGB `[3, H, W]`."""
+    scale = max(TILE_WIDTH // images.shape[3], 1)
     tiles = []
-    for image, caption in zip(images.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3), captions, strict=True):
-        tile = Image.new("RGB", (image.shape[2], image.shape[1] + CAPTION_HEIGHT), "white")
+    for image, lines in zip(images.repeat_interleave(scale, 2).repeat_interleave(scale, 3), captions, strict=True):
+        height, width = image.shape[1:]
+        tile = Image.new("RGB", (width, height + 2 * LINE_HEIGHT + 2), "white")
         tile.paste(Image.fromarray(image.permute(1, 2, 0).numpy()))
-        ImageDraw.Draw(tile).text((2, image.shape[1] + 1), caption, fill="black")
+        for row, line in enumerate(lines):
+            ImageDraw.Draw(tile).text((2, height + row * LINE_HEIGHT), line, fill="black")
         tiles.append(torch.from_numpy(np.array(tile)).permute(2, 0, 1))
-    return _grid(torch.stack(tiles), columns=12)
+    return _grid(torch.stack(tiles), columns=8)
 
 
 def _grid(tiles: Tensor, columns: int) -> Tensor:

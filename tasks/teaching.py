@@ -18,7 +18,7 @@ from compress.errors import UsageError
 from compress.files import digest
 from compress.optimizers import descend, make_optimizer
 from compress.schedules import WarmupCosine
-from compress.task import IGNORE_INDEX
+from compress.task import IGNORE_INDEX, NOTHING_IGNORED
 
 from .data import DataSource, LabelledImages
 
@@ -71,14 +71,15 @@ def teach(
     optimizer = make_optimizer("adamw", model, plan.learning_rate, plan.weight_decay)
     learning_rate = WarmupCosine(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
     augment = RandomView(plan.shift, flip=mirror)
+    ignored = IGNORE_INDEX if data.targets.ndim > 1 else NOTHING_IGNORED
     compute.place(model)
     model.train()
     for step in range(plan.steps):
         images, targets = _draw(data, plan.batch, compute, randomness)
-        images, targets = augment(images, targets, randomness, IGNORE_INDEX)
+        images, targets = augment(images, targets, randomness, ignored)
         with compute.autocast():
             logits = model(images)
-        loss = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE_INDEX)
+        loss = F.cross_entropy(logits.float(), targets, ignore_index=ignored)
         descend(optimizer, loss, learning_rate(step))
         progress(step + 1, plan.steps, loss.item())
     model.eval()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,9 @@ def test_what_does_not_fit_is_refused_in_one_line_and_leaves_nothing(case: str, 
         call(tmp_path / "run", **given)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_in_another_thread_is_a_run(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(call, tmp_path / "run", *own()).result()
+    assert result.onnx.is_file()

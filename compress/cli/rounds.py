@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from contextlib import suppress
 
@@ -57,13 +58,17 @@ def follow(distiller: Distiller) -> None:
 
 
 class _StopSignal:
-    """While entered, the first Ctrl-C or SIGTERM asks to stop after the round; a second Ctrl-C stops at once."""
+    """While entered, the first Ctrl-C or SIGTERM asks to stop after the round; a second Ctrl-C stops at once.
+
+    Python tells only the main thread of signals: a run in another one cannot be asked.
+    """
 
     def __init__(self) -> None:
         self.asked = False
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._ask) for number in heard}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

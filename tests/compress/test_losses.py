@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from compress import losses
+from compress.task import IGNORE_INDEX
 
 PER_SAMPLE = {
     "kl": lambda s, t, y: losses.kl(s, t, 4.0),
-    "cross_entropy": lambda s, t, y: losses.cross_entropy(s, y),
+    "cross_entropy": lambda s, t, y: losses.cross_entropy(s, y, IGNORE_INDEX),
     "adversarial": lambda s, t, y: losses.adversarial(s, t),
     "l1": lambda s, t, y: losses.l1(s, t),
     "jensen_shannon": lambda s, t, y: losses.jensen_shannon(s, t, 3.0),
@@ -74,9 +75,10 @@ def test_ignored_positions_do_not_count() -> None:
     ignored = targets.clone()
     ignored[:, :3] = 255
     torch.testing.assert_close(
-        losses.cross_entropy(logits, ignored), losses.cross_entropy(logits[:, :, 3:], targets[:, 3:])
+        losses.cross_entropy(logits, ignored, IGNORE_INDEX),
+        losses.cross_entropy(logits[:, :, 3:], targets[:, 3:], IGNORE_INDEX),
     )
-    assert losses.cross_entropy(logits, torch.full_like(targets, 255)).sum() == 0
+    assert losses.cross_entropy(logits, torch.full_like(targets, 255), IGNORE_INDEX).sum() == 0
 
 
 def test_adversarial_is_zero_where_the_classes_differ() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from compress import losses
 from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import open_data
@@ -39,6 +40,12 @@ def test_the_check_notices_a_broken_task() -> None:
 
     with pytest.raises(AssertionError, match="must be frozen"):
         check_task(Unfrozen(positions=False))
+
+
+def test_every_class_of_a_classifier_counts() -> None:
+    logits = torch.zeros(2, 1000)
+    ignored = real_task("classification", "cifar_resnet20", "cifar_wrn_16_1").spec.ignore_index
+    assert (losses.cross_entropy(logits, torch.tensor([255, 0]), ignored) > 6).all()
 
 
 def test_labels_are_balanced_to_within_one(randomness: torch.Generator) -> None:
