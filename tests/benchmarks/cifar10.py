@@ -16,14 +16,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
+from PIL import Image
 from tables import line_plot, markdown
 
 from compress.files import write_text
+from compress.tasks.data import open_data
 
 RESULTS = Path(__file__).parent / "results" / "cifar10"
+COLLECTED_PER_CLASS = 500
 KEPT_SETTINGS = ("method", "teacher", "student", "inversion", "replay", "distillation", "precision")
 
 
@@ -94,8 +98,8 @@ def run(table: str, arm: Arm, seed: int, given: argparse.Namespace) -> None:
     words = [sys.executable, "-m", "compress", "distill", "--task", "classification", "--data", "cifar10"]
     words += ["--data-root", given.data_root, "--teacher", "cifar_resnet56", "--teacher-weights", given.teacher_weights]
     words += ["--student", "cifar_resnet20", "--config", config, "--seed", seed, "--out", folder]
-    if "collected" in table:
-        words += ["--collected", given.collected]
+    if table == "collected":
+        words += ["--collected", collected_images(given.data_root, given.work / "collected-images")]
     resumable = (folder / "checkpoints" / "last" / "state.pt").is_file()
     words += ["--resume"] if resumable else ["--overwrite"]
     print(f"{table}: {arm.name}, seed {seed}{', continued' if resumable else ''}", flush=True)
@@ -112,6 +116,22 @@ def run(table: str, arm: Arm, seed: int, given: argparse.Namespace) -> None:
         "environment": json.loads((folder / "environment.json").read_text()),
     }
     write_text(result, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+
+def collected_images(data_root: Path, folder: Path) -> Path:
+    """`folder/CLASS/*.png`, the first 500 training images of each class of CIFAR-10: what somebody has collected."""
+    if folder.is_dir():
+        return folder
+    source = open_data("cifar10", "classification", data_root)
+    training = source.training()
+    with TemporaryDirectory(dir=folder.parent) as unfinished:
+        for label, name in enumerate(source.class_names):
+            images = training.images[training.targets == label][:COLLECTED_PER_CLASS]
+            (Path(unfinished) / name).mkdir()
+            for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+                Image.fromarray(image).save(Path(unfinished) / name / f"{index:03d}.png")
+        Path(unfinished).rename(folder)
+    return folder
 
 
 def _recipe(name: str) -> dict[str, Any]:
@@ -164,7 +184,6 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", choices=TABLES)
     parser.add_argument("--data-root", type=Path, help="the folder cifar-10-batches-py or its parent")
     parser.add_argument("--teacher-weights", type=Path, help="resnet56-4bfd9763.th")
-    parser.add_argument("--collected", type=Path, help="folder of collected images, for the table `collected`")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"), help="folder of the runs")
     parser.add_argument("--write-only", action="store_true", help="write the tables from the results that are there")
     given = parser.parse_args()
