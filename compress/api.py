@@ -24,7 +24,7 @@ from compress.task import IGNORE_INDEX
 from compress.tasks.data import DataSource, LabelledImages
 from compress.tasks.models import NormalisedModel
 
-BY_NAME = {"teacher", "teacher_weights", "student", "data", "data_root", "image_size"}
+BY_NAME = {"teacher", "teacher_weights", "student", "data", "data_root", "image_size", "crop_size"}
 """Settings that say what `distill` is given as arguments."""
 
 
@@ -128,6 +128,7 @@ def _own_data(
         task=wanted.task,
         class_names=names,
         image_shape=(3, shape[1], shape[2]),
+        image_size=min(shape[1:]),
         training=_no_training_data,
         held_out=lambda: images,
         mirror=mirror,

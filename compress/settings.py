@@ -99,7 +99,12 @@ class DistillSettings(Section):
     method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
+    image_size: Side | None = Field(
+        None, description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."
+    )
+    crop_size: Side | None = Field(
+        None, description="Side of the squares that segmenters are trained on, pixels; whole images if not given."
+    )
     collected: Path | None = Field(
         None, description="Folder of real images, CLASS/*.png|jpg, for the methods that need a few (hidfd, kd)."
     )
@@ -121,7 +126,12 @@ class TeachSettings(Section):
     teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
     data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: Side | None = Field(None, description="Side of an image folder's images, pixels; 224 if not given.")
+    image_size: Side | None = Field(
+        None, description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."
+    )
+    crop_size: Side | None = Field(
+        None, description="Side of the squares that segmenters are trained on, pixels; whole images if not given."
+    )
     steps: Count | None = Field(None, description="Training steps.")
     batch: Count | None = Field(None, description="Images a step.")
     lr: Positive | None = Field(None, description="Peak learning rate of AdamW.")

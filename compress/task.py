@@ -36,6 +36,8 @@ class TaskSpec:
     """Target value that no loss and no metric counts."""
     palette: tuple[tuple[int, int, int], ...] = ()
     """One RGB colour a class, for pictures; empty where classes are not painted."""
+    image_size: int | None = None
+    """The shorter side of held-out images, pixels; None if these differ."""
 
     @property
     def num_classes(self) -> int:

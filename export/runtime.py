@@ -68,5 +68,5 @@ class OnnxModel:
 def spec_of(model: OnnxModel) -> TaskSpec:
     """The task that a file's metadata describes."""
     metric = "top1" if model.task == "classification" else "miou"
-    shape = json.loads(model.metadata["image_shape"])
-    return TaskSpec(model.task, tuple(shape), model.class_names, metric)
+    shape, size = json.loads(model.metadata["image_shape"]), json.loads(model.metadata.get("image_size", "null"))
+    return TaskSpec(model.task, tuple(shape), model.class_names, metric, image_size=size)

@@ -123,6 +123,7 @@ def _metadata(spec: TaskSpec, dynamic_size: bool) -> dict[str, str]:
         "input": "images: float32 [batch, 3, height, width], RGB; normalisation is in the graph",
         "input_range": "[0, 1]",
         "image_shape": json.dumps(spec.image_shape),
+        "image_size": json.dumps(spec.image_size),
         "dynamic_size": json.dumps(dynamic_size),
         "palette": json.dumps(spec.palette),
         "versions": json.dumps({library: _version(library) for library in libraries}),

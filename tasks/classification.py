@@ -35,7 +35,8 @@ class Classification:
 
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
-        self.spec = TaskSpec("classification", source.image_shape, source.class_names, "top1", NOTHING_IGNORED)
+        shape, names = source.image_shape, source.class_names
+        self.spec = TaskSpec("classification", shape, names, "top1", NOTHING_IGNORED, image_size=source.image_size)
 
     def teacher(self) -> nn.Module:
         """The trained network, frozen and in evaluation mode."""

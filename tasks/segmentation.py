@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compress.task import Batch, Deployable, TaskSpec
 
 from .data import DataSource
 from .metrics import ConfusionMatrix
-from .models import network_stride
+from .models import NormalisedModel, network_stride, padded_to_stride
 from .pictures import colours, triptychs
 from .targets import blob_maps
 
+BATCH_PIXELS = 500_000
+"""Of the held-out images that are scored at once, which may be large."""
+
 
 class DeployedSegmenter(Deployable):
-    """What an application wants of a segmenter: `classes [n, h, w]` (uint8) and `confidence [n, h, w]`.
-
-    Images of any size are padded to the network's stride by repeating the border, and the maps cropped back: eager
-    networks refuse other sizes, and exported ones answer with maps of the wrong size.
-    """
+    """What an application wants of a segmenter: `classes [n, h, w]` (uint8) and `confidence [n, h, w]`."""
 
     output_names = ("classes", "confidence")
 
@@ -32,9 +30,7 @@ class DeployedSegmenter(Deployable):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """For images `[n, 3, h, w]` in [0, 1]."""
-        height, width = images.shape[-2:]
-        padding = (0, -width % self._stride, 0, -height % self._stride)
-        logits = self.model(F.pad(images, padding, mode="replicate"))[..., :height, :width]
+        logits = padded_to_stride(self.model, images, self._stride)
         confidence, classes = logits.softmax(dim=1).max(dim=1)
         return classes.to(torch.uint8), confidence
 
@@ -45,7 +41,14 @@ class Segmentation:
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
         palette = source.palette or colours(len(source.class_names), source.background)
-        self.spec = TaskSpec("segmentation", source.image_shape, source.class_names, "miou", palette=palette)
+        self.spec = TaskSpec(
+            name="segmentation",
+            image_shape=source.image_shape,
+            class_names=source.class_names,
+            metric="miou",
+            palette=palette,
+            image_size=source.image_size,
+        )
 
     def teacher(self) -> nn.Module:
         """The trained network, frozen and in evaluation mode."""
@@ -61,8 +64,9 @@ class Segmentation:
         return blob_maps(n, size, self.spec.num_classes, generator, self.source.background)
 
     def held_out(self) -> Iterator[Batch]:
-        """The validation split."""
-        return self.source.held_out().batches(50)
+        """The validation split, whole images."""
+        held_out = self.source.held_out()
+        return held_out.batches(max(BATCH_PIXELS // held_out.images[0, 0].numel(), 1) if len(held_out) else 1)
 
     def metric(self) -> ConfusionMatrix:
         """mIoU, pixel accuracy and IoU by class over the whole set."""
@@ -70,7 +74,7 @@ class Segmentation:
 
     def deployable(self, student: nn.Module) -> Deployable:
         """Class map and confidence at the image's own size."""
-        return DeployedSegmenter(student, network_stride(student))
+        return DeployedSegmenter(student, 1 if isinstance(student, NormalisedModel) else network_stride(student))
 
     def picture(self, batch: Batch, logits: Tensor) -> Tensor:
         """Image, target map and predicted map side by side."""

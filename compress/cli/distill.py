@@ -73,7 +73,7 @@ def distill(
     """
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     workers = _workers(wanted)
-    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
+    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     compute = Compute.choose(wanted.device, wanted.precision)
     collected = read_collected_images(wanted, source)

@@ -21,7 +21,7 @@ from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
 from compress.export import OnnxModel, spec_of
 from compress.tasks import make_task
-from compress.tasks.data import SOURCES, DataSource, open_data
+from compress.tasks.data import SOURCES, DataSource, Place, open_data
 from compress.tasks.models.saved import load_model
 
 
@@ -51,7 +51,8 @@ def evaluate_model(
     data_root
         The data set's folder or its parent, for data on your disk.
     image_size
-        Side of the images of an image folder, pixels; the model's own if not given, 224 with --teacher.
+        Shorter side to bring images on your disk to, pixels; the model's own if not given. With --teacher, 224 for an
+        image folder and the images' own size for others.
     json
         Print one JSON object on standard output.
     device
@@ -84,13 +85,14 @@ def _open_own(
     if path.suffix == ".onnx":
         predict = onnx = OnnxModel(path, cuda=compute.device.type == "cuda")
         facts = spec_of(onnx)
-        task, names, own_size = facts.name, facts.class_names, facts.image_shape[1]
+        task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size)
     else:
         model, card = load_model(path)
         predict = model
         compute.place(model)
-        data, task, names, own_size = data or card.data, card.task, card.class_names, card.image_shape[1]
-    source = open_data(data, task, root, size, own_size)
+        data, task, names = data or card.data, card.task, card.class_names
+        usual = Place(image_size=card.image_size, crop_size=card.crop_size)
+    source = open_data(data, task, root, size, usual=usual)
     if names != source.class_names:
         raise UsageError(
             f"{path} knows {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "

@@ -43,7 +43,18 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
     """What will be said of the model in its own file."""
     mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
     channels = model.network.channels if isinstance(model.network, ClassifierSharing) else 0
-    return Card(source.task, name, source.name, source.class_names, source.image_shape, mean, std, channels)
+    return Card(
+        task=source.task,
+        network=name,
+        data=source.name,
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        mean=mean,
+        std=std,
+        image_size=source.image_size,
+        crop_size=source.crop_size,
+        shared_channels=channels,
+    )
 
 
 def student_of(

@@ -40,7 +40,7 @@ def teach(
     wanted = settings or TeachSettings()
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
-    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size)
+    source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     usual = DEFAULT_PLANS[wanted.task]
     plan = replace(
         usual,

@@ -13,8 +13,11 @@ from compress.errors import UsageError, unknown_name
 from compress.files import digest
 
 from . import digits
+from .camvid import open_camvid
 from .cifar import CIFAR10, CIFAR100, open_cifar
 from .image_folder import open_image_folder
+from .mask_folder import open_mask_folder
+from .nyuv2 import NYUV2, NYUV2_40, open_nyuv2
 from .source import DataSource, FileSum, LabelledImages, Listing, Place
 
 __all__ = [
@@ -22,8 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_DATA: Mapping[str, str] = {"classification": "digits", "segmentation": "digit-scenes"}
-USUAL_IMAGE_SIZE = 224
-"""Pixels; what most ImageNet networks were trained on."""
 _DIGITS_FINGERPRINT = digest(Path(digits.__file__).read_bytes(), version("scikit-learn"))
 
 
@@ -41,6 +42,7 @@ def _embedded(
         task=task,
         class_names=class_names,
         image_shape=(3, side, side),
+        image_size=side,
         fingerprint=_DIGITS_FINGERPRINT,
         training=lambda: LabelledImages(*read(held_out=False)),
         held_out=cache(lambda: LabelledImages(*read(held_out=True))),
@@ -90,6 +92,38 @@ SOURCES: Mapping[str, Listing] = {
             open=open_image_folder,
             resizes=True,
         ),
+        Listing(
+            name="camvid",
+            task="segmentation",
+            description="CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
+            open=open_camvid,
+            resizes=True,
+            crops=True,
+        ),
+        Listing(
+            name="nyuv2",
+            task="segmentation",
+            description="NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
+            open=lambda place: open_nyuv2(NYUV2, place),
+            resizes=True,
+            crops=True,
+        ),
+        Listing(
+            name="nyuv2-40",
+            task="segmentation",
+            description="the same in 40 classes",
+            open=lambda place: open_nyuv2(NYUV2_40, place),
+            resizes=True,
+            crops=True,
+        ),
+        Listing(
+            name="mask-folder",
+            task="segmentation",
+            description="--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
+            open=open_mask_folder,
+            resizes=True,
+            crops=True,
+        ),
     )
 }
 
@@ -112,11 +146,14 @@ def open_data(
     task: str,
     root: Path | None = None,
     image_size: int | None = None,
-    usual_size: int = USUAL_IMAGE_SIZE,
+    crop_size: int | None = None,
+    *,
+    usual: Place | None = None,
 ) -> DataSource:
-    """The data set `name` at `root`, its images `image_size` pixels a side, `usual_size` if that is not given.
+    """The data set `name` at `root`, its images brought to `image_size`, networks trained on squares of `crop_size`.
 
-    Raises `UsageError` if it does not exist, does not fit the task, is not there, or is given what it does not take.
+    A size that is not given is that of `usual`, if the data set takes one. Raises `UsageError` if the data set does not
+    exist, does not fit the task, is not there, or is given what it does not take.
     """
     listing = find_data(name, task)
     if listing.on_disk and root is None:
@@ -125,4 +162,7 @@ def open_data(
         raise UsageError(f"data set {listing.name!r} is embedded: leave out --data-root or choose another --data")
     if image_size is not None and not listing.resizes:
         raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out --image-size")
-    return listing.open(Place(root or Path(), image_size or usual_size))
+    if crop_size is not None and not listing.crops:
+        raise UsageError(f"networks see {listing.name!r} as whole images: leave out --crop-size")
+    usual = usual or Place()
+    return listing.open(Place(root or Path(), image_size or usual.image_size, crop_size or usual.crop_size))

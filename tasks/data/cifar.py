@@ -90,6 +90,7 @@ def open_cifar(files: CifarFiles, place: Place) -> DataSource:
         task="classification",
         class_names=names,
         image_shape=(3, SIDE, SIDE),
+        image_size=SIDE,
         training=lambda: _read(folder, files.training, files, meta),
         held_out=cache(lambda: _read(folder, (files.held_out,), files, meta)),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +12,12 @@ from torch import Tensor
 
 from compress.errors import UsageError
 
+from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .source import DataSource, LabelledImages, Place
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
 TRAINING, HELD_OUT = "train", ("test", "val")
-PIXEL_LIMIT = 50_000_000
-"""Of one image: beyond, a file of a few kilobytes may fill the memory."""
-MEMORY_LIMIT = 8_000_000_000
-"""Bytes of one split, which is held in memory; the 50,000 validation images of ImageNet fit at 224 pixels."""
-DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
+USUAL_IMAGE_SIZE = 224
+"""Pixels; what most ImageNet networks were trained on."""
 
 
 def open_image_folder(place: Place) -> DataSource:
@@ -33,7 +28,7 @@ def open_image_folder(place: Place) -> DataSource:
     `UsageError` if there are fewer than two classes, if the splits differ in their classes, or if a name cannot be
     printed.
     """
-    root = place.root
+    root, size = place.root, place.image_size or USUAL_IMAGE_SIZE
     if not root.is_dir():
         raise UsageError(f"no folder {root}: --data-root names the folder of images")
     held_out = next((root / name for name in HELD_OUT if (root / name).is_dir()), None)
@@ -50,9 +45,10 @@ def open_image_folder(place: Place) -> DataSource:
         name="image-folder",
         task="classification",
         class_names=names,
-        image_shape=(3, place.image_size, place.image_size),
-        training=lambda: _read_training(root, training, names, place.image_size),
-        held_out=cache(lambda: read_classes(held_out or root, names, place.image_size)),
+        image_shape=(3, size, size),
+        training=lambda: _read_training(root, training, names, size),
+        held_out=cache(lambda: read_classes(held_out or root, names, size)),
+        image_size=size,
     )
 
 
@@ -79,25 +75,18 @@ def read_classes(folder: Path, names: tuple[str, ...], size: int) -> LabelledIma
 
     Raises `UsageError` if a class has no image, if a file cannot be read, or if all would fill the memory.
     """
-    files = [_image_files(folder / name) for name in names]
+    files = [_class_files(folder / name) for name in names]
     counts = torch.tensor([len(members) for members in files])
-    needed = int(counts.sum()) * 3 * size * size
-    if needed > MEMORY_LIMIT:
-        raise UsageError(
-            f"{folder} would fill {needed / 1e9:.0f} GB of memory, {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
-            "choose a smaller --image-size or fewer images"
-        )
+    require_memory(folder, int(counts.sum()) * 3 * size * size)
     images = torch.empty(int(counts.sum()), 3, size, size, dtype=torch.uint8)
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        ordered = [file for members in files for file in members]
-        for index, pixels in enumerate(pool.map(lambda file: read_image(file, size), ordered)):
-            images[index] = pixels
+    ordered = [file for members in files for file in members]
+    for index, pixels in enumerate(read_all(lambda file: read_image(file, size), ordered)):
+        images[index] = pixels
     return LabelledImages(images, torch.arange(len(names)).repeat_interleave(counts))
 
 
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+def _class_files(folder: Path) -> list[Path]:
+    files = image_files(folder)
     if not files:
         raise UsageError(f"the class folder {folder} holds no .png, .jpg or .jpeg file: fill or remove it")
     return files
@@ -106,21 +95,11 @@ def _image_files(folder: Path) -> list[Path]:
 def read_image(file: Path, size: int) -> Tensor:
     """One image as uint8 RGB `[3, size, size]`: its central square, brought to that size bilinearly.
 
-    Transparency is left out. Raises `UsageError` that names the file if it cannot be decoded, is no PNG or JPEG
-    whatever its name says, has more than 8 bits a channel, or more than 50 million pixels.
+    Raises `UsageError` that names the file if it cannot be read: see `image_files.opened`.
     """
-    try:
-        with Image.open(file, formats=("PNG", "JPEG")) as image:
-            if image.mode in DEEP_MODES:
-                raise ValueError("more than 8 bits a channel")
-            if image.width * image.height > PIXEL_LIMIT:
-                raise ValueError(f"{image.width}x{image.height} pixels are too many")
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            colours = image.convert("RGBA" if "transparency" in image.info else image.mode).convert("RGB")
-            box = (left, top, left + side, top + side)
-            pixels = np.array(colours.resize((size, size), Image.Resampling.BILINEAR, box))
-    except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"cannot read the image {file}: {reason[:120]}; mend or remove it") from error
+    with opened(file) as image:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        pixels = np.array(as_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box))
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -29,14 +29,23 @@ class LabelledImages:
     targets: Tensor
     sums: tuple[FileSum, ...] = ()
     """Of the files it was read from, where the data set publishes sums."""
+    sizes: Tensor | None = None
+    """`[n, 2]`: height and width of each image where they differ; what lies beyond is 0 and not counted."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All of it in order, as float images in [0, 1] and long targets."""
-        for images, targets in zip(torch.split(self.images, size), torch.split(self.targets, size), strict=True):
-            yield Batch(images.float().div(255), targets.long())
+        """All of it as float images in [0, 1] and long targets: in order, or one image size after the other."""
+        if self.sizes is None:
+            for images, targets in zip(torch.split(self.images, size), torch.split(self.targets, size), strict=True):
+                yield Batch(images.float().div(255), targets.long())
+            return
+        for height, width in sorted({(int(height), int(width)) for height, width in self.sizes}):
+            members = (self.sizes == torch.tensor([height, width])).all(dim=1).nonzero().flatten()
+            for index in torch.split(members, size):
+                images, targets = self.images[index, :, :height, :width], self.targets[index, :height, :width]
+                yield Batch(images.float().div(255), targets.long())
 
 
 @dataclass(frozen=True)
@@ -60,14 +69,21 @@ class DataSource:
     """The class that fills what no object covers, if there is one."""
     palette: tuple[tuple[int, int, int], ...] = ()
     """One RGB colour a class, for pictures; chosen by the task if empty."""
+    image_size: int | None = None
+    """The shorter side of its images, pixels; None if these differ."""
+    crop_size: int | None = None
+    """The side of the squares of them that networks are trained on; None if these see whole images."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies, and the side in pixels to bring its images to if they come in all sizes."""
+    """Where a data set lies, and what its images are brought to, in pixels."""
 
-    root: Path
-    image_size: int
+    root: Path = Path()
+    image_size: int | None = None
+    """The shorter side; None leaves it to the data set."""
+    crop_size: int | None = None
+    """The side of the squares that networks are trained on; None takes whole images."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +99,5 @@ class Listing:
     """Whether it needs a `--data-root`; the embedded sets take none."""
     resizes: bool = False
     """Whether it takes an `--image-size`."""
+    crops: bool = False
+    """Whether it takes a `--crop-size`."""

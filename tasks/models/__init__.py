@@ -12,12 +12,12 @@ from compress.errors import UsageError, unknown_name
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .cifar import CIFAR_NETWORKS
-from .normalised import NormalisedModel
+from .normalised import NormalisedModel, network_stride, padded_to_stride
 from .weights import fit_weights, read_weights
 
 __all__ = [
     "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride",
-    "read_weights",
+    "padded_to_stride", "read_weights",
 ]  # fmt: skip
 
 STORED = ("hf-hub:", "local-dir:")
@@ -110,12 +110,6 @@ def _family(name: str, known: Iterable[str]) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:240]  # torch names the layer on its second line
-
-
-def network_stride(model: nn.Module) -> int:
-    """What height and width must be multiples of: the output stride that a segmenter's encoder declares, 1 if none."""
-    declared = (getattr(module, "output_stride", None) for module in model.modules())
-    return max((stride for stride in declared if isinstance(stride, int)), default=1)
 
 
 @torch.no_grad()

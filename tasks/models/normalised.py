@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
@@ -12,8 +13,31 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD
 from .two_part import TwoPartClassifier
 
 
+def network_stride(network: nn.Module) -> int:
+    """What height and width must be multiples of: the output stride that a segmenter's encoder declares, 1 if none."""
+    declared = (getattr(module, "output_stride", None) for module in network.modules())
+    return max((stride for stride in declared if isinstance(stride, int)), default=1)
+
+
+def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
+    """Logits `[n, k, h, w]` of images `[n, 3, h, w]` of any size: padded by repeating the border, then cropped back.
+
+    Eager segmenters refuse other sizes than multiples of their stride, exported ones answer with maps of a wrong size.
+    """
+    logits: Tensor
+    if stride == 1:
+        logits = network(images)
+        return logits
+    height, width = images.shape[-2:]
+    logits = network(F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate"))
+    return logits[..., :height, :width]
+
+
 class NormalisedModel(nn.Module):
-    """A network with normalisation as its first layer, so that nothing else ever sees a mean or a deviation."""
+    """A network with normalisation as its first layer, so that nothing else ever sees a mean or a deviation.
+
+    It takes images of any size where the network wants multiples of its stride.
+    """
 
     mean: Tensor
     std: Tensor
@@ -22,14 +46,13 @@ class NormalisedModel(nn.Module):
         self, network: nn.Module, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._stride = network, network_stride(network)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
-        logits: Tensor = self.network(self.normalised(images))
-        return logits
+        return padded_to_stride(self.network, self.normalised(images), self._stride)
 
     def normalised(self, images: Tensor) -> Tensor:
         """What the network itself is shown of images `[n, 3, h, w]` in [0, 1]: `compress.task.Normalised`."""

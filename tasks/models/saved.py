@@ -35,6 +35,10 @@ class Card:
     image_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    image_size: int | None = None
+    """The shorter side of the data's images, pixels; None if these differ."""
+    crop_size: int | None = None
+    """The side of the squares of them that it was trained on; None if these were whole images."""
     shared_channels: int = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from compress.errors import UsageError
-from compress.tasks.data import DataSource, image_folder, open_data
+from compress.tasks.data import DataSource, image_files, image_folder, open_data
 
 
 def open_folder(root: Path, size: int | None = 8) -> DataSource:
@@ -89,7 +89,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path: Path, mode: str) -> None:
 
 def test_an_image_that_cannot_be_used_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = folder / "test" / "dog" / "b.png"
-    monkeypatch.setattr(image_folder, "PIXEL_LIMIT", 1000)
+    monkeypatch.setattr(image_files, "PIXEL_LIMIT", 1000)
     huge, deep, gif, whole = (folder / name for name in ("huge.png", "deep.png", "other.gif", "whole.png"))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)).save(whole)
     Image.new("L", (40, 40)).save(huge)
@@ -120,7 +120,7 @@ def test_a_decompression_bomb_is_refused_without_a_warning(folder: Path, monkeyp
 def test_a_split_that_does_not_fit_in_memory_is_refused_before_it_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_folder, "MEMORY_LIMIT", 700)
+    monkeypatch.setattr(image_files, "MEMORY_LIMIT", 700)
     with pytest.raises(UsageError, match="smaller --image-size"):
         open_folder(folder).held_out()
 

@@ -64,10 +64,19 @@ def test_an_unknown_network_names_the_nearest(task: str, name: str, complaint: s
 
 
 def test_a_size_that_the_network_cannot_take_is_refused_in_one_line() -> None:
-    model = create_model("segmentation", "fpn:tu-test_resnet", 3)
-    with pytest.raises(UsageError, match="fpn:tu-test_resnet cannot take 50x50 images") as caught:
-        require_image_size(model, "fpn:tu-test_resnet", (3, 50, 50))
+    model = create_model("classification", "convnext_atto", 3)
+    with pytest.raises(UsageError, match="convnext_atto cannot take 8x8 images") as caught:
+        require_image_size(model, "convnext_atto", (3, 8, 8))
     assert "\n" not in str(caught.value)
+
+
+@torch.no_grad()
+def test_a_segmenter_takes_images_of_any_size_as_if_their_border_went_on() -> None:
+    model = create_model("segmentation", "fpn:tu-test_resnet", 3).eval()
+    images = torch.rand(2, 3, 50, 71, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images, (0, 25, 0, 14), mode="replicate")
+    torch.testing.assert_close(model(images), model(padded)[..., :50, :71])
+    assert model(images).shape == (2, 3, 50, 71)
 
 
 def network() -> nn.Module:

@@ -1,0 +1,35 @@
+"""CamVid (Brostow et al. 2009) in SegNet's version: road scenes, 11 classes, 367 + 101 + 233 images of 480x360."""
+
+from __future__ import annotations
+
+from compress.errors import UsageError
+
+from .label_maps import find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
+from .source import DataSource, LabelledImages, Place
+
+CLASS_NAMES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+)  # fmt: skip
+VOID = 11
+TRAINING, HELD_OUT = "train", "test"
+
+
+def open_camvid(place: Place) -> DataSource:
+    """`root/{train,test}` with their label maps in `root/{train,test}annot`; 11 is void.
+
+    The 101 images of `val` are not opened: they are for choosing settings. Raises `UsageError` if the folders are not
+    there or do not pair up.
+    """
+    root = next((folder for folder in (place.root, place.root / "camvid") if (folder / HELD_OUT).is_dir()), None)
+    if root is None:
+        raise UsageError(f"no CamVid in {place.root}: train/, trainannot/, test/ and testannot/ are expected there")
+    decode = indices(index_table(range(len(CLASS_NAMES)), void=(VOID,)))
+    held_out = find_pairs(root / HELD_OUT, root / f"{HELD_OUT}annot")
+
+    def training() -> LabelledImages:
+        return read_pairs(find_pairs(root / TRAINING, root / f"{TRAINING}annot"), decode, place.image_size)
+
+    sizes = pair_sizes(held_out, place.image_size)
+    return paired_source(
+        "camvid", CLASS_NAMES, place, sizes, training, lambda: read_pairs(held_out, decode, place.image_size)
+    )

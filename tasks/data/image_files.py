@@ -1,0 +1,71 @@
+"""Image files from outside: decoded within limits, refused in one line that names the file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from compress.errors import UsageError
+
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+PIXEL_LIMIT = 50_000_000
+"""Of one image: beyond, a file of a few kilobytes may fill the memory."""
+MEMORY_LIMIT = 8_000_000_000
+"""Bytes of one split, which is held in memory; the 50,000 validation images of ImageNet fit at 224 pixels."""
+DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The png and jpg files of a folder in order of their names, without hidden ones."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Image.Image]:
+    """The image in a file, not yet decoded.
+
+    Raises `UsageError` that names the file if it is no PNG or JPEG whatever its name says, has more than 8 bits a
+    channel or more than 50 million pixels, or cannot be decoded while the context is entered.
+    """
+    try:
+        with Image.open(file, formats=("PNG", "JPEG")) as image:
+            if image.mode in DEEP_MODES:
+                raise ValueError("more than 8 bits a channel")
+            if image.width * image.height > PIXEL_LIMIT:
+                raise ValueError(f"{image.width}x{image.height} pixels are too many")
+            yield image
+    except UsageError:
+        raise
+    except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"cannot read the image {file}: {reason[:120]}; mend or remove it") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The image in three colours, without its transparency."""
+    return image.convert("RGBA" if "transparency" in image.info else image.mode).convert("RGB")
+
+
+def read_all(read: Callable[[Item], Read], items: Sequence[Item]) -> Iterator[Read]:
+    """`read` of every item in order, several at a time; what Pillow takes for a decompression bomb is an error."""
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield from pool.map(read, items)
+
+
+def require_memory(folder: Path, needed: int) -> None:
+    """Raise `UsageError` if a split of `needed` bytes would fill the memory."""
+    if needed > MEMORY_LIMIT:
+        raise UsageError(
+            f"{folder} would fill {needed / 1e9:.0f} GB of memory, {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
+            "choose a smaller --image-size or fewer images"
+        )
