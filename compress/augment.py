@@ -58,6 +58,48 @@ class RandomView:
 
 
 @dataclass(frozen=True)
+class RandomWindow:
+    """A window of `size` on each image, which may be larger or smaller: reduced or enlarged by up to `zoom` first.
+
+    What of the window lies beyond the image repeats its border and is `fill` in the label map.
+    """
+
+    size: tuple[int, int]
+    zoom: float
+    flip: bool
+
+    def __call__(
+        self, images: Tensor, targets: Tensor, sizes: Tensor, generator: torch.Generator, fill: int
+    ) -> tuple[Tensor, Tensor]:
+        """Windows of float images `[n, c, h, w]` and label maps `[n, h, w]`; image i fills `sizes[i]` of them."""
+        drawn = torch.rand(4, len(images), generator=generator)
+        scale = self.zoom ** (2 * drawn[0] - 1)
+        rows, columns = (
+            self._positions(length, scale, sizes[:, axis].float(), drawn[1 + axis])
+            for axis, length in enumerate(self.size)
+        )
+        columns = torch.where((drawn[3] < 0.5)[:, None] & self.flip, columns.flip(1), columns)
+        height, width = images.shape[-2:]
+        grid = torch.stack(
+            [
+                ((2 * columns + 1) / width - 1)[:, None, :].expand(-1, len(rows[0]), -1),
+                ((2 * rows + 1) / height - 1)[:, :, None].expand(-1, -1, len(columns[0])),
+            ],
+            dim=3,
+        ).to(images.device)
+        window = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        labels = F.grid_sample(targets[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0].long() - 1
+        return window.contiguous(memory_format=torch.channels_last), torch.where(labels < 0, fill, labels)
+
+    @staticmethod
+    def _positions(length: int, scale: Tensor, size: Tensor, drawn: Tensor) -> Tensor:
+        """Where the `length` pixels of each window lie along one axis of images of `size [n]`, `[n, length]`."""
+        room = size - length / scale
+        start = torch.minimum(room, torch.zeros_like(room)) + room.abs() * drawn
+        return start[:, None] + (torch.arange(length) + 0.5) / scale[:, None] - 0.5
+
+
+@dataclass(frozen=True)
 class RandomCrop:
     """A part of each image, its area between `smallest` and 1 of the whole, enlarged to the whole image's size."""
 

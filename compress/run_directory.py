@@ -116,7 +116,7 @@ class RunDirectory:
 
     def write_picture(self, name: str, picture: Tensor) -> None:
         """A uint8 RGB picture `[3, H, W]` as `samples/name.png`."""
-        pixels = bytes(encode_png(picture.contiguous()).numpy())
+        pixels = as_png(picture)
         write_with(self.path / "samples" / f"{name}.png", lambda path: path.write_bytes(pixels))
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
@@ -137,6 +137,11 @@ class RunDirectory:
         """Append a line to train.log."""
         with (self.path / "train.log").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def as_png(picture: Tensor) -> bytes:
+    """A uint8 RGB picture `[3, H, W]` as the bytes of a png file."""
+    return bytes(encode_png(picture.contiguous()).numpy())
 
 
 def environment() -> dict[str, Any]:

@@ -54,6 +54,22 @@ class WarmupCosine:
 
 
 @dataclass(frozen=True)
+class WarmupPolynomial:
+    """Linear rise over `warmup` steps, then `peak` times the share of steps that are left to the 0.9 (DeepLab)."""
+
+    peak: float
+    warmup: int
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        left: float = max(1 - (step - self.warmup) / max(self.steps - self.warmup, 1), 0.0)
+        return self.peak * math.pow(left, 0.9)
+
+
+@dataclass(frozen=True)
 class Stairs:
     """`first`, and a tenth of it from each of the given shares of `steps` on."""
 

@@ -134,7 +134,18 @@ class TeachSettings(Section):
     )
     steps: Count | None = Field(None, description="Training steps.")
     batch: Count | None = Field(None, description="Images a step.")
-    lr: Positive | None = Field(None, description="Peak learning rate of AdamW.")
+    lr: Positive | None = Field(None, description="Peak learning rate.")
+    weight_decay: Weight | None = Field(None, description="Weight decay; gains and biases are exempt.")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum 0.9.")
+    schedule: Literal["cosine", "poly"] = Field("cosine", description="How the learning rate falls after its rise.")
+    loss: Literal["cross-entropy", "focal"] = Field("cross-entropy", description="Or the focal loss, with γ = 2.")
+    class_weights: bool = Field(False, description="Weigh classes that are rare in the training labels more.")
+    zoom: Annotated[float, Field(ge=1, le=8)] | None = Field(
+        None, description="Label maps: show windows of images that were enlarged or reduced by up to this."
+    )
+    pretrained: bool = Field(
+        True, description="Begin with ImageNet weights if they are on disk or can be downloaded; never for digits."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same teacher on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")

@@ -7,41 +7,57 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compress.augment import RandomView
+from compress.augment import RandomView, RandomWindow
 from compress.compute import Compute
 from compress.errors import UsageError
 from compress.files import digest
 from compress.optimizers import descend, make_optimizer
-from compress.schedules import WarmupCosine
+from compress.schedules import Schedule, WarmupCosine, WarmupPolynomial
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED
 
 from .data import DataSource, LabelledImages
 
-Progress = Callable[[int, int, float], None]
-"""Called after each step with the steps done, all steps and the loss."""
+FOCUS = 2.0  # γ of the focal loss
 
 
 @dataclass(frozen=True)
 class TeachingPlan:
-    """AdamW with a one-cycle-like schedule: a short rise, then half a cosine."""
+    """How a network is trained: a short rise of the learning rate, then a decline to about zero."""
 
     steps: int
     batch: int
     learning_rate: float
     weight_decay: float
-    shift: int
+    shift: int = 0
+    """Largest random shift, pixels, of images that are seen whole."""
+    zoom: float = 1.0
+    """How much images are reduced or enlarged at random before a window of them is seen; 1 leaves them whole."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "poly"] = "cosine"
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
+    class_weights: bool = False
+    """Weigh classes by 1 / ln(1.02 + share of the training labels) (ENet, Paszke et al. 2016), of mean 1."""
 
 
-DEFAULT_PLANS = {
+EMBEDDED_PLANS = {
     "classification": TeachingPlan(steps=400, batch=64, learning_rate=1e-3, weight_decay=0.05, shift=3),
     "segmentation": TeachingPlan(steps=800, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=4),
 }
 """By task, chosen on the embedded data so that two CPU cores need at most five minutes."""
+PHOTO_PLAN = TeachingPlan(steps=4000, batch=16, learning_rate=1e-3, weight_decay=0.05, zoom=2.0)
+"""For photographs with label maps."""
+
+
+def usual_plan(source: DataSource) -> TeachingPlan:
+    """The plan for a data set whose user asks for none."""
+    photographs = source.task == "segmentation" and source.fingerprint is None
+    return PHOTO_PLAN if photographs else EMBEDDED_PLANS[source.task]
 
 
 def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> str:
@@ -51,40 +67,102 @@ def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Comput
     return digest(json.dumps(facts), Path(__file__).read_bytes())[:16]
 
 
-def teach(
-    model: nn.Module,
-    data: LabelledImages,
-    plan: TeachingPlan,
-    compute: Compute,
-    seed: int,
-    progress: Progress,
-    mirror: bool,
-) -> None:
-    """Train `model` in place on labelled images, half of them mirrored if `mirror`.
+class Lesson:
+    """A network that learns from labelled images: a step at a time, to be stopped and taken up again.
 
-    The loss is the cross-entropy of logits `[n, k, *s]` to targets `[n, *s]`. Raises `UsageError` if there are fewer
-    images than a batch.
+    The loss is the cross-entropy of logits `[n, k, *s]` to targets `[n, *s]`, or the focal loss (Lin et al. 2017,
+    eq. 4). Half of the images are mirrored where `source.mirror` says that this keeps their labels. Raises `UsageError`
+    if there are fewer images than a batch.
     """
-    if len(data) < plan.batch:
-        raise UsageError(f"too few images for a batch: there are {len(data)} to train on, --batch is {plan.batch}")
-    randomness = torch.Generator().manual_seed(seed)
-    optimizer = make_optimizer("adamw", model, plan.learning_rate, plan.weight_decay)
-    learning_rate = WarmupCosine(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
-    augment = RandomView(plan.shift, flip=mirror)
-    ignored = IGNORE_INDEX if data.targets.ndim > 1 else NOTHING_IGNORED
-    compute.place(model)
-    model.train()
-    for step in range(plan.steps):
-        images, targets = _draw(data, plan.batch, compute, randomness)
-        images, targets = augment(images, targets, randomness, ignored)
-        with compute.autocast():
-            logits = model(images)
-        loss = F.cross_entropy(logits.float(), targets, ignore_index=ignored)
-        descend(optimizer, loss, learning_rate(step))
-        progress(step + 1, plan.steps, loss.item())
-    model.eval()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: LabelledImages,
+        source: DataSource,
+        plan: TeachingPlan,
+        compute: Compute,
+        seed: int,
+    ) -> None:
+        if len(data) < plan.batch:
+            raise UsageError(f"too few images for a batch: there are {len(data)} to train on, --batch is {plan.batch}")
+        compute.place(model)
+        self.model, self.data, self.plan, self.compute = model, data, plan, compute
+        self.done = 0
+        self._optimizer = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
+        self._learning_rate = _schedule(plan)
+        self._randomness = torch.Generator().manual_seed(seed)
+        self._ignored = IGNORE_INDEX if data.targets.ndim > 1 else NOTHING_IGNORED
+        self._view = _view(data, source, plan)
+        self._weights: Tensor | None = None
+        if plan.class_weights:
+            self._weights = _class_weights(data.targets, len(source.class_names)).to(compute.device)
+
+    def run(self, after_step: Callable[[int, float], None]) -> None:
+        """All steps that are left; calls `after_step` with the number of steps done and the loss."""
+        self.model.train()
+        while self.done < self.plan.steps:
+            images, targets = self._drawn()
+            with self.compute.autocast():
+                logits = self.model(images)
+            loss = self._loss(logits.float(), targets)
+            descend(self._optimizer, loss, self._learning_rate(self.done))
+            self.done += 1
+            after_step(self.done, loss.item())
+        self.model.eval()
+
+    def _drawn(self) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(self.data), (self.plan.batch,), generator=self._randomness)
+        images = self.compute.images(self.data.images[index])
+        targets = self.data.targets[index].long().to(self.compute.device)
+        if isinstance(self._view, RandomView):
+            return self._view(images, targets, self._randomness, self._ignored)
+        size = torch.tensor(images.shape[-2:]).expand(len(index), 2)
+        sizes = size if self.data.sizes is None else self.data.sizes[index]
+        return self._view(images, targets, sizes, self._randomness, self._ignored)
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self.plan.loss == "cross-entropy":
+            return F.cross_entropy(logits, targets, weight=self._weights, ignore_index=self._ignored)
+        values = F.cross_entropy(logits, targets, ignore_index=self._ignored, reduction="none")
+        counted = targets != self._ignored
+        weights = counted.float() if self._weights is None else self._weights[targets.where(counted, 0)] * counted
+        return ((1 - (-values).exp()) ** FOCUS * values * weights).sum() / weights.sum().clamp(min=1e-6)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "done": self.done,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "randomness": self._randomness.get_state(),
+            "global_randomness": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self.done = state["done"]
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._randomness.set_state(state["randomness"])
+        torch.set_rng_state(state["global_randomness"])
 
 
-def _draw(data: LabelledImages, size: int, compute: Compute, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
-    index = torch.randint(len(data), (size,), generator=randomness)
-    return compute.images(data.images[index]), data.targets[index].long().to(compute.device)
+def _view(data: LabelledImages, source: DataSource, plan: TeachingPlan) -> RandomView | RandomWindow:
+    """Windows where the network sees parts of images; whole images, moved a little, elsewhere."""
+    parts = plan.zoom != 1 or tuple(data.images.shape[1:]) != source.image_shape
+    if data.targets.ndim > 1 and parts:
+        return RandomWindow(source.image_shape[1:], plan.zoom, flip=source.mirror)
+    return RandomView(plan.shift, flip=source.mirror)
+
+
+def _schedule(plan: TeachingPlan) -> Schedule:
+    kind = WarmupCosine if plan.schedule == "cosine" else WarmupPolynomial
+    return kind(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
+
+
+def _class_weights(targets: Tensor, classes: int) -> Tensor:
+    """`[k]`, of mean 1."""
+    counts = torch.bincount(targets[targets != IGNORE_INDEX].long(), minlength=classes).float()
+    weights = 1 / torch.log(1.02 + counts / counts.sum())
+    return weights / weights.mean()

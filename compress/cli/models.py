@@ -8,7 +8,6 @@ import torch
 from platformdirs import user_cache_path
 from torch import nn
 
-from compress.cli.data import say_sums
 from compress.collected import Collected
 from compress.compute import Compute
 from compress.errors import UsageError
@@ -18,15 +17,26 @@ from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
 from compress.tasks.data.collected import read_collected
 from compress.tasks.models import STORED, NormalisedModel, create_model, fit_weights, read_weights, require_image_size
+from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
-from compress.tasks.teaching import DEFAULT_PLANS, TeachingPlan, cache_key, teach
+from compress.tasks.teaching import Lesson, cache_key, usual_plan
 
 
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
     torch.manual_seed(seed)
     model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
+    require_logits(model, name, source)
+    return model
+
+
+def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
+    """A new model with ImageNet weights if there are any to be had; says so if there are none."""
+    model, reason = create_pretrained(source.task, name, len(source.class_names), source.image_shape[1:])
+    if model is None:
+        console.print(f"{name} begins with random weights: {reason}", soft_wrap=True)
+        return new_model(name, source, seed)
     require_logits(model, name, source)
     return model
 
@@ -109,21 +119,15 @@ def fit_teacher(name: str, weights: Path, source: DataSource, seed: int) -> Norm
 
 def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
     """The default teacher of an embedded data set: from the cache, or trained now and put there."""
-    plan = DEFAULT_PLANS[source.task]
+    plan = usual_plan(source)
     folder = user_cache_path("compress-kd") / "teachers" / cache_key(name, source, plan, compute, seed)
     if (folder / "README.md").is_file():  # the file that is written last
         console.print(f"teacher {name}: taught before, read from the cache")
         return load_model(folder)[0]
     model = new_model(name, source, seed)
     console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
-    train(model, source, plan, compute, seed)
+    with Steps("teaching", plan.steps) as steps:
+        lesson = Lesson(model, source.training(), source, plan, compute, seed)
+        lesson.run(lambda done, loss: steps.update(done, {"loss": loss}))
     save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
     return model
-
-
-def train(model: nn.Module, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> None:
-    """Teach on the training split with progress on stderr."""
-    data = source.training()
-    say_sums(source.name, data)
-    with Steps("teaching", plan.steps) as steps:
-        teach(model, data, plan, compute, seed, lambda done, _, loss: steps.update(done, {"loss": loss}), source.mirror)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from contextlib import suppress
 
 import torch
 
+from compress.cli.stopping import StopSignal
 from compress.distiller import Distiller, Round
 from compress.errors import Interrupted
-from compress.progress import Steps, console
+from compress.progress import Steps
 from compress.run_directory import RunDirectory
 from compress.task import Batch
 
@@ -22,7 +21,7 @@ SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "l1", "alignment"
 
 def lead(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]]) -> None:
     """All rounds, recorded in `run` and `history`; raises `Interrupted` after a checkpoint if asked to stop."""
-    stopping, saved = _StopSignal(), time.monotonic()
+    stopping, saved = StopSignal("round"), time.monotonic()
     total = distiller.plan.rounds
     drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
 
@@ -47,7 +46,7 @@ def lead(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]
 
 def follow(distiller: Distiller) -> None:
     """The rounds of every worker but the first: its share of the work; it stops when any is asked to."""
-    stopping = _StopSignal()
+    stopping = StopSignal("round")
 
     def after_round(_: Round) -> None:
         if distiller.workers.any(stopping.asked):
@@ -55,30 +54,6 @@ def follow(distiller: Distiller) -> None:
 
     with stopping, suppress(Interrupted):
         distiller.run(after_round)
-
-
-class _StopSignal:
-    """While entered, the first Ctrl-C or SIGTERM asks to stop after the round; a second Ctrl-C stops at once.
-
-    Python tells only the main thread of signals: a run in another one cannot be asked.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> None:
-        heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        self._before = {number: signal.signal(number, self._ask) for number in heard}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        console.print("stopping after this round; once more to stop at once")
 
 
 @torch.no_grad()

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from cyclopts import Parameter
 
-from compress.cli.data import inspect
-from compress.cli.models import card_of, new_model, train
+from compress.cli.data import inspect, say_sums
+from compress.cli.models import beginning, card_of, new_model
+from compress.cli.stopping import StopSignal
 from compress.compute import Compute
-from compress.errors import UsageError
+from compress.errors import Interrupted, UsageError
 from compress.evaluation import evaluate
-from compress.progress import console
+from compress.files import write_with
+from compress.progress import Steps, console
+from compress.run_directory import as_png
 from compress.settings import TeachSettings
+from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
-from compress.tasks.data import open_data
+from compress.tasks.data import DataSource, open_data
+from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
-from compress.tasks.teaching import DEFAULT_PLANS
+from compress.tasks.teaching import Lesson, TeachingPlan, usual_plan
+
+UNFINISHED = "unfinished.pt"
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SHOWN = 12  # held-out images in the picture
 
 
 def teach(
-    settings: Annotated[TeachSettings | None, Parameter(name="*")] = None, *, out: Path, overwrite: bool = False
+    settings: Annotated[TeachSettings | None, Parameter(name="*")] = None,
+    *,
+    out: Path,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Train a network on labelled data and save it as a model directory.
 
@@ -33,31 +48,99 @@ def teach(
     Parameters
     ----------
     out
-        Folder for config.json, model.safetensors and README.md.
+        Folder for config.json, model.safetensors, README.md and held-out.png.
+    resume
+        Continue what was interrupted in --out.
     overwrite
         Replace the model in --out.
     """
     wanted = settings or TeachSettings()
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
-        raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
+    checkpoint = out / UNFINISHED
+    _check_folder(out, resume=resume, overwrite=overwrite)
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
-    usual = DEFAULT_PLANS[wanted.task]
-    plan = replace(
-        usual,
-        steps=wanted.steps or usual.steps,
-        batch=wanted.batch or usual.batch,
-        learning_rate=wanted.lr or usual.learning_rate,
-    )
+    plan = _plan(wanted, source)
     compute = Compute.choose(wanted.device, wanted.precision)
     name = wanted.teacher or DEFAULT_TEACHER[wanted.task]
-    model = new_model(name, source, wanted.seed)
+    pretrained = wanted.pretrained and source.fingerprint is None and not resume
+    model = (beginning if pretrained else new_model)(name, source, wanted.seed)
     inspect(source)
-    train(model, source, plan, compute, wanted.seed)
-    score = evaluate(model, make_task(source, lambda: model, lambda: model), compute.exact)
+    data = source.training()
+    say_sums(source.name, data)
+    lesson = Lesson(model, data, source, plan, compute, wanted.seed)
+    facts = json.dumps({"network": name, "data": source.name, "shape": source.image_shape, **asdict(plan)})
+    if resume:
+        lesson.load_state_dict(_unfinished(checkpoint, facts))
+    _run(lesson, checkpoint, facts)
+    _hand_over(model, name, source, compute, out)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise UsageError("--resume continues a lesson and --overwrite begins anew: pass one of them")
+    if resume and not (out / UNFINISHED).is_file():
+        raise UsageError(f"nothing to resume in {out}: there is no {UNFINISHED}")
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (overwrite or resume)):
+        raise UsageError(f"{out} is not an empty folder: choose another --out or pass --resume or --overwrite")
+
+
+def _plan(wanted: TeachSettings, source: DataSource) -> TeachingPlan:
+    """The data's usual plan with what was asked for in its place."""
+    named = ("steps", "batch", "weight_decay", "optimizer", "schedule", "loss", "class_weights", "zoom")
+    asked: dict[str, Any] = {key: getattr(wanted, key) for key in named} | {"learning_rate": wanted.lr}
+    return replace(usual_plan(source), **{key: value for key, value in asked.items() if value is not None})
+
+
+def _run(lesson: Lesson, checkpoint: Path, facts: str) -> None:
+    """All steps with progress on stderr; raises `Interrupted` after a checkpoint if asked to stop."""
+    stopping, saved = StopSignal("step"), time.monotonic()
+
+    def after_step(done: int, loss: float) -> None:
+        nonlocal saved
+        steps.update(done, {"loss": loss})
+        if done == lesson.plan.steps:
+            return
+        if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            state = {**lesson.state_dict(), "facts": facts}
+            write_with(checkpoint, lambda path: torch.save(state, path))
+            saved = time.monotonic()
+        if stopping.asked:
+            raise Interrupted(
+                f"stopped after step {done} of {lesson.plan.steps}: --resume --out {checkpoint.parent} continues"
+            )
+
+    with stopping, Steps("teaching", lesson.plan.steps, lesson.done) as steps:
+        lesson.run(after_step)
+
+
+def _unfinished(checkpoint: Path, facts: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        before = json.loads(state.pop("facts"))
+    except Exception as error:  # broken checkpoints raise nine unrelated types
+        raise UsageError(f"{checkpoint} is broken: begin anew with --overwrite") from error
+    changed = [key for key, value in json.loads(facts).items() if before.get(key) != value]
+    if changed:
+        raise UsageError(f"--resume changes nothing, but {', '.join(changed)} differs from the lesson in {checkpoint}")
+    return state
+
+
+def _hand_over(model: NormalisedModel, name: str, source: DataSource, compute: Compute, out: Path) -> None:
+    task = make_task(source, lambda: model, lambda: model)
+    score = evaluate(model, task, compute.exact)
     console.print(f"{name}: {score.metric} {score.headline:.4f} on {score.count} held-out images of {source.name}")
-    card = card_of(name, source, model)
+    write_with(out / "held-out.png", lambda path: path.write_bytes(as_png(_picture(model, task, compute))))
     readme = (
         f"# {name}\n\nTaught on {source.name}; {score.metric} {score.headline:.4f} on {score.count} held-out images.\n"
     )
-    save_model(out, model.to(torch.device("cpu")), card, readme)
+    save_model(out, model.to(torch.device("cpu")), card_of(name, source, model), readme)
     console.print(f"model directory  {out}", soft_wrap=True)
+
+
+@torch.no_grad()
+def _picture(model: NormalisedModel, task: Task, compute: Compute) -> torch.Tensor:
+    """Held-out images with their labels and the model's answers."""
+    batch = next(task.held_out())
+    shown = Batch(batch.images[:SHOWN], batch.targets[:SHOWN])
+    logits = model(shown.images.to(compute.device).contiguous(memory_format=torch.channels_last))
+    return task.picture(shown, logits.float().cpu())

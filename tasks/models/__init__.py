@@ -35,18 +35,25 @@ def model_names(task: str) -> list[str]:
     return sorted([*CIFAR_NETWORKS, *timm.list_models()])
 
 
-def create_model(task: str, name: str, num_classes: int, image_size: tuple[int, int] | None = None) -> NormalisedModel:
+def create_model(
+    task: str, name: str, num_classes: int, image_size: tuple[int, int] | None = None, *, pretrained: bool = False
+) -> NormalisedModel:
     """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
+
+    With `pretrained`, timm classifiers and the encoders of segmenters have ImageNet weights, from disk or downloaded;
+    there are none of CIFAR-size networks.
 
     Classifiers that take images of one size only (most vision transformers) are made for `image_size`, height and
     width in pixels, or for their own size without it; stored position embeddings are resampled by timm.
 
     Raises `UsageError` for a name in no table, with the nearest one that is.
     """
-    return _segmenter(name, num_classes) if task == "segmentation" else _classifier(name, num_classes, image_size)
+    if task == "segmentation":
+        return _segmenter(name, num_classes, pretrained)
+    return _classifier(name, num_classes, image_size, pretrained)
 
 
-def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None) -> NormalisedModel:
+def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None, imagenet: bool) -> NormalisedModel:
     if name in CIFAR_NETWORKS:
         return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
     import timm
@@ -55,10 +62,12 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None)
     if not stored and not timm.is_model(name):
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
-        network = timm.create_model(name, pretrained=stored, num_classes=num_classes)
+        network = timm.create_model(name, pretrained=stored or imagenet, num_classes=num_classes)
         origin = network.pretrained_cfg
         if image_size and takes_one_size(network) and tuple(origin["input_size"][1:]) != image_size:
-            network = timm.create_model(name, pretrained=stored, num_classes=num_classes, img_size=image_size)
+            network = timm.create_model(
+                name, pretrained=stored or imagenet, num_classes=num_classes, img_size=image_size
+            )
     except Exception as error:  # timm and the networks refuse with many types, RuntimeError to AssertionError
         raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
     known = origin.get("num_classes")
@@ -76,7 +85,7 @@ def _sized(image_size: tuple[int, int] | None) -> str:
     return f" for {image_size[0]}x{image_size[1]} images" if image_size else ""
 
 
-def _segmenter(name: str, num_classes: int) -> NormalisedModel:
+def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
     import segmentation_models_pytorch as smp
 
     architecture, _, encoder = name.partition(":")
@@ -87,8 +96,9 @@ def _segmenter(name: str, num_classes: int) -> NormalisedModel:
     if encoder not in known and not encoder.startswith("tu-"):
         raise unknown_name("encoder", encoder, known, "(timm encoders are written tu-NAME)")
     try:
+        weights = "imagenet" if imagenet else None
         network = smp.create_model(
-            architecture.lower(), encoder_name=encoder, encoder_weights=None, classes=num_classes
+            architecture.lower(), encoder_name=encoder, encoder_weights=weights, classes=num_classes
         )
     except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
         raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error

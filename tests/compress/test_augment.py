@@ -1,8 +1,9 @@
 """Shifts and mirror images move images and label maps alike."""
 
+import pytest
 import torch
 
-from compress.augment import RandomCrop, RandomView
+from compress.augment import RandomCrop, RandomView, RandomWindow
 
 
 def test_nothing_moves_without_shift_and_flip(randomness: torch.Generator) -> None:
@@ -68,3 +69,30 @@ def test_a_crop_is_a_part_of_its_image_at_the_whole_size(randomness: torch.Gener
     assert spans.max() < 1.01
     assert spans.std() > 0.05
     torch.testing.assert_close(crops[:, :, 0], crops[:, :, -1])
+
+
+@pytest.mark.parametrize(("size", "zoom"), [((12, 10), 1.0), ((12, 10), 2.0), ((40, 50), 1.5)])
+def test_windows_show_images_and_label_maps_of_the_same_place(
+    size: tuple[int, int], zoom: float, randomness: torch.Generator
+) -> None:
+    rows = torch.arange(30)[:, None].expand(30, 32)
+    columns = torch.arange(32).expand(30, 32)
+    images = torch.stack([rows, columns, rows]).float().expand(64, -1, -1, -1)
+    sizes = torch.tensor([[30, 32], [20, 24]]).repeat(32, 1)
+    for channel, targets in enumerate((rows, columns)):
+        seen, labels = RandomWindow(size, zoom, flip=True)(images, targets.expand(64, -1, -1), sizes, randomness, 255)
+        inside = labels != 255
+        assert seen.shape == (64, 3, *size)
+        assert ((seen[:, channel] - labels).abs()[inside] <= 0.501).all()
+        assert len({tuple(image.flatten().tolist()) for image in seen}) > 60
+        if zoom == 1 and size < (20, 24):
+            assert inside.all()
+            assert seen[1::2, 0].max() <= 19  # the second image is smaller than the tensor that holds it
+
+
+def test_windows_larger_than_the_image_are_filled(randomness: torch.Generator) -> None:
+    images, targets = torch.ones(8, 3, 4, 4), torch.zeros(8, 4, 4, dtype=torch.long)
+    sizes = torch.tensor([4, 4]).expand(8, 2)
+    _, labels = RandomWindow((8, 8), 1.0, flip=False)(images, targets, sizes, randomness, 255)
+    assert ((labels == 0).flatten(1).sum(dim=1) == 16).all()
+    assert ((labels == 255).flatten(1).sum(dim=1) == 48).all()

@@ -1,0 +1,50 @@
+"""ImageNet weights to begin with: used where they are on disk or can be downloaded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from huggingface_hub import constants
+
+from compress.errors import UsageError
+
+from . import create_model
+from .normalised import NormalisedModel
+
+SECONDS_TO_ANSWER = 3.0
+
+
+def create_pretrained(
+    task: str, name: str, num_classes: int, image_size: tuple[int, int]
+) -> tuple[NormalisedModel | None, str]:
+    """The model with ImageNet weights, or None and the reason why there are none."""
+    reachable = _hub_answers()
+    with _only_what_is_on_disk(not reachable):
+        try:
+            return create_model(task, name, num_classes, image_size, pretrained=True), ""
+        except UsageError as error:
+            away = "its ImageNet weights are not on disk, and the hub they come from cannot be reached"
+            return None, str(error) if reachable else away
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached at all: its library repeats what fails for minutes."""
+    place = urlsplit(constants.ENDPOINT)
+    try:
+        with socket.create_connection((place.hostname, place.port or 443), timeout=SECONDS_TO_ANSWER):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _only_what_is_on_disk(wanted: bool) -> Iterator[None]:
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or wanted
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

@@ -1,0 +1,91 @@
+"""`compress teach`: a teacher of one's own, from labelled data."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from compress.cli import main
+from compress.tasks.models import pretrained
+from compress.tasks.teaching import Lesson
+
+NETWORK = ["--task", "segmentation", "--teacher", "fpn:tu-test_resnet", "--precision", "fp32"]
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words that name twelve photographs with masks, of two sizes; the hub of pretrained weights is away."""
+    monkeypatch.setattr(pretrained, "_hub_answers", lambda: False)
+    root = tmp_path / "photographs"
+    for split, count in (("train", 8), ("val", 4)):
+        for index in range(count):
+            pixels = np.random.default_rng(index).integers(0, 256, (40, 50 + 6 * (index % 2), 3), np.uint8)
+            for kind, array in (("images", pixels), ("masks", (pixels[..., 0] > 128).astype(np.uint8))):
+                file = root / split / kind / f"{index}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array).save(file)
+    (root / "classes.txt").write_text("dark\nlight\n")
+    return ["--data", "mask-folder", "--data-root", str(root)]
+
+
+def test_a_segmenter_is_taught_on_photographs_scored_and_pictured(
+    photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*NETWORK, *photographs, "--crop-size", 32, "--steps", 2, "--batch", 4, "--loss", "focal"]
+    assert run("teach", *words, "--schedule", "poly", "--class-weights", "--out", tmp_path / "taught") == 0
+    said = capsys.readouterr().err
+    assert "begins with random weights" in said
+    assert "on 4 held-out images of mask-folder" in said
+    with Image.open(tmp_path / "taught" / "held-out.png") as picture:
+        assert picture.width > 3 * 50
+    assert run("evaluate", tmp_path / "taught", *photographs) == 0
+
+
+def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
+    photographs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["teach", *NETWORK, *photographs, "--steps", 6, "--batch", 4]
+    assert run(*words, "--out", tmp_path / "whole") == 0
+    step = Lesson._loss
+
+    def interrupted(lesson: Lesson, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if lesson.done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(lesson, logits, targets)
+
+    monkeypatch.setattr(Lesson, "_loss", interrupted)
+    folder = tmp_path / "stopped"
+    assert run(*words, "--out", folder) == 130
+    assert "after step 3 of 6" in capsys.readouterr().err
+    assert [file.name for file in folder.iterdir()] == ["unfinished.pt"]
+    assert run(*words, "--out", folder) == 2
+    assert "pass --resume or --overwrite" in capsys.readouterr().err
+    assert run(*words, "--zoom", 3, "--out", folder, "--resume") == 2
+    assert "but zoom differs" in capsys.readouterr().err
+    assert run(*words, "--out", folder, "--resume") == 0
+    assert not (folder / "unfinished.pt").exists()
+    whole, continued = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", folder))
+    assert whole.keys() == continued.keys()
+    assert all(torch.equal(whole[key], continued[key]) for key in whole)
+
+
+def test_nothing_to_resume_is_said(photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("teach", *NETWORK, *photographs, "--out", tmp_path / "new", "--resume") == 2
+    assert "nothing to resume" in capsys.readouterr().err
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "unfinished.pt").write_bytes(b"no checkpoint")
+    assert run("teach", *NETWORK, *photographs, "--out", tmp_path / "new", "--resume", "--steps", 2, "--batch", 4) == 2
+    assert "is broken" in capsys.readouterr().err
