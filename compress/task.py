@@ -124,5 +124,5 @@ class Task(Protocol):
     def deployable(self, student: nn.Module) -> Deployable:
         """The student with its answers in the form in which they are exported."""
 
-    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
-        """The batch as one uint8 RGB picture `[3, H, W]`: what was asked for beside what the model sees."""
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+        """The batch as one uint8 RGB picture `[3, H, W]`: its targets beside what models see, logits `[n, k, *s]`."""

@@ -92,7 +92,7 @@ class FakeTask:
         """Scores and classes."""
         return FakeDeployable(student)
 
-    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """The images in a row."""
         return batch.images.mul(255).to(torch.uint8).movedim(0, 2).flatten(2)
 
@@ -111,23 +111,24 @@ def check_task(task: Task) -> None:
     valid = (targets == spec.ignore_index) | ((targets >= 0) & (targets < spec.num_classes))
     assert valid.all(), "targets are classes or the ignore index"
     batch = next(task.held_out())
-    assert batch.images.shape[1:] == spec.image_shape, "held-out images have the declared shape"
+    assert batch.images.shape[1] == 3, "held-out images are RGB"
     assert batch.images.amin() >= 0, "images are in [0, 1]"
     assert batch.images.amax() <= 1, "images are in [0, 1]"
     images = batch.images[:n]
     with torch.no_grad():
         teacher_logits, student_logits = teacher(images), student.eval()(images)
     assert teacher_logits.shape == student_logits.shape, "teacher and student logits have one shape"
-    assert teacher_logits.shape == (len(images), spec.num_classes, *targets.shape[1:]), "logits are [n, k, *s]"
+    wanted = (len(images), spec.num_classes, *batch.targets.shape[1:])
+    assert teacher_logits.shape == wanted, "logits are [n, k, *s], s being that of the targets"
     assert losses.kl(student_logits, teacher_logits).shape == (len(images),), "every loss is [n]"
     metric = task.metric()
     metric.update(teacher_logits, batch.targets[:n])
     headline = metric.compute()[spec.metric]
     assert isinstance(headline, float), "the headline number is a float"
     assert 0 <= headline <= 1, "the headline number is a fraction"
-    picture = task.picture(Batch(images, batch.targets[:n]), teacher_logits)
+    picture = task.picture(Batch(images, batch.targets[:n]), teacher_logits, student_logits)
     assert picture.dtype == torch.uint8, "pictures are uint8"
     assert picture.shape[0] == 3, "pictures are RGB"
     deployed = task.deployable(student)
     outputs = dict(zip(deployed.output_names, deployed(images), strict=True))
-    assert outputs["classes"].shape == targets[: len(images)].shape, "the deployable answers with one class a position"
+    assert outputs["classes"].shape == batch.targets[:n].shape, "the deployable answers with one class a position"

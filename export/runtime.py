@@ -69,4 +69,5 @@ def spec_of(model: OnnxModel) -> TaskSpec:
     """The task that a file's metadata describes."""
     metric = "top1" if model.task == "classification" else "miou"
     shape, size = json.loads(model.metadata["image_shape"]), json.loads(model.metadata.get("image_size", "null"))
-    return TaskSpec(model.task, tuple(shape), model.class_names, metric, image_size=size)
+    palette = tuple((red, green, blue) for red, green, blue in json.loads(model.metadata.get("palette", "[]")))
+    return TaskSpec(model.task, tuple(shape), model.class_names, metric, palette=palette, image_size=size)

@@ -62,9 +62,12 @@ class Classification:
         """Probabilities and classes."""
         return DeployedClassifier(student)
 
-    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
-        """Each image, under it the class it was made for and the one that the model sees."""
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+        """Each image, under it the class it was made for and those that models see."""
         names = self.spec.class_names
-        pairs = zip(batch.targets.tolist(), logits.argmax(dim=1).tolist(), strict=True)
-        captions = [(names[drawn], f"> {names[predicted]}") for drawn, predicted in pairs]
+        seen = zip(*(logits.argmax(dim=1).tolist() for logits in answers), strict=True)
+        captions = [
+            (names[drawn], *(f"> {names[answer]}" for answer in given))
+            for drawn, given in zip(batch.targets.tolist(), seen, strict=True)
+        ]
         return captioned(batch.images.mul(255).round().to(torch.uint8).cpu(), captions)

@@ -2,51 +2,63 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
 TILE_WIDTH = 96  # small images are enlarged to about this, so that a person can look at them and read their captions
 LINE_HEIGHT = 12
+FONT_SIZE = 16
+OPACITY = 0.55  # of the colours over a photograph
+SMALLEST_SHARE = 0.001  # of an image that the legend of its overlay names
+
+Palette = Sequence[tuple[int, int, int]]
 
 
-def colours(num_classes: int, background: int | None) -> tuple[tuple[int, int, int], ...]:
-    """One RGB colour a class: hues evenly around the circle in three lightnesses, black for the background."""
-    palette = []
-    for index in range(num_classes):
-        lightness = (0.55, 0.75, 0.4)[index % 3]
-        red, green, blue = colorsys.hls_to_rgb(index / num_classes, lightness, 0.85)
-        palette.append((round(255 * red), round(255 * green), round(255 * blue)))
-    if background is not None:
-        palette[background] = (0, 0, 0)
-    return tuple(palette)
-
-
-def painted(label_maps: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+def painted(label_maps: Tensor, palette: Palette) -> Tensor:
     """Label maps `[n, h, w]` as uint8 RGB `[n, 3, h, w]`; values outside the palette (ignored) are grey."""
     table = torch.tensor([*palette, (128, 128, 128)], dtype=torch.uint8)
     known = torch.where(label_maps < len(palette), label_maps, len(palette)).long()
     return table[known].permute(0, 3, 1, 2)
 
 
-def triptychs(images: Tensor, targets: Tensor, predictions: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
-    """Image, target map and predicted map side by side, a grid of such triples: uint8 RGB `[3, H, W]`."""
-    triples = torch.cat([images, painted(targets, palette), painted(predictions, palette)], dim=3)
-    return _grid(triples, columns=3)
+def rows_of_maps(images: Tensor, label_maps: Sequence[Tensor], palette: Palette) -> Tensor:
+    """Each image with its label maps to the right of it, a grid of such rows: uint8 RGB `[3, H, W]`."""
+    rows = torch.cat([images, *(painted(maps, palette) for maps in label_maps)], dim=3)
+    return _grid(rows, columns=3)
 
 
-def captioned(images: Tensor, captions: Sequence[tuple[str, str]]) -> Tensor:
-    """A grid of images with two lines of text under each, cut to its width: uint8 RGB `[3, H, W]`."""
+def overlay(image: Image.Image, classes: Tensor, names: Sequence[str], palette: Palette) -> Image.Image:
+    """A photograph under the colours of its class map `[h, w]`, with a legend of the classes that cover most of it."""
+    colours = Image.fromarray(painted(classes[None], palette)[0].permute(1, 2, 0).numpy())
+    shares = torch.bincount(classes.flatten().long(), minlength=len(names))[: len(names)] / classes.numel()
+    shown = [index for index in shares.argsort(descending=True, stable=True).tolist() if shares[index] > SMALLEST_SHARE]
+    text = [f"{names[index]}  {shares[index]:.0%}" for index in shown]
+    font = ImageFont.load_default(FONT_SIZE)
+    swatch, margin = FONT_SIZE, FONT_SIZE // 2
+    width = int(max(font.getlength(line) for line in text)) + swatch + 3 * margin
+    height = max(image.height, len(text) * (swatch + margin) + margin)
+    picture = Image.new("RGB", (image.width + width, height), "white")
+    picture.paste(Image.blend(image, colours, OPACITY))
+    draw = ImageDraw.Draw(picture)
+    for row, (index, line) in enumerate(zip(shown, text, strict=True)):
+        left, top = image.width + margin, margin + row * (swatch + margin)
+        draw.rectangle((left, top, left + swatch, top + swatch), fill=palette[index], outline="black")
+        draw.text((left + swatch + margin, top), line, fill="black", font=font)
+    return picture
+
+
+def captioned(images: Tensor, captions: Sequence[tuple[str, ...]]) -> Tensor:
+    """A grid of images with lines of text under each, cut to its width: uint8 RGB `[3, H, W]`."""
     scale = max(TILE_WIDTH // images.shape[3], 1)
     tiles = []
     for image, lines in zip(images.repeat_interleave(scale, 2).repeat_interleave(scale, 3), captions, strict=True):
         height, width = image.shape[1:]
-        tile = Image.new("RGB", (width, height + 2 * LINE_HEIGHT + 2), "white")
+        tile = Image.new("RGB", (width, height + len(lines) * LINE_HEIGHT + 2), "white")
         tile.paste(Image.fromarray(image.permute(1, 2, 0).numpy()))
         for row, line in enumerate(lines):
             ImageDraw.Draw(tile).text((2, height + row * LINE_HEIGHT), line, fill="black")

@@ -12,7 +12,8 @@ from compress.task import Batch, Deployable, TaskSpec
 from .data import DataSource
 from .metrics import ConfusionMatrix
 from .models import NormalisedModel, network_stride, padded_to_stride
-from .pictures import colours, triptychs
+from .palette import distinct_colours
+from .pictures import rows_of_maps
 from .targets import blob_maps
 
 BATCH_PIXELS = 500_000
@@ -40,7 +41,7 @@ class Segmentation:
 
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
-        palette = source.palette or colours(len(source.class_names), source.background)
+        palette = source.palette or distinct_colours(len(source.class_names), source.background)
         self.spec = TaskSpec(
             name="segmentation",
             image_shape=source.image_shape,
@@ -76,7 +77,8 @@ class Segmentation:
         """Class map and confidence at the image's own size."""
         return DeployedSegmenter(student, 1 if isinstance(student, NormalisedModel) else network_stride(student))
 
-    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
-        """Image, target map and predicted map side by side."""
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+        """Image, target map and the maps that models see side by side."""
         images = batch.images.mul(255).round().to(torch.uint8).cpu()
-        return triptychs(images, batch.targets.cpu(), logits.argmax(dim=1).cpu(), self.spec.palette)
+        maps = [batch.targets.cpu(), *(logits.argmax(dim=1).cpu() for logits in answers)]
+        return rows_of_maps(images, maps, self.spec.palette)

@@ -25,6 +25,7 @@ for _name, _target, _help in (
     ("distill", "compress.cli.distill:distill", "Teacher in; data-free student and verified ONNX file out."),
     ("teach", "compress.cli.teach:teach", "Train a teacher on labelled data."),
     ("evaluate", "compress.cli.evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data."),
+    ("predict", "compress.cli.predict:predict", "Show what a model sees in your own photographs."),
     ("export", "compress.cli.export:export", "Write a run's student as ONNX and prove that it does the same."),
     ("list", "compress.cli.names:list_names", "Print the teachers, students, methods, data sets or recipes."),
 ):

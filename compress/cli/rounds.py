@@ -60,6 +60,8 @@ def follow(distiller: Distiller) -> None:
 def _picture(distiller: Distiller, done: Round) -> torch.Tensor:
     samples = done.samples
     images = distiller.compute.images(samples.images[:SHOWN])
+    was_training = distiller.student.training
     with distiller.compute.autocast():
-        logits = distiller.teacher(images)
-    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), logits.float())
+        answers = [network(images).float() for network in (distiller.teacher, distiller.student.eval())]
+    distiller.student.train(was_training)
+    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), *answers)

@@ -63,9 +63,9 @@ class TeachersAnswers:
         """The task's own."""
         return self._task.deployable(student)
 
-    def picture(self, batch: Batch, logits: Tensor) -> Tensor:
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """The task's own."""
-        return self._task.picture(batch, logits)
+        return self._task.picture(batch, *answers)
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.pictures import colours, painted
 from compress.tasks.targets import balanced_labels, blob_maps
 from compress.testing import FakeTask, check_task
 
@@ -60,10 +59,3 @@ def test_blob_maps_hold_every_class_and_leave_background(randomness: torch.Gener
     assert 0.5 < share[0] < 0.95
     without = blob_maps(64, (48, 64), 5, randomness, background=None)
     assert (torch.bincount(without.flatten(), minlength=5) > 0).all()
-
-
-def test_palettes_tell_classes_apart_and_ignored_pixels_are_grey() -> None:
-    palette = colours(21, background=0)
-    assert len(set(palette)) == 21
-    assert palette[0] == (0, 0, 0)
-    assert painted(torch.tensor([[[255]]]), palette).flatten().tolist() == [128] * 3

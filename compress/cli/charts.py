@@ -1,0 +1,30 @@
+"""Charts of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from compress.files import write_with
+
+COLOURS = ("#0072b2", "#e69f00", "#999999")  # of Okabe and Ito's palette, for all eyes
+
+
+def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
+    """A png of horizontal bars, fractions by class for each of up to three models: `values[model][class]`."""
+    from matplotlib.figure import Figure  # without pyplot nothing global is touched, and no display is looked for
+
+    names = list(dict.fromkeys(name for by_class in values.values() for name in by_class))
+    figure = Figure(figsize=(6, 1 + 0.32 * len(names)), dpi=120, layout="tight")
+    axes = figure.subplots()
+    thickness = 0.8 / len(values)
+    for row, (model, by_class) in enumerate(values.items()):
+        places = [place + (row + 0.5) * thickness - 0.4 for place in range(len(names))]
+        shares = [by_class.get(name, 0.0) for name in names]
+        bars = axes.barh(places, shares, thickness, label=model, color=COLOURS[row])
+        axes.bar_label(bars, [f"{share:.2f}" for share in shares], padding=2, fontsize=7)
+    axes.set(xlim=(0, 1.08), xlabel=label, yticks=range(len(names)), yticklabels=names)
+    axes.invert_yaxis()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(values), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
