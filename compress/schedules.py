@@ -38,35 +38,40 @@ class From:
 
 
 @dataclass(frozen=True)
-class WarmupCosine:
-    """Linear rise over `warmup` steps, then half a cosine from `peak` to a hundredth of it at `steps`."""
+class Cosine:
+    """Half a cosine from `first` to a hundredth of it at `steps`."""
 
-    peak: float
-    warmup: int
+    first: float
     steps: int
 
     def __call__(self, step: int) -> float:
         """The value at `step`."""
-        if step < self.warmup:
-            return self.peak * (step + 1) / self.warmup
-        done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
-        return self.peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        done = min(step / max(self.steps, 1), 1.0)
+        return self.first * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
 @dataclass(frozen=True)
-class WarmupPolynomial:
-    """Linear rise over `warmup` steps, then `peak` times the share of steps that are left to the 0.9 (DeepLab)."""
+class Polynomial:
+    """`first` times the share of `steps` that are left to the power of 0.9 (DeepLab)."""
 
-    peak: float
-    warmup: int
+    first: float
     steps: int
 
     def __call__(self, step: int) -> float:
         """The value at `step`."""
-        if step < self.warmup:
-            return self.peak * (step + 1) / self.warmup
-        left: float = max(1 - (step - self.warmup) / max(self.steps - self.warmup, 1), 0.0)
-        return self.peak * math.pow(left, 0.9)
+        return self.first * math.pow(max(1 - step / max(self.steps, 1), 0.0), 0.9)
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A linear rise over `steps` to where `then` begins."""
+
+    steps: int
+    then: Schedule
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        return self.then(0) * (step + 1) / self.steps if step < self.steps else self.then(step - self.steps)
 
 
 @dataclass(frozen=True)

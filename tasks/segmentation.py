@@ -36,18 +36,22 @@ class DeployedSegmenter(Deployable):
         return classes.to(torch.uint8), confidence
 
 
+def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
+    """The data's own colours, or some that are easily told apart."""
+    return source.palette or distinct_colours(len(source.class_names), source.background)
+
+
 class Segmentation:
     """The task adapter of segmentation."""
 
     def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
         self.source, self._teacher, self._student = source, teacher, student
-        palette = source.palette or distinct_colours(len(source.class_names), source.background)
         self.spec = TaskSpec(
             name="segmentation",
             image_shape=source.image_shape,
             class_names=source.class_names,
             metric="miou",
-            palette=palette,
+            palette=palette_of(source),
             image_size=source.image_size,
         )
 

@@ -18,7 +18,7 @@ from compress.compute import Compute
 from compress.errors import UsageError
 from compress.files import digest
 from compress.optimizers import descend, make_optimizer
-from compress.schedules import Schedule, WarmupCosine, WarmupPolynomial
+from compress.schedules import Cosine, Polynomial, Schedule, Warmup
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED
 
 from .data import DataSource, LabelledImages
@@ -67,7 +67,7 @@ def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Comput
     return digest(json.dumps(facts), Path(__file__).read_bytes())[:16]
 
 
-class Lesson:
+class Training:
     """A network that learns from labelled images: a step at a time, to be stopped and taken up again.
 
     The loss is the cross-entropy of logits `[n, k, *s]` to targets `[n, *s]`, or the focal loss (Lin et al. 2017,
@@ -157,8 +157,9 @@ def _view(data: LabelledImages, source: DataSource, plan: TeachingPlan) -> Rando
 
 
 def _schedule(plan: TeachingPlan) -> Schedule:
-    kind = WarmupCosine if plan.schedule == "cosine" else WarmupPolynomial
-    return kind(plan.learning_rate, max(plan.steps // 7, 1), plan.steps)
+    rise = max(plan.steps // 7, 1)
+    kind = Cosine if plan.schedule == "cosine" else Polynomial
+    return Warmup(rise, kind(plan.learning_rate, plan.steps - rise))
 
 
 def _class_weights(targets: Tensor, classes: int) -> Tensor:

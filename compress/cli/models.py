@@ -20,7 +20,8 @@ from compress.tasks.models import STORED, NormalisedModel, create_model, fit_wei
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
-from compress.tasks.teaching import Lesson, cache_key, usual_plan
+from compress.tasks.segmentation import palette_of
+from compress.tasks.teaching import Training, cache_key, usual_plan
 
 
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
@@ -63,6 +64,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
         std=std,
         image_size=source.image_size,
         crop_size=source.crop_size,
+        palette=palette_of(source) if source.task == "segmentation" else (),
         shared_channels=channels,
     )
 
@@ -127,7 +129,7 @@ def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -
     model = new_model(name, source, seed)
     console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
     with Steps("teaching", plan.steps) as steps:
-        lesson = Lesson(model, source.training(), source, plan, compute, seed)
-        lesson.run(lambda done, loss: steps.update(done, {"loss": loss}))
+        training = Training(model, source.training(), source, plan, compute, seed)
+        training.run(lambda done, loss: steps.update(done, {"loss": loss}))
     save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
     return model

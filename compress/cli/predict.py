@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import torch
@@ -24,7 +25,6 @@ from compress.tasks.data.image_files import SUFFIXES, as_rgb, image_files, opene
 from compress.tasks.data.image_folder import read_image
 from compress.tasks.data.label_maps import scaled
 from compress.tasks.models.saved import load_model
-from compress.tasks.palette import distinct_colours
 from compress.tasks.pictures import overlay
 from compress.tasks.segmentation import DeployedSegmenter
 
@@ -76,11 +76,16 @@ def predict(
     predictor = _predictor(model)
     answer = _guesses if predictor.spec.name == "classification" else _class_map
     answers = []
-    with Steps("predicting", len(files)) as steps:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
         for index, file in enumerate(files):
-            answers.append({"file": file.name, **answer(predictor, file, image_size, out)})
+            answers.append({"file": file.name, **answer(predictor, file, image_size, Path(unfinished))})
             steps.update(index + 1, {})
-    write_text(out / LISTED, json.dumps({"schema_version": 1, "predictions": answers}, indent=1) + "\n")
+        listing = {"schema_version": 1, "predictions": answers}
+        write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
+        out.mkdir(exist_ok=True)
+        for made in Path(unfinished).iterdir():
+            made.replace(out / made.name)
     console.print(f"answers  {out}", soft_wrap=True)
 
 
@@ -104,7 +109,7 @@ def _predictor(path: Path) -> Predictor:
         onnx = OnnxModel(path)
         return Predictor(spec_of(onnx), onnx.run, fixed_size=onnx.metadata.get("dynamic_size") == "false")
     network, card = load_model(path)
-    spec = TaskSpec(card.task, card.image_shape, card.class_names, "", image_size=card.image_size)
+    spec = TaskSpec(card.task, card.image_shape, card.class_names, "", palette=card.palette, image_size=card.image_size)
     deployed = DeployedClassifier(network) if card.task == "classification" else DeployedSegmenter(network, 1)
     return Predictor(spec, lambda images: dict(zip(deployed.output_names, deployed(images), strict=True)), False)
 
@@ -116,7 +121,7 @@ def _guesses(predictor: Predictor, file: Path, size: int | None, out: Path) -> d
     best = probabilities.topk(min(GUESSES, len(probabilities)))
     names = [predictor.spec.class_names[index] for index in best.indices.tolist()]
     guesses = [{"class": name, "probability": p} for name, p in zip(names, best.values.tolist(), strict=True)]
-    console.print(f"{file.name}: {names[0]} {guesses[0]['probability']:.1%}", soft_wrap=True, markup=False)
+    print(f"{file.name}: {names[0]} {guesses[0]['probability']:.1%}")
     return {"guesses": guesses}
 
 
@@ -130,10 +135,9 @@ def _class_map(predictor: Predictor, file: Path, size: int | None, out: Path) ->
     outputs = predictor.run(_as_tensor(photograph.resize((width, height), Image.Resampling.BILINEAR)))
     small = Image.fromarray(outputs["classes"][0].to(torch.uint8).numpy())
     classes = small.resize((own[1], own[0]), Image.Resampling.NEAREST)
-    palette = distinct_colours(len(spec.class_names), None) if not spec.palette else spec.palette
     labels = torch.frombuffer(bytearray(classes.tobytes()), dtype=torch.uint8).view(own)
-    picture = overlay(photograph, labels, spec.class_names, palette)
-    classes.putpalette([value for colour in palette for value in colour] + [0] * (768 - 3 * len(palette)))
+    picture = overlay(photograph, labels, spec.class_names, spec.palette)
+    classes.putpalette([value for colour in (*spec.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
     write_with(out / f"{file.stem}.png", lambda path: picture.save(path, format="PNG"))
     write_with(out / f"{file.stem}.classes.png", lambda path: classes.save(path, format="PNG"))
     counts = torch.bincount(labels.flatten().long(), minlength=len(spec.class_names))

@@ -26,7 +26,7 @@ from compress.tasks import DEFAULT_TEACHER, make_task
 from compress.tasks.data import DataSource, open_data
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
-from compress.tasks.teaching import Lesson, TeachingPlan, usual_plan
+from compress.tasks.teaching import TeachingPlan, Training, usual_plan
 
 UNFINISHED = "unfinished.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -66,18 +66,19 @@ def teach(
     inspect(source)
     data = source.training()
     say_sums(source.name, data)
-    lesson = Lesson(model, data, source, plan, compute, wanted.seed)
-    facts = json.dumps({"network": name, "data": source.name, "shape": source.image_shape, **asdict(plan)})
+    training = Training(model, data, source, plan, compute, wanted.seed)
+    origin = {"network": name, "data": source.name, "shape": source.image_shape, "seed": wanted.seed}
+    facts = json.dumps({**origin, **asdict(plan)})
     if resume:
-        lesson.load_state_dict(_unfinished(checkpoint, facts))
-    _run(lesson, checkpoint, facts)
+        training.load_state_dict(_unfinished(checkpoint, facts))
+    _run(training, checkpoint, facts)
     _hand_over(model, name, source, compute, out)
     checkpoint.unlink(missing_ok=True)
 
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
-        raise UsageError("--resume continues a lesson and --overwrite begins anew: pass one of them")
+        raise UsageError("--resume continues a training and --overwrite begins anew: pass one of them")
     if resume and not (out / UNFINISHED).is_file():
         raise UsageError(f"nothing to resume in {out}: there is no {UNFINISHED}")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (overwrite or resume)):
@@ -91,26 +92,26 @@ def _plan(wanted: TeachSettings, source: DataSource) -> TeachingPlan:
     return replace(usual_plan(source), **{key: value for key, value in asked.items() if value is not None})
 
 
-def _run(lesson: Lesson, checkpoint: Path, facts: str) -> None:
+def _run(training: Training, checkpoint: Path, facts: str) -> None:
     """All steps with progress on stderr; raises `Interrupted` after a checkpoint if asked to stop."""
     stopping, saved = StopSignal("step"), time.monotonic()
 
     def after_step(done: int, loss: float) -> None:
         nonlocal saved
         steps.update(done, {"loss": loss})
-        if done == lesson.plan.steps:
+        if done == training.plan.steps:
             return
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            state = {**lesson.state_dict(), "facts": facts}
+            state = {**training.state_dict(), "facts": facts}
             write_with(checkpoint, lambda path: torch.save(state, path))
             saved = time.monotonic()
         if stopping.asked:
             raise Interrupted(
-                f"stopped after step {done} of {lesson.plan.steps}: --resume --out {checkpoint.parent} continues"
+                f"stopped after step {done} of {training.plan.steps}: --resume --out {checkpoint.parent} continues"
             )
 
-    with stopping, Steps("teaching", lesson.plan.steps, lesson.done) as steps:
-        lesson.run(after_step)
+    with stopping, Steps("teaching", training.plan.steps, training.done) as steps:
+        training.run(after_step)
 
 
 def _unfinished(checkpoint: Path, facts: str) -> dict[str, Any]:
@@ -121,7 +122,9 @@ def _unfinished(checkpoint: Path, facts: str) -> dict[str, Any]:
         raise UsageError(f"{checkpoint} is broken: begin anew with --overwrite") from error
     changed = [key for key, value in json.loads(facts).items() if before.get(key) != value]
     if changed:
-        raise UsageError(f"--resume changes nothing, but {', '.join(changed)} differs from the lesson in {checkpoint}")
+        raise UsageError(
+            f"--resume changes nothing, but {', '.join(changed)} differs from the training in {checkpoint}"
+        )
     return state
 
 

@@ -23,7 +23,7 @@ from compress.optimizers import make_optimizer
 from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
 from compress.replay import Buffer, ReplayBuffer, Uniform, newest
-from compress.schedules import Constant, From, Schedule, Stairs, WarmupCosine
+from compress.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 from compress.settings import DistillSettings
 from compress.task import Statistics, Task
 
@@ -97,13 +97,14 @@ def assemble(
 ) -> Distiller:
     """A distiller of these parts; if not given, the lesson is soft labels, the rate a short rise and half a cosine."""
     learning, steps = given.settings.distillation, _student_steps(given)
+    rise = max(steps // 10, 1)
     plan = DistillationPlan(
         learning.rounds,
         learning.warmup,
         learning.steps,
         learning.batch,
         lesson or SoftLabels(learning.temperature),
-        rate or WarmupCosine(learning.lr, max(steps // 10, 1), steps),
+        rate or Warmup(rise, Cosine(learning.lr, steps - rise)),
         RandomView(learning.shift, given.mirror, learning.shuffle_channels),
         keep_from,
     )

@@ -56,6 +56,12 @@ _DIGIT_SCENES = _embedded(
     "digit-scenes", "segmentation", digits.SCENE_CLASS_NAMES, digits.SCENE_SIZE, digits.digit_scenes, background=0
 )
 
+
+def _labelled_photographs(name: str, description: str, open_place: Callable[[Place], DataSource]) -> Listing:
+    """A data set of photographs with label maps, in any size."""
+    return Listing(name, "segmentation", description, open_place, resizes=True, crops=True)
+
+
 SOURCES: Mapping[str, Listing] = {
     listing.name: listing
     for listing in (
@@ -92,37 +98,21 @@ SOURCES: Mapping[str, Listing] = {
             open=open_image_folder,
             resizes=True,
         ),
-        Listing(
-            name="camvid",
-            task="segmentation",
-            description="CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
-            open=open_camvid,
-            resizes=True,
-            crops=True,
+        _labelled_photographs(
+            "camvid",
+            "CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
+            open_camvid,
         ),
-        Listing(
-            name="nyuv2",
-            task="segmentation",
-            description="NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
-            open=lambda place: open_nyuv2(NYUV2, place),
-            resizes=True,
-            crops=True,
+        _labelled_photographs(
+            "nyuv2",
+            "NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
+            lambda place: open_nyuv2(NYUV2, place),
         ),
-        Listing(
-            name="nyuv2-40",
-            task="segmentation",
-            description="the same in 40 classes",
-            open=lambda place: open_nyuv2(NYUV2_40, place),
-            resizes=True,
-            crops=True,
-        ),
-        Listing(
-            name="mask-folder",
-            task="segmentation",
-            description="--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
-            open=open_mask_folder,
-            resizes=True,
-            crops=True,
+        _labelled_photographs("nyuv2-40", "the same in 40 classes", lambda place: open_nyuv2(NYUV2_40, place)),
+        _labelled_photographs(
+            "mask-folder",
+            "--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
+            open_mask_folder,
         ),
     )
 }

@@ -39,6 +39,8 @@ class Card:
     """The shorter side of the data's images, pixels; None if these differ."""
     crop_size: int | None = None
     """The side of the squares of them that it was trained on; None if these were whole images."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """One RGB colour a class, for pictures of label maps."""
     shared_channels: int = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
 
@@ -107,7 +109,10 @@ def _read_card(file: Path) -> Card:
                 f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
                 "and the ONNX file of its run can be evaluated"
             )
-        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
-        return Card(**{**fields, **lists})
+        return Card(**{key: _without_lists(value) for key, value in fields.items()})
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
+
+
+def _without_lists(value: Any) -> Any:
+    return tuple(map(_without_lists, value)) if isinstance(value, list) else value

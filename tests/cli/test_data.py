@@ -1,16 +1,18 @@
 """Data on the user's disk, as a user names it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from compress.cli import main
 from compress.tasks.models import create_model
 
 CIFAR = ["--data", "cifar10", "--data-root"]
 NETWORKS = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
+
+Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -22,16 +24,8 @@ def weights(tmp_path: Path) -> Path:
     return file
 
 
-def run(*words: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(word) for word in words])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
-
-
 def test_weights_from_elsewhere_are_scored_and_the_files_are_reported(
-    cifar10: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, cifar10: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("evaluate", weights, "--teacher", "cifar_resnet20", *CIFAR, cifar10, "--json") == 0
     shown = capsys.readouterr()
@@ -43,7 +37,7 @@ def test_weights_from_elsewhere_are_scored_and_the_files_are_reported(
 
 
 def test_a_network_is_taught_on_the_training_split_and_knows_its_data(
-    cifar10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, cifar10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--teacher", "cifar_wrn_16_1", "--steps", 2, "--batch", 8, "--out", tmp_path / "taught"]
     assert run("teach", *CIFAR, cifar10, *words) == 0
@@ -55,7 +49,7 @@ def test_a_network_is_taught_on_the_training_split_and_knows_its_data(
 
 
 def test_a_dry_run_opens_what_the_run_would_open(
-    cifar10: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, cifar10: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["distill", *NETWORKS, *CIFAR, cifar10, "--teacher-weights", weights, "--dry-run"]
     assert run(*words) == 0
@@ -86,6 +80,7 @@ def test_a_dry_run_opens_what_the_run_would_open(
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
+    run: Run,
     words: list[str],
     expected: str,
     cifar10: Path,
@@ -104,7 +99,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 
 def test_a_teacher_for_other_classes_is_named_as_such(
-    cifar10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, cifar10: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "hundred.pt"
     torch.save(create_model("classification", "cifar_resnet20", 100).network.state_dict(), other)

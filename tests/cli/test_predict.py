@@ -1,6 +1,7 @@
 """`compress predict`: what a model sees in photographs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from compress.cli import main
 from compress.cli.models import card_of
 from compress.export import write_onnx
 from compress.tasks import make_task
@@ -16,13 +16,7 @@ from compress.tasks.data import open_data
 from compress.tasks.models import create_model
 from compress.tasks.models.saved import save_model
 
-
-def run(*words: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(word) for word in words])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
+Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -51,7 +45,7 @@ def answers(out: Path) -> list[dict]:
 
 
 def test_a_segmenter_paints_photographs_of_every_size_and_its_file_paints_the_same(
-    photographs: Path, tmp_path: Path
+    run: Run, photographs: Path, tmp_path: Path
 ) -> None:
     model = saved(tmp_path / "model", "segmentation", "fpn:tu-test_resnet")
     assert run("predict", model, photographs, "--out", tmp_path / "torch") == 0
@@ -60,6 +54,9 @@ def test_a_segmenter_paints_photographs_of_every_size_and_its_file_paints_the_sa
         maps = [np.array(Image.open(tmp_path / kind / f"{name}.classes.png")) for kind in ("torch", "onnx")]
         assert maps[0].shape == size[::-1]
         assert (maps[0] == maps[1]).mean() > 0.999
+        painted = [Image.open(tmp_path / kind / f"{name}.classes.png").getpalette() for kind in ("torch", "onnx")]
+        assert painted[0] == painted[1]
+        assert painted[0][:3] == [0, 0, 0]  # the background of digit scenes
         with Image.open(tmp_path / "torch" / f"{name}.png") as picture:
             assert picture.width > size[0]
     for answer in answers(tmp_path / "torch"):
@@ -68,7 +65,7 @@ def test_a_segmenter_paints_photographs_of_every_size_and_its_file_paints_the_sa
 
 
 def test_a_classifier_gives_its_best_guesses(
-    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = saved(tmp_path / "model", "classification", "cifar_wrn_16_1")
     assert run("predict", model, photographs / "wide.jpg", "--out", tmp_path / "out") == 0
@@ -76,11 +73,11 @@ def test_a_classifier_gives_its_best_guesses(
     probabilities = [guess["probability"] for guess in answer["guesses"]]
     assert len(probabilities) == 5
     assert probabilities == sorted(probabilities, reverse=True)
-    assert f"wide.jpg: {answer['guesses'][0]['class']}" in capsys.readouterr().err
+    assert f"wide.jpg: {answer['guesses'][0]['class']}" in capsys.readouterr().out
 
 
 def test_what_cannot_be_answered_is_refused_in_one_line(
-    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = saved(tmp_path / "model", "segmentation", "fpn:tu-test_resnet")
     (photographs / "wide.png").write_bytes((photographs / "high.png").read_bytes())
@@ -91,7 +88,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
         ([tmp_path / "nowhere.png"], "is no png or jpg file"),
         ([tmp_path / "notes.txt"], "is no png or jpg file"),
         ([photographs], "two photographs are called wide"),
-        ([tmp_path / "broken.png"], "cannot read the image"),
+        ([photographs / "high.png", tmp_path / "broken.png"], "cannot read the image"),
     ):
         assert run("predict", model, *words, "--out", tmp_path / "out") == 2
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("compress:")]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from compress.cli import main
 from compress.tasks.models import pretrained
-from compress.tasks.teaching import Lesson
+from compress.tasks.teaching import Training
 
 NETWORK = ["--task", "segmentation", "--teacher", "fpn:tu-test_resnet", "--precision", "fp32"]
 
-
-def run(*words: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(word) for word in words])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
+Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_segmenter_is_taught_on_photographs_scored_and_pictured(
-    photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*NETWORK, *photographs, "--crop-size", 32, "--steps", 2, "--batch", 4, "--loss", "focal"]
     assert run("teach", *words, "--schedule", "poly", "--class-weights", "--out", tmp_path / "taught") == 0
@@ -55,18 +49,22 @@ def test_a_segmenter_is_taught_on_photographs_scored_and_pictured(
 
 
 def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
-    photographs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run,
+    photographs: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["teach", *NETWORK, *photographs, "--steps", 6, "--batch", 4]
     assert run(*words, "--out", tmp_path / "whole") == 0
-    step = Lesson._loss
+    step = Training._loss
 
-    def interrupted(lesson: Lesson, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        if lesson.done == 2:
+    def interrupted(training: Training, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if training.done == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(lesson, logits, targets)
+        return step(training, logits, targets)
 
-    monkeypatch.setattr(Lesson, "_loss", interrupted)
+    monkeypatch.setattr(Training, "_loss", interrupted)
     folder = tmp_path / "stopped"
     assert run(*words, "--out", folder) == 130
     assert "after step 3 of 6" in capsys.readouterr().err
@@ -82,7 +80,9 @@ def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
     assert all(torch.equal(whole[key], continued[key]) for key in whole)
 
 
-def test_nothing_to_resume_is_said(photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_resume_is_said(
+    run: Run, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("teach", *NETWORK, *photographs, "--out", tmp_path / "new", "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
     (tmp_path / "new").mkdir()

@@ -12,7 +12,7 @@ from compress.errors import CompressError, UsageError
 from compress.generators import ConditionalGenerator, LatentGenerator
 from compress.instances import InstanceDiscrimination
 from compress.objective import TERMS, Objective, View
-from compress.schedules import Constant, From, WarmupCosine
+from compress.schedules import Constant, Cosine, From, Polynomial, Warmup
 from compress.taps import penultimate_features
 from compress.tasks.targets import balanced_labels
 from compress.testing import FakeTask
@@ -125,9 +125,10 @@ def test_the_student_is_needed_only_when_a_term_with_weight_looks_at_it() -> Non
 
 def test_schedules_are_values() -> None:
     assert [From(2, 5.0)(step) for step in (1, 2)] == [0.0, 5.0]
-    cosine = WarmupCosine(1.0, 2, 10)
+    cosine, polynomial = Warmup(2, Cosine(1.0, 8)), Warmup(2, Polynomial(1.0, 8))
     assert [cosine(step) for step in (0, 1, 2)] == [0.5, 1.0, 1.0]
     assert cosine(10) == pytest.approx(0.01)
+    assert [polynomial(step) for step in (0, 2, 6, 10)] == pytest.approx([0.5, 1.0, 0.5**0.9, 0.0])
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 24), (32, 32), (33, 50), (96, 96)])

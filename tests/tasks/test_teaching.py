@@ -8,13 +8,13 @@ from torch import nn
 
 from compress.compute import Compute
 from compress.tasks.data import DataSource, LabelledImages
-from compress.tasks.teaching import Lesson, TeachingPlan
+from compress.tasks.teaching import TeachingPlan, Training
 
 PLAN = TeachingPlan(steps=6, batch=4, learning_rate=0.02, weight_decay=0.0, shift=1)
 CLASSES = 300
 
 
-def lesson(targets: torch.Tensor, plan: TeachingPlan = PLAN, size: int = 6) -> Lesson:
+def training(targets: torch.Tensor, plan: TeachingPlan = PLAN, size: int = 6) -> Training:
     """Eight random images of 6x6 pixels; a network that looks at single pixels, or at the mean of all."""
     torch.manual_seed(0)
     positions = [] if targets.ndim > 1 else [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -24,10 +24,10 @@ def lesson(targets: torch.Tensor, plan: TeachingPlan = PLAN, size: int = 6) -> L
     names = tuple(map(str, range(CLASSES)))
     task = "segmentation" if positions == [] else "classification"
     source = DataSource("made up", task, names, (3, size, size), training=lambda: data, held_out=lambda: data)
-    return Lesson(model, data, source, plan, Compute.choose("cpu", "fp32"), 0)
+    return Training(model, data, source, plan, Compute.choose("cpu", "fp32"), 0)
 
 
-def losses_of(taught: Lesson) -> list[float]:
+def losses_of(taught: Training) -> list[float]:
     losses: list[float] = []
     taught.run(lambda done, loss: losses.append(loss))
     return losses
@@ -40,13 +40,13 @@ def maps(left: int, right: int) -> torch.Tensor:
 
 
 def test_a_class_whose_number_is_255_is_learnt() -> None:
-    losses = losses_of(lesson(torch.full((8,), 255)))
+    losses = losses_of(training(torch.full((8,), 255)))
     assert losses[-1] < losses[0]
 
 
 def test_pixels_of_255_are_not_learnt_from() -> None:
     changed = maps(7, 255)
-    taught, same = lesson(changed), lesson(changed)
+    taught, same = training(changed), training(changed)
     same.data.images[:, :, :, 3:] = 0
     for each in (taught, same):
         torch.manual_seed(5)  # dropout draws from the global generator
@@ -68,12 +68,12 @@ def test_pixels_of_255_are_not_learnt_from() -> None:
     ids=str,
 )
 def test_every_recipe_lowers_its_loss(change: dict) -> None:
-    losses = losses_of(lesson(maps(7, 7), replace(PLAN, steps=30, **change)))
+    losses = losses_of(training(maps(7, 7), replace(PLAN, steps=30, **change)))
     assert losses[-1] < 0.9 * losses[0]
 
 
 def test_the_focal_loss_looks_away_from_what_is_sure() -> None:
-    taught = lesson(maps(1, 1), replace(PLAN, loss="focal"))
+    taught = training(maps(1, 1), replace(PLAN, loss="focal"))
     logits = torch.zeros(1, CLASSES, 6, 6)
     logits[:, 1, :3] = 12.0
     sure_and_unsure = taught._loss(logits, torch.ones(1, 6, 6, dtype=torch.long))
@@ -83,14 +83,14 @@ def test_the_focal_loss_looks_away_from_what_is_sure() -> None:
 def test_rare_classes_weigh_more() -> None:
     labels = maps(0, 0)
     labels[:, 0, 0] = 1
-    weights = lesson(labels, replace(PLAN, class_weights=True))._weights
+    weights = training(labels, replace(PLAN, class_weights=True))._weights
     assert weights is not None
     assert weights[1] > 5 * weights[0]
     torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
 
 
 def test_windows_may_be_smaller_than_the_images() -> None:
-    taught = lesson(maps(7, 9), size=4)
+    taught = training(maps(7, 9), size=4)
     images, targets = taught._drawn()
     assert images.shape == (4, 3, 4, 4)
     assert set(targets.unique().tolist()) <= {7, 9}
@@ -104,7 +104,7 @@ def test_a_lesson_taken_up_again_ends_like_one_that_was_not_interrupted() -> Non
         if done == 3:
             raise Stop
 
-    whole, stopped, continued = (lesson(maps(7, 8)) for _ in range(3))
+    whole, stopped, continued = (training(maps(7, 8)) for _ in range(3))
     torch.manual_seed(5)
     losses_of(whole)
     torch.manual_seed(5)
