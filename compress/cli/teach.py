@@ -71,6 +71,8 @@ def teach(
     facts = json.dumps({**origin, **asdict(plan)})
     if resume:
         training.load_state_dict(_unfinished(checkpoint, facts))
+    else:
+        checkpoint.unlink(missing_ok=True)  # of another training, which --overwrite gives up
     _run(training, checkpoint, facts)
     _hand_over(model, name, source, compute, out)
     checkpoint.unlink(missing_ok=True)
