@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +12,19 @@ from torch import Tensor
 from compress.compute import Compute
 from compress.critic import as_samples, joined, statistics_of
 from compress.errors import UsageError
-from compress.features import FeatureModel
 from compress.replay import Draw, ReplayBuffer
 from compress.task import Samples
 
-CHUNK = 250  # images that the teacher looks at together
+PIXELS = 256_000  # that the teacher looks at together: 250 images of CIFAR-10
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Real images uint8 `[n, 3, h, w]` with their labels `[n]`, long."""
+    """Real images uint8 `[n, 3, h, w]`."""
 
     images: Tensor
-    labels: Tensor
+    labels: Tensor | None
+    """What they show, long `[n]`; None where nobody has said it."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -37,19 +38,28 @@ class Collected:
 
 
 @torch.no_grad()
-def judged(teacher: FeatureModel, images: Tensor, labels: Tensor, compute: Compute) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] and what they show `[n]` as samples, with what the teacher thinks of them."""
+def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
+    """Images `[n, 3, h, w]` in [0, 1] as samples, with what the teacher thinks of them.
+
+    `targets [n, *s]` say what they show; without any it is what the teacher sees.
+    """
     with compute.autocast():
-        logits = teacher.classify(teacher.features(images))
-    return as_samples(images, labels, statistics_of(logits))
+        logits = teacher(images)
+    return as_samples(images, logits.argmax(dim=1) if targets is None else targets, statistics_of(logits))
 
 
 class CollectedImages:
     """In place of an inversion: the collected images, all of them, every round."""
 
-    def __init__(self, collected: Collected, teacher: FeatureModel, compute: Compute) -> None:
-        chunks = zip(torch.split(collected.images, CHUNK), torch.split(collected.labels, CHUNK), strict=True)
-        self._samples = joined([judged(teacher, compute.images(images), labels, compute) for images, labels in chunks])
+    def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
+        labels = collected.labels
+        chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
+        self._samples = joined(
+            [
+                judged(teacher, compute.images(collected.images[at]), None if labels is None else labels[at], compute)
+                for at in chunks
+            ]
+        )
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """The same samples as in the round before."""

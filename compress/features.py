@@ -13,6 +13,9 @@ from compress.errors import UsageError
 class FeatureModel(Protocol):
     """A model in two halves: `classify(features(images))` is what it answers."""
 
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits `[n, k]` of images `[n, 3, h, w]` in [0, 1]."""
+
     def features(self, images: Tensor) -> Tensor:
         """The last feature map `[n, c, h, w]` of images `[n, 3, h, w]` in [0, 1]."""
 

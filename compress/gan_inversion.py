@@ -12,7 +12,7 @@ from torch import Tensor
 
 from compress import gan_losses as terms
 from compress.augment import RandomView
-from compress.collected import CHUNK, Collected, judged
+from compress.collected import Collected, judged
 from compress.compute import Compute
 from compress.critic import joined
 from compress.errors import CompressError
@@ -23,6 +23,7 @@ from compress.optimizers import step
 from compress.task import IGNORE_INDEX, Samples, Task
 
 BETAS = (0.0, 0.999)
+CHUNK = 250  # images that are made together
 SINGULAR_VECTORS = ("._u", "._v")  # of spectral normalisation
 
 
@@ -58,7 +59,8 @@ class GanInversion:
         plan: GanPlan,
         compute: Compute,
     ) -> None:
-        self._task, self._teacher, self._collected = task, teacher, collected
+        assert collected.labels is not None, "a conditional GAN needs to know what images show"
+        self._task, self._teacher, self._collected, self._labels = task, teacher, collected, collected.labels
         self._generator, self._discriminator = generator, discriminator
         self._average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
         self._plan, self._compute = plan, compute
@@ -83,7 +85,7 @@ class GanInversion:
     def _iterate(self, randomness: torch.Generator) -> dict[str, Tensor]:
         """One step of each network on real images and as many made for the same labels."""
         index = torch.randint(len(self._collected), (self._plan.batch,), generator=randomness)
-        labels = self._collected.labels[index].to(self._compute.device)
+        labels = self._labels[index].to(self._compute.device)
         real = self._view(self._compute.images(self._collected.images[index]), randomness)
         with self._compute.autocast():
             made = self._view(self._generator(self._latents(len(labels), randomness), labels), randomness)

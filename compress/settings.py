@@ -106,7 +106,7 @@ class DistillSettings(Section):
         None, description="Side of the squares that segmenters are trained on, pixels; whole images if not given."
     )
     collected: Path | None = Field(
-        None, description="Folder of real images, CLASS/*.png|jpg, for the methods that need a few (hidfd, kd)."
+        None, description="Folder of real images for hidfd and kd: CLASS/*.png|jpg, for segmenters *.png|jpg."
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")

@@ -12,6 +12,7 @@ from torchvision.utils import make_grid
 
 TILE_WIDTH = 96  # small images are enlarged to about this, so that a person can look at them and read their captions
 LINE_HEIGHT = 12
+GAP = 2  # pixels between an image and its maps
 FONT_SIZE = 16
 OPACITY = 0.55  # of the colours over a photograph
 SMALLEST_SHARE = 0.001  # of an image that the legend of its overlay names
@@ -28,7 +29,9 @@ def painted(label_maps: Tensor, palette: Palette) -> Tensor:
 
 def rows_of_maps(images: Tensor, label_maps: Sequence[Tensor], palette: Palette) -> Tensor:
     """Each image with its label maps to the right of it, a grid of such rows: uint8 RGB `[3, H, W]`."""
-    rows = torch.cat([images, *(painted(maps, palette) for maps in label_maps)], dim=3)
+    tiles = [images, *(painted(maps, palette) for maps in label_maps)]
+    gap = torch.full((*images.shape[:3], GAP), 255, dtype=torch.uint8)
+    rows = torch.cat([part for tile in tiles for part in (gap, tile)], dim=3)
     return _grid(rows, columns=3)
 
 

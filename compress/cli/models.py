@@ -15,7 +15,7 @@ from compress.methods import COLLECTED, SHARING
 from compress.progress import Steps, console
 from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
-from compress.tasks.data.collected import read_collected
+from compress.tasks.data.collected import read_collected, read_photographs
 from compress.tasks.models import STORED, NormalisedModel, create_model, fit_weights, read_weights, require_image_size
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
@@ -84,12 +84,15 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
     method = settings.method
     if method not in COLLECTED:
         return None
-    if source.task != "classification":
+    if source.task != "classification" and method in SHARING:
         raise UsageError(f"{method} is for classification only: use --method ssd-kd for {source.task}")
     if settings.collected is None:
         raise UsageError(f"{method} learns from collected real images: give their folder with --collected DIR")
-    split = read_collected(settings.collected, source)
-    collected = Collected(split.images, split.targets)
+    if source.task == "classification":
+        split = read_collected(settings.collected, source)
+        collected = Collected(split.images, split.targets)
+    else:
+        collected = Collected(read_photographs(settings.collected, source.image_shape), None)
     collected.require(max(settings.distillation.batch, settings.gan.batch if method in SHARING else 1))
     return collected
 

@@ -59,9 +59,9 @@ UNUSED: Mapping[str, frozenset[str]] = {
 }
 """Sections of the settings, and settings, that a method does not look at, and so does not take."""
 COLLECTED = frozenset({"hidfd", "kd"})
-"""Methods that need a few labelled real images, and so are for classification only."""
+"""Methods that need a few real images."""
 SHARING = frozenset({"hidfd"})
-"""Methods whose student has the teacher's classifier."""
+"""Methods whose student has the teacher's classifier, and so are for classification only."""
 SINGLE = frozenset({"cmi", "dafl", "dfad", "dfq", "hidfd", "kd"})
 """Methods for one process only: a term of theirs is of a whole batch at once, or they learn from collected images."""
 

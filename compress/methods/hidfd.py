@@ -31,6 +31,8 @@ def hidfd(given: Ingredients) -> Distiller:
     """
     settings, wanted = given.settings, given.settings.gan
     collected = collected_images(given, wanted.batch, settings.distillation.batch)
+    if collected.labels is None:
+        raise UsageError(f"hidfd is for classification only: use another method for {given.task.spec.name}")
     if settings.distillation.warmup < 1:
         raise UsageError("hidfd trains its GAN in the warm-up rounds: set distillation.warmup to 1 or more")
     teacher, spec = as_feature_model(given.teacher), given.task.spec

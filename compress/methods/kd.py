@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from compress.collected import CollectedImages
 from compress.distiller import Distiller
-from compress.features import as_feature_model
 from compress.methods.recipe import Ingredients, assemble, collected_images, stairs
 from compress.replay import ReplayBuffer, Uniform, oldest
 
@@ -13,8 +12,9 @@ def kd(given: Ingredients) -> Distiller:
     """Knowledge distillation on the collected images alone: the control of hidfd.
 
     τ²·KL(T ‖ S) on the collected images, shifted and flipped, with hidfd's optimiser, schedule and number of steps and
-    without its generator, its projector and its shared classifier. Labels are not used.
+    without its generator, its projector and its shared classifier. Labels are not used, so that segmenters learn from
+    any photographs.
     """
     collected = collected_images(given, given.settings.distillation.batch)
-    images = CollectedImages(collected, as_feature_model(given.teacher), given.compute)
+    images = CollectedImages(collected, given.teacher, given.compute)
     return assemble(given, images, ReplayBuffer(len(collected), oldest, Uniform()), rate=stairs(given))

@@ -155,12 +155,10 @@ def stairs(given: Ingredients) -> Stairs:
 
 
 def collected_images(given: Ingredients, *batches: int) -> Collected:
-    """The collected images; raises `UsageError` if there are none, no labels, or too few for one of the batches."""
+    """The collected images; raises `UsageError` if there are none, or too few for one of the batches."""
     method, collected = given.settings.method, given.collected
     if collected is None:
         raise UsageError(f"{method} learns from collected real images: give their folder with --collected")
-    if given.task.draw_targets(1, torch.Generator()).ndim > 1:
-        raise UsageError(f"{method} is for classification only: use another method for {given.task.spec.name}")
     collected.require(max(batches))
     return collected
 

@@ -1,11 +1,18 @@
-"""A small folder of real images that the user collected, `DIR/CLASS/*.png|jpg`."""
+"""A small folder of real images that the user collected: `DIR/CLASS/*.png|jpg`, or `DIR/*.png|jpg` without classes."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
 
 from compress.errors import UsageError, unknown_name
 
+from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .image_folder import read_classes
 from .source import DataSource, LabelledImages
 
@@ -24,3 +31,21 @@ def read_collected(folder: Path, source: DataSource) -> LabelledImages:
     if missing:
         raise UsageError(f"no folder for class {missing[0]!r} in {folder}: put .png or .jpg files into {missing[0]}/")
     return read_classes(folder, source.class_names, source.image_shape[1])
+
+
+def read_photographs(folder: Path, shape: tuple[int, int, int]) -> Tensor:
+    """All images of the folder as uint8 `[n, 3, h, w]`: scaled to cover that shape, and its window in the middle.
+
+    Raises `UsageError` if there is no image, if one cannot be read, or if all would fill the memory.
+    """
+    files = image_files(folder) if folder.is_dir() else []
+    if not files:
+        raise UsageError(f"{folder} holds no .png, .jpg or .jpeg file: give a folder of photographs")
+    require_memory(folder, len(files) * math.prod(shape))
+    return torch.stack(list(read_all(lambda file: _covering(file, shape[1], shape[2]), files)))
+
+
+def _covering(file: Path, height: int, width: int) -> Tensor:
+    with opened(file) as image:
+        fitted = ImageOps.fit(as_rgb(image), (width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from torchvision.io import encode_png
 
 from compress.tasks.data import open_data
@@ -113,3 +114,24 @@ def test_the_collected_images_are_the_only_real_ones_that_kd_sees(
     card = (tmp_path / "run" / "student" / "README.md").read_text()
     assert "with collected real images" in card
     assert "the classifier of" not in card
+
+
+def test_a_segmenter_is_distilled_on_photographs_without_labels(
+    compress, segmenter_weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    scenes = open_data("digit-scenes", "segmentation").training().images
+    for index, image in enumerate(scenes[:6]):
+        wide = torch.nn.functional.pad(image, (20, 20))  # the window in the middle is the scene again
+        (folder / f"{index}.png").write_bytes(bytes(encode_png(wide).numpy()))
+    words = ["distill", "--task", "segmentation", "--method", "kd", "--collected", folder]
+    words += ["--teacher", "deeplabv3plus:tu-test_resnet", "--teacher-weights", segmenter_weights]
+    words += ["--student", "fpn:tu-test_resnet", "--precision", "fp32", "--distillation.rounds", 2]
+    words += ["--distillation.warmup", 0, "--distillation.steps", 2, "--distillation.batch", 4, "--out", "run"]
+    done = compress(*words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["student"]["miou"] > 0
+    assert "with collected real images" in (tmp_path / "run" / "student" / "README.md").read_text()
+    (folder / "0.png").write_bytes(b"no image")
+    assert "cannot read the image" in compress(*words, "--overwrite").stderr

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.alignment import FeatureAlignment, alignment
-from compress.collected import Collected, InflatedBuffer
+from compress.collected import Collected, CollectedImages, InflatedBuffer
 from compress.compute import Compute
 from compress.configuration import merged
 from compress.distiller import Distiller, Round
@@ -167,12 +167,28 @@ def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None
     for wrong, words in (
         (replace(given, collected=None), "--collected"),
         (replace(given, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
-        (ingredients(method, positions=True), "for classification only"),
-        (replace(given, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
             recipe(wrong)
         assert "\n" not in str(caught.value)
+
+
+def test_hidfd_needs_labels_and_a_teacher_in_two_halves() -> None:
+    given = ingredients("hidfd")
+    for wrong, words in (
+        (replace(given, collected=Collected(some_images().images, None)), "for classification only"),
+        (replace(given, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            METHODS["hidfd"](wrong)
+
+
+def test_without_labels_the_target_is_what_the_teacher_sees() -> None:
+    given = ingredients("kd")
+    images = some_images().images
+    samples, _ = CollectedImages(Collected(images, None), given.teacher, given.compute).round(0, given.randomness)
+    assert torch.equal(samples.targets, given.teacher(images / 255).argmax(dim=1))
+    assert torch.equal(samples.images, images)
 
 
 def test_hidfd_without_a_warm_up_says_that_its_gan_needs_one() -> None:
