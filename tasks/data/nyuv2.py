@@ -14,8 +14,9 @@ from pathlib import Path
 from torch import Tensor
 
 from compress.errors import UsageError
+from compress.task import IGNORE_INDEX
 
-from .label_maps import find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
+from .label_maps import UNDECLARED, find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
 from .nyuv2_classes import NAMES_13, NAMES_40
 from .nyuv2_mat import LabelledMat
 from .source import DataSource, LabelledImages, Place
@@ -56,7 +57,9 @@ def open_nyuv2(variant: Variant, place: Place) -> DataSource:
 
 
 def _folders(variant: Variant, place: Place, images: Path, labels: Path) -> DataSource:
-    decode = indices(index_table(range(1, len(variant.class_names) + 1), void=(0,)))
+    table = index_table(range(1, len(variant.class_names) + 1), void=(0,))
+    table[IGNORE_INDEX] = UNDECLARED  # stands for void in maps that count classes from 0, which would be misread
+    decode = indices(table)
     split = (images / HELD_OUT).is_dir()
     pairs = find_pairs(images / HELD_OUT, labels / HELD_OUT) if split else find_pairs(images, labels)
 

@@ -101,6 +101,9 @@ def test_folders_in_use_are_read_with_0_as_void(tmp_path: Path) -> None:
     assert len(pairs.held_out()) == 1
     with pytest.raises(UsageError, match="no train/ to train on"):
         pairs.training()
+    Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "labels13" / "1.png")
+    with pytest.raises(UsageError, match="holds the value 255, which is no class"):
+        opened(tmp_path).held_out()
 
 
 def test_a_mat_that_is_not_what_its_name_says_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
