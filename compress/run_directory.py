@@ -116,8 +116,7 @@ class RunDirectory:
 
     def write_picture(self, name: str, picture: Tensor) -> None:
         """A uint8 RGB picture `[3, H, W]` as `samples/name.png`."""
-        pixels = as_png(picture)
-        write_with(self.path / "samples" / f"{name}.png", lambda path: path.write_bytes(pixels))
+        write_png(self.path / "samples" / f"{name}.png", picture)
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the state to resume from."""
@@ -139,9 +138,10 @@ class RunDirectory:
             file.write(line + "\n")
 
 
-def as_png(picture: Tensor) -> bytes:
-    """A uint8 RGB picture `[3, H, W]` as the bytes of a png file."""
-    return bytes(encode_png(picture.contiguous()).numpy())
+def write_png(path: Path, picture: Tensor) -> None:
+    """A uint8 RGB picture `[3, H, W]` as a file, whole or not at all."""
+    pixels = bytes(encode_png(picture.contiguous()).numpy())
+    write_with(path, lambda temporary: temporary.write_bytes(pixels))
 
 
 def environment() -> dict[str, Any]:

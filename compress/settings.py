@@ -12,6 +12,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=4096)]
+ImageSize = Annotated[
+    Side | None,
+    Field(description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."),
+]
+CropSize = Annotated[
+    Side | None,
+    Field(description="Side of the squares that segmenters are trained on, pixels; whole images if not given."),
+]
 
 
 class Section(BaseModel):
@@ -99,12 +107,8 @@ class DistillSettings(Section):
     method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
     data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: Side | None = Field(
-        None, description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."
-    )
-    crop_size: Side | None = Field(
-        None, description="Side of the squares that segmenters are trained on, pixels; whole images if not given."
-    )
+    image_size: ImageSize = None
+    crop_size: CropSize = None
     collected: Path | None = Field(
         None, description="Folder of real images for hidfd and kd: CLASS/*.png|jpg, for segmenters *.png|jpg."
     )
@@ -126,12 +130,8 @@ class TeachSettings(Section):
     teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
     data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
     data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: Side | None = Field(
-        None, description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."
-    )
-    crop_size: Side | None = Field(
-        None, description="Side of the squares that segmenters are trained on, pixels; whole images if not given."
-    )
+    image_size: ImageSize = None
+    crop_size: CropSize = None
     steps: Count | None = Field(None, description="Training steps.")
     batch: Count | None = Field(None, description="Images a step.")
     lr: Positive | None = Field(None, description="Peak learning rate.")

@@ -58,7 +58,8 @@ class Classification:
         """Top-1 and top-5 accuracy."""
         return TopAccuracy(self.spec.num_classes)
 
-    def deployable(self, student: nn.Module) -> Deployable:
+    @staticmethod
+    def deployable(student: nn.Module) -> Deployable:
         """Probabilities and classes."""
         return DeployedClassifier(student)
 

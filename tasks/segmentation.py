@@ -77,7 +77,8 @@ class Segmentation:
         """mIoU, pixel accuracy and IoU by class over the whole set."""
         return ConfusionMatrix(self.spec.class_names, self.spec.ignore_index)
 
-    def deployable(self, student: nn.Module) -> Deployable:
+    @staticmethod
+    def deployable(student: nn.Module) -> Deployable:
         """Class map and confidence at the image's own size."""
         return DeployedSegmenter(student, 1 if isinstance(student, NormalisedModel) else network_stride(student))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from compress.files import write_with
 
-COLOURS = ("#0072b2", "#e69f00", "#999999")  # of Okabe and Ito's palette, for all eyes
+COLOURS = ("#0072b2", "#e69f00")  # of Okabe and Ito's palette, for all eyes
 
 
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
-    """A png of horizontal bars, fractions by class for each of up to three models: `values[model][class]`."""
+    """A png of horizontal bars, fractions by class for each of two models, `values[model][class]` where there is one."""
     from matplotlib.figure import Figure  # without pyplot nothing global is touched, and no display is looked for
 
     names = list(dict.fromkeys(name for by_class in values.values() for name in by_class))
@@ -19,8 +19,8 @@ def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]
     axes = figure.subplots()
     thickness = 0.8 / len(values)
     for row, (model, by_class) in enumerate(values.items()):
-        places = [place + (row + 0.5) * thickness - 0.4 for place in range(len(names))]
-        shares = [by_class.get(name, 0.0) for name in names]
+        places = [names.index(name) + (row + 0.5) * thickness - 0.4 for name in by_class]
+        shares = list(by_class.values())
         bars = axes.barh(places, shares, thickness, label=model, color=COLOURS[row])
         axes.bar_label(bars, [f"{share:.2f}" for share in shares], padding=2, fontsize=7)
     axes.set(xlim=(0, 1.08), xlabel=label, yticks=range(len(names)), yticklabels=names)

@@ -34,9 +34,11 @@ def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
 
 def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """A new model with ImageNet weights if there are any to be had; says so if there are none."""
-    model, reason = create_pretrained(source.task, name, len(source.class_names), source.image_shape[1:])
-    if model is None:
-        console.print(f"{name} begins with random weights: {reason}", soft_wrap=True)
+    torch.manual_seed(seed)  # the decoder or the last layer is new in any case
+    try:
+        model = create_pretrained(source.task, name, len(source.class_names), source.image_shape[1:])
+    except UsageError as error:
+        console.print(f"{name} begins with random weights: {error}", soft_wrap=True)
         return new_model(name, source, seed)
     require_logits(model, name, source)
     return model

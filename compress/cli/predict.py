@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -20,13 +21,12 @@ from compress.export import OnnxModel, spec_of
 from compress.files import write_text, write_with
 from compress.progress import Steps, console
 from compress.task import TaskSpec
-from compress.tasks.classification import DeployedClassifier
+from compress.tasks import TASKS
 from compress.tasks.data.image_files import SUFFIXES, as_rgb, image_files, opened
 from compress.tasks.data.image_folder import read_image
 from compress.tasks.data.label_maps import scaled
 from compress.tasks.models.saved import load_model
 from compress.tasks.pictures import overlay
-from compress.tasks.segmentation import DeployedSegmenter
 
 GUESSES = 5
 LISTED = "predictions.json"
@@ -74,12 +74,13 @@ def predict(
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
     predictor = _predictor(model)
-    answer = _guesses if predictor.spec.name == "classification" else _class_map
     answers = []
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
+        painted = partial(_class_map, out=Path(unfinished))
+        answer = _guesses if predictor.spec.name == "classification" else painted
         for index, file in enumerate(files):
-            answers.append({"file": file.name, **answer(predictor, file, image_size, Path(unfinished))})
+            answers.append({"file": file.name, **answer(predictor, file, image_size)})
             steps.update(index + 1, {})
         listing = {"schema_version": 1, "predictions": answers}
         write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
@@ -110,12 +111,12 @@ def _predictor(path: Path) -> Predictor:
         return Predictor(spec_of(onnx), onnx.run, fixed_size=onnx.metadata.get("dynamic_size") == "false")
     network, card = load_model(path)
     spec = TaskSpec(card.task, card.image_shape, card.class_names, "", palette=card.palette, image_size=card.image_size)
-    deployed = DeployedClassifier(network) if card.task == "classification" else DeployedSegmenter(network, 1)
+    deployed = TASKS[card.task].deployable(network)
     return Predictor(spec, lambda images: dict(zip(deployed.output_names, deployed(images), strict=True)), False)
 
 
 @torch.no_grad()
-def _guesses(predictor: Predictor, file: Path, size: int | None, out: Path) -> dict[str, Any]:
+def _guesses(predictor: Predictor, file: Path, size: int | None) -> dict[str, Any]:
     pixels = read_image(file, size or predictor.spec.image_shape[1])
     probabilities = predictor.run(pixels[None].float() / 255)["probabilities"][0]
     best = probabilities.topk(min(GUESSES, len(probabilities)))

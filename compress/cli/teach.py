@@ -19,7 +19,7 @@ from compress.errors import Interrupted, UsageError
 from compress.evaluation import evaluate
 from compress.files import write_with
 from compress.progress import Steps, console
-from compress.run_directory import as_png
+from compress.run_directory import write_png
 from compress.settings import TeachSettings
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
@@ -134,7 +134,7 @@ def _hand_over(model: NormalisedModel, name: str, source: DataSource, compute: C
     task = make_task(source, lambda: model, lambda: model)
     score = evaluate(model, task, compute.exact)
     console.print(f"{name}: {score.metric} {score.headline:.4f} on {score.count} held-out images of {source.name}")
-    write_with(out / "held-out.png", lambda path: path.write_bytes(as_png(_picture(model, task, compute))))
+    write_png(out / "held-out.png", _picture(model, task, compute))
     readme = (
         f"# {name}\n\nTaught on {source.name}; {score.metric} {score.headline:.4f} on {score.count} held-out images.\n"
     )

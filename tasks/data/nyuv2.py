@@ -18,7 +18,6 @@ from compress.task import IGNORE_INDEX
 
 from .label_maps import UNDECLARED, find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
 from .nyuv2_classes import NAMES_13, NAMES_40
-from .nyuv2_mat import LabelledMat
 from .source import DataSource, LabelledImages, Place
 
 TRAINING, HELD_OUT = "train", "test"
@@ -44,6 +43,8 @@ def open_nyuv2(variant: Variant, place: Place) -> DataSource:
     """
     for root in (place.root, place.root / "nyuv2"):
         if (root / MAT).is_file():
+            from .nyuv2_mat import LabelledMat  # h5py is for this layout only
+
             mat = LabelledMat(root / MAT, len(variant.class_names))
             return _source(
                 variant, place, mat.sizes(HELD_OUT, place.image_size), partial(mat.read, side=place.image_size)

@@ -17,17 +17,18 @@ from .normalised import NormalisedModel
 SECONDS_TO_ANSWER = 3.0
 
 
-def create_pretrained(
-    task: str, name: str, num_classes: int, image_size: tuple[int, int]
-) -> tuple[NormalisedModel | None, str]:
-    """The model with ImageNet weights, or None and the reason why there are none."""
+def create_pretrained(task: str, name: str, num_classes: int, image_size: tuple[int, int]) -> NormalisedModel:
+    """The model with ImageNet weights; raises `UsageError` if there are none to be had."""
     reachable = _hub_answers()
     with _only_what_is_on_disk(not reachable):
         try:
-            return create_model(task, name, num_classes, image_size, pretrained=True), ""
+            return create_model(task, name, num_classes, image_size, pretrained=True)
         except UsageError as error:
-            away = "its ImageNet weights are not on disk, and the hub they come from cannot be reached"
-            return None, str(error) if reachable else away
+            if reachable:
+                raise
+            raise UsageError(
+                "its ImageNet weights are not on disk, and the hub they come from cannot be reached"
+            ) from error
 
 
 def _hub_answers() -> bool:

@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from compress.tasks.models import pretrained
+from compress.cli.models import beginning
+from compress.tasks.data import open_data
+from compress.tasks.models import create_model, pretrained
 from compress.tasks.teaching import Training
 
 NETWORK = ["--task", "segmentation", "--teacher", "fpn:tu-test_resnet", "--precision", "fp32"]
@@ -89,3 +91,14 @@ def test_nothing_to_resume_is_said(
     (tmp_path / "new" / "unfinished.pt").write_bytes(b"no checkpoint")
     assert run("teach", *NETWORK, *photographs, "--out", tmp_path / "new", "--resume", "--steps", 2, "--batch", 4) == 2
     assert "is broken" in capsys.readouterr().err
+
+
+def test_what_is_new_in_a_pretrained_network_depends_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_download(*given: object, pretrained: bool) -> object:
+        return create_model(*given)
+
+    monkeypatch.setattr(pretrained, "create_model", without_download)
+    source = open_data("digits", "classification")
+    one, again, other = (beginning("cifar_wrn_16_1", source, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
