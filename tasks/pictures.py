@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
 TILE_WIDTH = 96  # small images are enlarged to about this, so that a person can look at them and read their captions
@@ -37,7 +37,7 @@ def rows_of_maps(images: Tensor, label_maps: Sequence[Tensor], palette: Palette)
 
 def overlay(image: Image.Image, classes: Tensor, names: Sequence[str], palette: Palette) -> Image.Image:
     """A photograph under the colours of its class map `[h, w]`, with a legend of the classes that cover most of it."""
-    colours = Image.fromarray(painted(classes[None], palette)[0].permute(1, 2, 0).numpy())
+    colours = to_pil_image(painted(classes[None], palette)[0])
     shares = torch.bincount(classes.flatten().long(), minlength=len(names))[: len(names)] / classes.numel()
     shown = [index for index in shares.argsort(descending=True, stable=True).tolist() if shares[index] > SMALLEST_SHARE]
     text = [f"{names[index]}  {shares[index]:.0%}" for index in shown]
@@ -62,10 +62,10 @@ def captioned(images: Tensor, captions: Sequence[tuple[str, ...]]) -> Tensor:
     for image, lines in zip(images.repeat_interleave(scale, 2).repeat_interleave(scale, 3), captions, strict=True):
         height, width = image.shape[1:]
         tile = Image.new("RGB", (width, height + len(lines) * LINE_HEIGHT + 2), "white")
-        tile.paste(Image.fromarray(image.permute(1, 2, 0).numpy()))
+        tile.paste(to_pil_image(image))
         for row, line in enumerate(lines):
             ImageDraw.Draw(tile).text((2, height + row * LINE_HEIGHT), line, fill="black")
-        tiles.append(torch.from_numpy(np.array(tile)).permute(2, 0, 1))
+        tiles.append(pil_to_tensor(tile))
     return _grid(torch.stack(tiles), columns=8)
 
 

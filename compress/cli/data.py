@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from compress.progress import console
-from compress.tasks.data import DataSource, LabelledImages
+from compress.tasks.data import DataSource, LabelledImages, Place
+from compress.tasks.models.saved import Card
+
+
+def place_of(card: Card) -> Place:
+    """What the data of a model is brought to, where nothing else is asked for."""
+    return Place(image_size=card.image_size, crop_size=card.crop_size)
 
 
 def inspect(source: DataSource) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from compress.cli.data import inspect, sums_report
+from compress.cli.data import inspect, place_of, sums_report
 from compress.cli.models import fit_teacher
 from compress.compute import Compute
 from compress.errors import UsageError
@@ -91,7 +91,7 @@ def _open_own(
         predict = model
         compute.place(model)
         data, task, names = data or card.data, card.task, card.class_names
-        usual = Place(image_size=card.image_size, crop_size=card.crop_size)
+        usual = place_of(card)
     source = open_data(data, task, root, size, usual=usual)
     if names != source.class_names:
         raise UsageError(

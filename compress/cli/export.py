@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
+from compress.cli.data import place_of
 from compress.cli.handover import report_export
 from compress.errors import UsageError
 from compress.export import export_verified
 from compress.tasks import make_task
-from compress.tasks.data import Place, open_data
+from compress.tasks.data import open_data
 from compress.tasks.models.saved import load_model
 
 
@@ -33,9 +34,7 @@ def export(run: Path, /, *, out: Path | None = None, data_root: Path | None = No
         raise UsageError("name the file to write with --out: the model is not in a run directory")
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out} is a folder: name the file to write")
-    source = open_data(
-        card.data, card.task, data_root, usual=Place(image_size=card.image_size, crop_size=card.crop_size)
-    )
+    source = open_data(card.data, card.task, data_root, usual=place_of(card))
     task = make_task(source, torch.nn.Identity, torch.nn.Identity)
     file = out or run / "export" / "model.onnx"
     images = next(task.held_out()).images

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
 from compress.export import OnnxModel, spec_of
@@ -118,7 +119,7 @@ def _predictor(path: Path) -> Predictor:
 @torch.no_grad()
 def _guesses(predictor: Predictor, file: Path, size: int | None) -> dict[str, Any]:
     pixels = read_image(file, size or predictor.spec.image_shape[1])
-    probabilities = predictor.run(pixels[None].float() / 255)["probabilities"][0]
+    probabilities = predictor.run(pixels[None] / 255)["probabilities"][0]
     best = probabilities.topk(min(GUESSES, len(probabilities)))
     names = [predictor.spec.class_names[index] for index in best.indices.tolist()]
     guesses = [{"class": name, "probability": p} for name, p in zip(names, best.values.tolist(), strict=True)]
@@ -133,10 +134,10 @@ def _class_map(predictor: Predictor, file: Path, size: int | None, out: Path) ->
         photograph = as_rgb(image)
     own = photograph.height, photograph.width
     height, width = spec.image_shape[1:] if predictor.fixed_size else scaled(own, size or spec.image_size)
-    outputs = predictor.run(_as_tensor(photograph.resize((width, height), Image.Resampling.BILINEAR)))
+    outputs = predictor.run(pil_to_tensor(photograph.resize((width, height), Image.Resampling.BILINEAR))[None] / 255)
     small = Image.fromarray(outputs["classes"][0].to(torch.uint8).numpy())
     classes = small.resize((own[1], own[0]), Image.Resampling.NEAREST)
-    labels = torch.frombuffer(bytearray(classes.tobytes()), dtype=torch.uint8).view(own)
+    labels = pil_to_tensor(classes)[0]
     picture = overlay(photograph, labels, spec.class_names, spec.palette)
     classes.putpalette([value for colour in (*spec.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
     write_with(out / f"{file.stem}.png", lambda path: picture.save(path, format="PNG"))
@@ -144,8 +145,3 @@ def _class_map(predictor: Predictor, file: Path, size: int | None, out: Path) ->
     counts = torch.bincount(labels.flatten().long(), minlength=len(spec.class_names))
     shares = dict(zip(spec.class_names, (counts / labels.numel()).tolist(), strict=True))
     return {"shares": shares, "confidence": outputs["confidence"].mean().item()}
-
-
-def _as_tensor(image: Image.Image) -> Tensor:
-    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3)
-    return pixels.permute(2, 0, 1)[None].float() / 255

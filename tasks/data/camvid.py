@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compress.errors import UsageError
+from compress.task import IGNORE_INDEX
 
-from .label_maps import find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
+from .label_maps import Pairs, index_table, indices, paired_source
 from .source import DataSource, LabelledImages, Place
 
 CLASS_NAMES = (
@@ -23,13 +24,10 @@ def open_camvid(place: Place) -> DataSource:
     root = next((folder for folder in (place.root, place.root / "camvid") if (folder / HELD_OUT).is_dir()), None)
     if root is None:
         raise UsageError(f"no CamVid in {place.root}: train/, trainannot/, test/ and testannot/ are expected there")
-    decode = indices(index_table(range(len(CLASS_NAMES)), void=(VOID,)))
-    held_out = find_pairs(root / HELD_OUT, root / f"{HELD_OUT}annot")
+    decode = indices(index_table(range(len(CLASS_NAMES)), void=(VOID, IGNORE_INDEX)))
+    held_out = Pairs.find(root / HELD_OUT, root / f"{HELD_OUT}annot", place.image_size)
 
     def training() -> LabelledImages:
-        return read_pairs(find_pairs(root / TRAINING, root / f"{TRAINING}annot"), decode, place.image_size)
+        return Pairs.find(root / TRAINING, root / f"{TRAINING}annot", place.image_size).read(decode)
 
-    sizes = pair_sizes(held_out, place.image_size)
-    return paired_source(
-        "camvid", CLASS_NAMES, place, sizes, training, lambda: read_pairs(held_out, decode, place.image_size)
-    )
+    return paired_source("camvid", CLASS_NAMES, place, held_out.sizes, training, lambda: held_out.read(decode))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError, unknown_name
 
@@ -42,10 +42,13 @@ def read_photographs(folder: Path, shape: tuple[int, int, int]) -> Tensor:
     if not files:
         raise UsageError(f"{folder} holds no .png, .jpg or .jpeg file: give a folder of photographs")
     require_memory(folder, len(files) * math.prod(shape))
-    return torch.stack(list(read_all(lambda file: _covering(file, shape[1], shape[2]), files)))
+    images = torch.empty(len(files), *shape, dtype=torch.uint8)
+    for index, pixels in enumerate(read_all(lambda file: _covering(file, shape[1], shape[2]), files)):
+        images[index] = pixels
+    return images
 
 
 def _covering(file: Path, height: int, width: int) -> Tensor:
     with opened(file) as image:
-        fitted = ImageOps.fit(as_rgb(image), (width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)
+        pixels: Tensor = pil_to_tensor(ImageOps.fit(as_rgb(image), (width, height), Image.Resampling.BILINEAR))
+    return pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
 
@@ -101,5 +101,5 @@ def read_image(file: Path, size: int) -> Tensor:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
-        pixels = np.array(as_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+        pixels: Tensor = pil_to_tensor(as_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box))
+    return pixels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
 from compress.task import IGNORE_INDEX
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .source import DataSource, LabelledImages, Place
+
+UNDECLARED = 254
+"""Marks a pixel value that is no class."""
 
 Decode = Callable[[Image.Image], NDArray[np.uint8]]
 """The class of every pixel `[h, w]` of a label image, 255 where none counts; `ValueError` for what is no class."""
@@ -31,30 +35,53 @@ class Pair:
     labels: Path
 
 
-def find_pairs(images: Path, labels: Path) -> list[Pair]:
-    """The files of two folders that have the same name, but for the ending, in order.
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of two folders, read with a shorter side of `side` pixels, or in their own sizes without one."""
 
-    Raises `UsageError` if a folder is missing or empty, or if a file of one has no partner in the other.
-    """
-    for folder in (images, labels):
-        if not folder.is_dir():
-            raise UsageError(f"no folder {folder}: every folder of images needs one of label maps beside it")
-    found, wanted = ({file.stem: file for file in image_files(folder)} for folder in (images, labels))
-    for here, there, place in ((found, wanted, labels), (wanted, found, images)):
-        alone = next((file for stem, file in here.items() if stem not in there), None)
-        if alone is not None:
-            raise UsageError(f"{alone} has no partner in {place}: add {place / alone.stem}.png or remove it")
-    if not found:
-        raise UsageError(f"{images} holds no .png, .jpg or .jpeg file: fill it")
-    return [Pair(found[stem], wanted[stem]) for stem in sorted(found)]
+    pairs: tuple[Pair, ...]
+    side: int | None
 
+    @classmethod
+    def find(cls, images: Path, labels: Path, side: int | None) -> Pairs:
+        """The files of two folders that have the same name, but for the ending, in order.
 
-def pair_sizes(pairs: Sequence[Pair], side: int | None) -> Tensor:
-    """Height and width `[n, 2]` that each pair is read at: its own, or with a shorter side of `side` pixels.
+        Raises `UsageError` if a folder is missing or empty, or if a file of one has no partner in the other.
+        """
+        for folder in (images, labels):
+            if not folder.is_dir():
+                raise UsageError(f"no folder {folder}: every folder of images needs one of label maps beside it")
+        found, wanted = ({file.stem: file for file in image_files(folder)} for folder in (images, labels))
+        for here, there, place in ((found, wanted, labels), (wanted, found, images)):
+            alone = next((file for stem, file in here.items() if stem not in there), None)
+            if alone is not None:
+                raise UsageError(f"{alone} has no partner in {place}: add {place / alone.stem}.png or remove it")
+        if not found:
+            raise UsageError(f"{images} holds no .png, .jpg or .jpeg file: fill it")
+        return cls(tuple(Pair(found[stem], wanted[stem]) for stem in sorted(found)), side)
 
-    Looks at the headers of the files only. Raises `UsageError` if an image and its label map differ in size.
-    """
-    return torch.tensor([scaled(size, side) for size in read_all(_own_size, pairs)])
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Height and width `[n, 2]` that each pair is read at, by the headers of the files.
+
+        Raises `UsageError` if an image and its label map differ in size.
+        """
+        return torch.tensor([scaled(size, self.side) for size in read_all(_own_size, self.pairs)])
+
+    def read(self, decode: Decode) -> LabelledImages:
+        """All pairs, images scaled bilinearly and label maps by the nearest pixel.
+
+        Raises `UsageError` that names the file if one cannot be read, or if a label map holds what is no class.
+        """
+        height, width = self.sizes.amax(dim=0).tolist()
+        require_memory(self.pairs[0].image.parent, len(self.pairs) * height * width * 4)
+        images = torch.zeros(len(self.pairs), 3, height, width, dtype=torch.uint8)
+        targets = torch.full((len(self.pairs), height, width), IGNORE_INDEX, dtype=torch.uint8)
+        wanted = list(zip(self.pairs, self.sizes.tolist(), strict=True))
+        for index, (pixels, classes) in enumerate(read_all(lambda item: _read(item[0], decode, item[1]), wanted)):
+            images[index, :, : pixels.shape[1], : pixels.shape[2]] = pixels
+            targets[index, : classes.shape[0], : classes.shape[1]] = classes
+        return LabelledImages(images, targets, sizes=self.sizes if (self.sizes != self.sizes[0]).any() else None)
 
 
 def _own_size(pair: Pair) -> tuple[int, int]:
@@ -72,23 +99,6 @@ def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int]:
     return max(round(height * factor), 1), max(round(width * factor), 1)
 
 
-def read_pairs(pairs: Sequence[Pair], decode: Decode, side: int | None) -> LabelledImages:
-    """All pairs, images scaled bilinearly and label maps by the nearest pixel.
-
-    Raises `UsageError` that names the file if one cannot be read, or if a label map holds what is no class.
-    """
-    sizes = pair_sizes(pairs, side)
-    height, width = sizes.amax(dim=0).tolist()
-    require_memory(pairs[0].image.parent, len(pairs) * height * width * 4)
-    images = torch.zeros(len(pairs), 3, height, width, dtype=torch.uint8)
-    targets = torch.full((len(pairs), height, width), IGNORE_INDEX, dtype=torch.uint8)
-    read = read_all(lambda item: _read(item[0], decode, item[1]), list(zip(pairs, sizes.tolist(), strict=True)))
-    for index, (pixels, classes) in enumerate(read):
-        images[index, :, : pixels.shape[1], : pixels.shape[2]] = pixels
-        targets[index, : classes.shape[0], : classes.shape[1]] = classes
-    return LabelledImages(images, targets, sizes=sizes if (sizes != sizes[0]).any() else None)
-
-
 def _read(pair: Pair, decode: Decode, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     with opened(pair.image) as image:
         colours = as_rgb(image)
@@ -100,10 +110,8 @@ def _read(pair: Pair, decode: Decode, size: tuple[int, int]) -> tuple[Tensor, Te
 def resized(image: Image.Image, classes: Image.Image, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """An image as uint8 `[3, h, w]`, scaled bilinearly, and its label map `[h, w]`, scaled by the nearest pixel."""
     across = size[::-1]
-    pixels = np.array(image.resize(across, Image.Resampling.BILINEAR))
-    return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(
-        np.array(classes.resize(across, Image.Resampling.NEAREST))
-    )
+    pixels = pil_to_tensor(image.resize(across, Image.Resampling.BILINEAR))
+    return pixels, pil_to_tensor(classes.resize(across, Image.Resampling.NEAREST))[0]
 
 
 def indices(table: NDArray[np.uint8]) -> Decode:
@@ -121,14 +129,10 @@ def indices(table: NDArray[np.uint8]) -> Decode:
     return decode
 
 
-UNDECLARED = 254
-"""Marks a pixel value that is no class."""
-
-
-def index_table(classes: Sequence[int], void: Sequence[int] = ()) -> NDArray[np.uint8]:
-    """For `indices`: value `classes[i]` is class i, `void` values and 255 are not counted, others are no classes."""
+def index_table(classes: Sequence[int], void: Sequence[int]) -> NDArray[np.uint8]:
+    """For `indices`: value `classes[i]` is class i, `void` values are not counted, others are no classes."""
     table = np.full(256, UNDECLARED, np.uint8)
-    table[[*void, IGNORE_INDEX]] = IGNORE_INDEX
+    table[list(void)] = IGNORE_INDEX
     table[list(classes)] = np.arange(len(classes))
     return table
 

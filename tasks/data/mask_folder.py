@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.errors import UsageError
+from compress.task import IGNORE_INDEX
 
-from .label_maps import Decode, find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
+from .label_maps import Decode, Pairs, index_table, indices, paired_source
 from .source import DataSource, LabelledImages, Place
 
 VOID = "void"
@@ -45,7 +46,7 @@ class ClassList:
     def decoder(self) -> Decode:
         """How masks are read: by index, or by colour."""
         void = [index for index in range(len(self.names)) if index not in self.counted]
-        by_index = index_table(self.counted, void)
+        by_index = index_table(self.counted, [*void, IGNORE_INDEX])
         return by_colour(self.colours, by_index[: len(self.names)]) if self.colours else indices(by_index)
 
 
@@ -57,7 +58,7 @@ def open_mask_folder(place: Place) -> DataSource:
     root = place.root
     classes = read_classes(root / "classes.txt")
     split = next((root / name for name in HELD_OUT if (root / name).is_dir()), root)
-    pairs, decode = find_pairs(split / "images", split / "masks"), classes.decoder()
+    held_out, decode = Pairs.find(split / "images", split / "masks", place.image_size), classes.decoder()
 
     def training() -> LabelledImages:
         folder = root / TRAINING
@@ -65,15 +66,15 @@ def open_mask_folder(place: Place) -> DataSource:
             raise UsageError(
                 f"{root} has no {TRAINING}/ to train on: make {TRAINING}/images, {TRAINING}/masks and test/"
             )
-        return read_pairs(find_pairs(folder / "images", folder / "masks"), decode, place.image_size)
+        return Pairs.find(folder / "images", folder / "masks", place.image_size).read(decode)
 
     return paired_source(
         name="mask-folder",
         class_names=tuple(classes.names[index] for index in classes.counted),
         place=place,
-        sizes=pair_sizes(pairs, place.image_size),
+        sizes=held_out.sizes,
         training=training,
-        held_out=lambda: read_pairs(pairs, decode, place.image_size),
+        held_out=lambda: held_out.read(decode),
         palette=tuple(classes.colours[index] for index in classes.counted) if classes.colours else (),
     )
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from torch import Tensor
 
 from compress.errors import UsageError
-from compress.task import IGNORE_INDEX
 
-from .label_maps import UNDECLARED, find_pairs, index_table, indices, pair_sizes, paired_source, read_pairs
+from .label_maps import Pairs, index_table, indices, paired_source
 from .nyuv2_classes import NAMES_13, NAMES_40
 from .source import DataSource, LabelledImages, Place
 
@@ -58,20 +57,20 @@ def open_nyuv2(variant: Variant, place: Place) -> DataSource:
 
 
 def _folders(variant: Variant, place: Place, images: Path, labels: Path) -> DataSource:
-    table = index_table(range(1, len(variant.class_names) + 1), void=(0,))
-    table[IGNORE_INDEX] = UNDECLARED  # stands for void in maps that count classes from 0, which would be misread
-    decode = indices(table)
+    # 255 is no class here: it stands for void in maps that count classes from 0, which would be misread
+    decode = indices(index_table(range(1, len(variant.class_names) + 1), void=(0,)))
     split = (images / HELD_OUT).is_dir()
-    pairs = find_pairs(images / HELD_OUT, labels / HELD_OUT) if split else find_pairs(images, labels)
+    folders = (images / HELD_OUT, labels / HELD_OUT) if split else (images, labels)
+    held_out = Pairs.find(*folders, place.image_size)
 
     def read(wanted: str) -> LabelledImages:
         if wanted == HELD_OUT:
-            return read_pairs(pairs, decode, place.image_size)
+            return held_out.read(decode)
         if not split:
             raise UsageError(f"{images} has no {TRAINING}/ to train on: make {TRAINING}/ and {HELD_OUT}/ in it")
-        return read_pairs(find_pairs(images / TRAINING, labels / TRAINING), decode, place.image_size)
+        return Pairs.find(images / TRAINING, labels / TRAINING, place.image_size).read(decode)
 
-    return _source(variant, place, pair_sizes(pairs, place.image_size), read)
+    return _source(variant, place, held_out.sizes, read)
 
 
 def _source(variant: Variant, place: Place, sizes: Tensor, read: Callable[[str], LabelledImages]) -> DataSource:
