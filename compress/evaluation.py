@@ -30,6 +30,11 @@ class Score:
     """What the measurement took."""
 
     @property
+    def by_class(self) -> dict[str, Mapping[str, float]]:
+        """The numbers that there is one of for each class."""
+        return {name: value for name, value in self.numbers.items() if isinstance(value, Mapping)}
+
+    @property
     def headline(self) -> float:
         """The number that the task is judged by."""
         value = self.numbers[self.metric]

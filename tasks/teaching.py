@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -89,6 +90,8 @@ class Training:
         compute.place(model)
         self.model, self.data, self.plan, self.compute = model, data, plan, compute
         self.done = 0
+        self.seconds = 0.0
+        """Spent so far, on the part before an interruption too."""
         self._optimizer = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
         self._learning_rate = _schedule(plan)
         self._randomness = torch.Generator().manual_seed(seed)
@@ -102,13 +105,16 @@ class Training:
         """All steps that are left; calls `after_step` with the number of steps done and the loss."""
         self.model.train()
         while self.done < self.plan.steps:
+            started = time.perf_counter()
             images, targets = self._drawn()
             with self.compute.autocast():
                 logits = self.model(images)
             loss = self._loss(logits.float(), targets)
             descend(self._optimizer, loss, self._learning_rate(self.done))
             self.done += 1
-            after_step(self.done, loss.item())
+            value = loss.item()
+            self.seconds += time.perf_counter() - started
+            after_step(self.done, value)
         self.model.eval()
 
     def _drawn(self) -> tuple[Tensor, Tensor]:
@@ -133,6 +139,7 @@ class Training:
         """Everything that the next step depends on."""
         return {
             "done": self.done,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "randomness": self._randomness.get_state(),
@@ -141,7 +148,7 @@ class Training:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        self.done = state["done"]
+        self.done, self.seconds = state["done"], state["seconds"]
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._randomness.set_state(state["randomness"])

@@ -11,7 +11,7 @@ COLOURS = ("#0072b2", "#e69f00")  # of Okabe and Ito's palette, for all eyes
 
 
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
-    """A png of horizontal bars: fractions by class for two models, `values[model][class]` where there is one."""
+    """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` where there is one."""
     from matplotlib.figure import Figure  # without pyplot nothing global is touched, and no display is looked for
 
     names = list(dict.fromkeys(name for by_class in values.values() for name in by_class))

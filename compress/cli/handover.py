@@ -75,9 +75,9 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
         **_parity(facts, results),
     }
     run.write_report(report)
-    scores = {"teacher": done.teacher_score.numbers, "student": student_score.numbers}
-    for name in (key for key, value in student_score.numbers.items() if isinstance(value, Mapping)):
-        class_bars(run.path / f"{name}.png", f"{name} on {scored_on}", {who: s[name] for who, s in scores.items()})
+    for name, by_class in student_score.by_class.items():
+        both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
+        class_bars(run.path / f"{name}.png", f"{name} on {scored_on}", both)
     console.print(_table(rows, student_score.metric, labelled=labelled))
     console.print(f"scored on {scored_on}", soft_wrap=True)
     _say(facts, results)

@@ -11,15 +11,16 @@ from typing import Annotated, Any
 import torch
 from cyclopts import Parameter
 
-from compress.cli.data import inspect, say_sums
+from compress.cli.charts import class_bars
+from compress.cli.data import inspect, say_sums, sums_report
 from compress.cli.models import beginning, card_of, new_model
 from compress.cli.stopping import StopSignal
 from compress.compute import Compute
 from compress.errors import Interrupted, UsageError
-from compress.evaluation import evaluate
-from compress.files import write_with
+from compress.evaluation import evaluate, multiply_accumulates, parameter_count
+from compress.files import write_text, write_with
 from compress.progress import Steps, console
-from compress.run_directory import write_png
+from compress.run_directory import environment, write_png
 from compress.settings import TeachSettings
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
@@ -48,7 +49,7 @@ def teach(
     Parameters
     ----------
     out
-        Folder for config.json, model.safetensors, README.md and held-out.png.
+        Folder for config.json, model.safetensors, README.md, report.json and pictures of what it sees.
     resume
         Continue what was interrupted in --out.
     overwrite
@@ -67,14 +68,14 @@ def teach(
     data = source.training()
     say_sums(source.name, data)
     training = Training(model, data, source, plan, compute, wanted.seed)
-    origin = {"network": name, "data": source.name, "shape": source.image_shape, "seed": wanted.seed}
-    facts = json.dumps({**origin, **asdict(plan)})
+    origin = {"network": name, "data": source.name, "image_shape": list(source.image_shape), "seed": wanted.seed}
+    facts = {**origin, **asdict(plan)}
     if resume:
         training.load_state_dict(_unfinished(checkpoint, facts))
     else:
         checkpoint.unlink(missing_ok=True)  # of another training, which --overwrite gives up
     _run(training, checkpoint, facts)
-    _hand_over(model, name, source, compute, out)
+    _hand_over(training, model, facts, source, out)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -94,7 +95,7 @@ def _plan(wanted: TeachSettings, source: DataSource) -> TeachingPlan:
     return replace(usual_plan(source), **{key: value for key, value in asked.items() if value is not None})
 
 
-def _run(training: Training, checkpoint: Path, facts: str) -> None:
+def _run(training: Training, checkpoint: Path, facts: dict[str, Any]) -> None:
     """All steps with progress on stderr; raises `Interrupted` after a checkpoint if asked to stop."""
     stopping, saved = StopSignal("step"), time.monotonic()
 
@@ -104,7 +105,7 @@ def _run(training: Training, checkpoint: Path, facts: str) -> None:
         if done == training.plan.steps:
             return
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            state = {**training.state_dict(), "facts": facts}
+            state = {**training.state_dict(), "facts": json.dumps(facts)}
             write_with(checkpoint, lambda path: torch.save(state, path))
             saved = time.monotonic()
         if stopping.asked:
@@ -116,13 +117,13 @@ def _run(training: Training, checkpoint: Path, facts: str) -> None:
         training.run(after_step)
 
 
-def _unfinished(checkpoint: Path, facts: str) -> dict[str, Any]:
+def _unfinished(checkpoint: Path, facts: dict[str, Any]) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
         before = json.loads(state.pop("facts"))
     except Exception as error:  # broken checkpoints raise nine unrelated types
         raise UsageError(f"{checkpoint} is broken: begin anew with --overwrite") from error
-    changed = [key for key, value in json.loads(facts).items() if before.get(key) != value]
+    changed = [key for key, value in facts.items() if before.get(key) != value]
     if changed:
         raise UsageError(
             f"--resume changes nothing, but {', '.join(changed)} differs from the training in {checkpoint}"
@@ -130,15 +131,34 @@ def _unfinished(checkpoint: Path, facts: str) -> dict[str, Any]:
     return state
 
 
-def _hand_over(model: NormalisedModel, name: str, source: DataSource, compute: Compute, out: Path) -> None:
-    task = make_task(source, lambda: model, lambda: model)
-    score = evaluate(model, task, compute.exact)
-    console.print(f"{name}: {score.metric} {score.headline:.4f} on {score.count} held-out images of {source.name}")
-    write_png(out / "held-out.png", _picture(model, task, compute))
-    readme = (
-        f"# {name}\n\nTaught on {source.name}; {score.metric} {score.headline:.4f} on {score.count} held-out images.\n"
-    )
-    save_model(out, model.to(torch.device("cpu")), card_of(name, source, model), readme)
+def _hand_over(
+    training: Training, model: NormalisedModel, facts: dict[str, Any], source: DataSource, out: Path
+) -> None:
+    """Score the network, draw what it sees, write its report and then its model directory."""
+    name, task = facts["network"], make_task(source, lambda: model, lambda: model)
+    score = evaluate(model, task, training.compute.exact)
+    scored_on = f"{score.count} held-out images of {source.name}"
+    console.print(f"{name}: {score.metric} {score.headline:.4f} on {scored_on}")
+    write_png(out / "held-out.png", _picture(model, task, training.compute))
+    for key in score.by_class:
+        class_bars(out / f"{key}.png", f"{key} on {scored_on}", {name: score.by_class[key]})
+    model.to(torch.device("cpu"))
+    report = {
+        "schema_version": 1,
+        "task": source.task,
+        "data": source.name,
+        "n": score.count,
+        **sums_report(source.held_out()),
+        **score.numbers,
+        "parameters": parameter_count(model),
+        "macs": multiply_accumulates(model, source.image_shape),
+        "settings": facts,
+        "seconds": {"teaching": training.seconds, "evaluation": score.seconds},
+    }
+    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(out / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    readme = f"# {name}\n\nTaught on {source.name}; {score.metric} {score.headline:.4f} on {scored_on}.\n"
+    save_model(out, model, card_of(name, source, model), readme)
     console.print(f"model directory  {out}", soft_wrap=True)
 
 

@@ -1,5 +1,6 @@
 """`compress teach`: a teacher of one's own, from labelled data."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def test_a_segmenter_is_taught_on_photographs_scored_and_pictured(
     assert "on 4 held-out images of mask-folder" in said
     with Image.open(tmp_path / "taught" / "held-out.png") as picture:
         assert picture.width > 3 * 50
+    report = json.loads((tmp_path / "taught" / "report.json").read_text())
+    assert set(report["iou"]) == {"dark", "light"}
+    assert report["settings"]["loss"] == "focal"
+    assert report["seconds"]["teaching"] > 0
+    assert (tmp_path / "taught" / "iou.png").is_file()
     assert run("evaluate", tmp_path / "taught", *photographs) == 0
 
 

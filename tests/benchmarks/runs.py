@@ -1,0 +1,175 @@
+"""Runs of `compress` for tables: each is carried out once and kept as one small JSON, from which tables are written.
+
+A finished run is never repeated and an interrupted one continues, so that a benchmark may be started again and again.
+Scores are those of the last round, never of the best; minutes are those of the fastest seed, since whatever else a
+machine does can only add to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tables import line_plot, markdown
+
+from compress.files import write_text
+
+ROOT = Path(__file__).parents[2]
+KEPT_SETTINGS = ("method", "teacher", "student", "image_size", "inversion", "replay", "distillation", "precision")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One line of a table: a command, and the packaged recipe it begins with, if any, with what differs from it."""
+
+    name: str
+    words: tuple[str, ...]
+    """The command and its flags, but for data, seed and folder."""
+    recipe: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Arms that are compared."""
+
+    title: str
+    arms: tuple[Arm, ...]
+    against: str | None = None
+    """What the horizontal axis of the plot is called, if the arms' names are numbers."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tables on one data set; results lie in `tests/benchmarks/results/NAME/TABLE/`."""
+
+    name: str
+    metric: str
+    tables: Mapping[str, Table]
+
+    @property
+    def results(self) -> Path:
+        """Where they are kept."""
+        return Path(__file__).parent / "results" / self.name
+
+    def carry_out(self, names: Sequence[str], work: Path, flags: Callable[[str, Arm], Sequence[object]]) -> None:
+        """Run what is missing of the tables, seed by seed; `flags` are those of an arm that hang on the machine."""
+        for name in names:
+            arms = self.tables[name].arms
+            for seed in sorted({seed for arm in arms for seed in arm.seeds}):
+                for arm in arms:
+                    if seed in arm.seeds:
+                        self._run(name, arm, seed, work / name, flags)
+                        self.write(name)
+
+    def _run(self, table: str, arm: Arm, seed: int, work: Path, flags: Callable[[str, Arm], Sequence[object]]) -> None:
+        name = f"{arm.name.replace(' ', '-').replace(',', '')}-seed{seed}"
+        result, folder = self.results / table / f"{name}.json", work / name
+        if result.is_file():
+            return
+        words = [sys.executable, "-m", "compress", *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
+        if arm.recipe:
+            config = work / f"{name}.yaml"
+            write_text(config, yaml.safe_dump(_merged(_recipe(arm.recipe), arm.changes)))
+            words += ["--config", config]
+        resumable = any(file.is_file() for file in (folder / "checkpoints/last/state.pt", folder / "unfinished.pt"))
+        words += ["--resume"] if resumable else ["--overwrite"]
+        print(f"{table}: {arm.name}, seed {seed}{', continued' if resumable else ''}", flush=True)
+        subprocess.run([str(word) for word in words], check=True)
+        kept = {"arm": arm.name, "seed": seed, **self._measured(folder)}
+        write_text(result, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+    def _measured(self, folder: Path) -> dict[str, Any]:
+        """What a finished run says of itself."""
+        report = json.loads((folder / "report.json").read_text())
+        config = folder / "config.yaml"
+        if config.is_file():
+            resolved = yaml.safe_load(config.read_text())
+            settings = {key: resolved[key] for key in KEPT_SETTINGS if key in resolved}
+        else:
+            settings = report["settings"]
+        student = report.get("student", report)
+        teacher = {f"teacher_{self.metric}": report["teacher"][self.metric]} if "teacher" in report else {}
+        return {
+            self.metric: student[self.metric],
+            **({"iou": student["iou"]} if "iou" in student else {}),
+            **teacher,
+            "parameters": student["parameters"],
+            "seconds": report["seconds"],
+            "settings": settings,
+            "environment": json.loads((folder / "environment.json").read_text()),
+        }
+
+    def write(self, name: str) -> None:
+        """`TABLE.md`, `TABLE.json` and, where arms are numbers, `TABLE.png`, from the results that are there."""
+        table, records = self.tables[name], self._records(name)
+        parts = list(dict.fromkeys(part for record in records for part in record["minutes"]))
+        rows = [
+            [
+                record["arm"],
+                f"{100 * record['mean']:.2f}" + (f" ± {100 * record['deviation']:.2f}" if record["deviation"] else ""),
+                ", ".join(f"{100 * score:.2f}" for score in record[self.metric]),
+                *(f"{record['minutes'][part]:.1f}" if part in record["minutes"] else "" for part in parts),
+            ]
+            for record in records
+        ]
+        header = ["arm", f"{self.metric}, %", "by seed", *(f"{part}, min" for part in parts)]
+        write_text(self.results / f"{name}.md", f"{table.title}\n\n{markdown(header, rows)}")
+        write_text(self.results / f"{name}.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+        if table.against and records:
+            points = [(float(record["arm"]), 100 * record["mean"]) for record in records]
+            line_plot(self.results / f"{name}.png", points, table.against, f"{self.metric}, held-out images, %")
+        print(markdown(header, rows))
+
+    def _records(self, name: str) -> list[dict[str, Any]]:
+        """A line of the table for each arm with results."""
+        found = [json.loads(path.read_text()) for path in sorted((self.results / name).glob("*.json"))]
+        records = []
+        for arm in self.tables[name].arms:
+            runs = [run for run in found if run["arm"] == arm.name]
+            if not runs:
+                continue
+            scores = [run[self.metric] for run in runs]
+            records.append(
+                {
+                    "arm": arm.name,
+                    self.metric: scores,
+                    "seeds": [run["seed"] for run in runs],
+                    "minutes": {part: min(r["seconds"][part] for r in runs) / 60 for part in runs[0]["seconds"]},
+                    "mean": statistics.mean(scores),
+                    "deviation": statistics.stdev(scores) if len(scores) > 1 else None,
+                }
+            )
+        return records
+
+    def parser(self, description: str | None) -> argparse.ArgumentParser:
+        """The flags that all benchmarks of this kind have."""
+        parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("tables", nargs="+", choices=self.tables)
+        parser.add_argument("--data-root", type=Path, help="the data's folder or its parent")
+        parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"), help="folder of the runs")
+        parser.add_argument(
+            "--write-only", action="store_true", help="write the tables from the results that are there"
+        )
+        return parser
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    recipe: dict[str, Any] = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
+    return recipe
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(below)
+    for key, value in above.items():
+        both[key] = _merged(below.get(key, {}), value) if isinstance(value, Mapping) else value
+    return both
