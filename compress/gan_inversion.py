@@ -133,7 +133,8 @@ class GanInversion:
     @torch.no_grad()
     def _made(self, count: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """Samples of the averaged generator, and how many the teacher takes for what they should be."""
-        targets = self._task.draw_targets(count, randomness)
+        classes = self._task.spec.num_classes
+        targets = self._task.draw_targets(count, torch.full((classes,), 1 / classes), randomness)
         parts = []
         for labels in torch.split(targets.to(self._compute.device), CHUNK):
             with self._compute.autocast():

@@ -14,9 +14,8 @@ from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
 from compress.generators import ImageGenerator, reinitialise
 from compress.optimizers import step
 from compress.parallel import ALONE, Workers
-from compress.task import Samples, Task
-
-SURPLUS = 64  # the first 1/64 of a balanced draw is as good as independent
+from compress.targets import DrawTargets
+from compress.task import Samples
 
 
 class Inversion(Protocol):
@@ -43,8 +42,6 @@ class InversionPlan:
     """0: the latents stay as they were drawn."""
     meta: Literal["sum", "reptile"] | None
     """How the kept generator moves; None: nothing is kept, every round begins with new random weights."""
-    targets: Literal["balanced", "independent", "answers"] = "balanced"
-    """Each class as often as every other; drawn one by one; or none drawn, the teacher's own answer is the target."""
     emit: int = 0
     """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
 
@@ -62,7 +59,7 @@ class GeneratorInversion:
 
     def __init__(
         self,
-        task: Task,
+        draw_targets: DrawTargets,
         teacher: nn.Module,
         generator: ImageGenerator,
         critic: Critic,
@@ -70,7 +67,7 @@ class GeneratorInversion:
         compute: Compute,
         workers: Workers = ALONE,
     ) -> None:
-        self._task, self._teacher, self._generator = task, teacher, generator
+        self._draw_targets, self._teacher, self._generator = draw_targets, teacher, generator
         self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
         self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
         workers.in_step(self._optimizer, generator.parameters())
@@ -112,12 +109,11 @@ class GeneratorInversion:
         """This worker's share of the targets and latents of batches of these sizes, which all workers draw."""
         targets, latents = [], []
         for n in counts:
-            if self._plan.targets != "answers":
-                surplus = SURPLUS if self._plan.targets == "independent" else 1
-                targets.append(self._task.draw_targets(surplus * n, randomness)[:n])
+            targets.append(self._draw_targets(n, randomness))
             latents.append(torch.randn(n, self._generator.latent, generator=randomness))
         share, device = self._workers.share(sum(counts)), self._compute.device
-        aims = torch.cat(targets)[share].to(device) if targets else None
+        drawn = [part for part in targets if part is not None]
+        aims = torch.cat(drawn)[share].to(device) if drawn else None
         return aims, torch.cat(latents)[share].to(device)
 
     @torch.no_grad()

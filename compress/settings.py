@@ -41,8 +41,11 @@ class InversionSettings(Section):
         True, description="Show the target to the generator; otherwise the latents alone are bent to it."
     )
     meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
-    targets: Literal["balanced", "independent"] = Field(
-        "balanced", description="Classes aimed at in a round: each as often as every other, or drawn one by one."
+    targets: Literal["balanced", "independent", "blobs", "voronoi", "noise", "layouts", "answers"] | None = Field(
+        None,
+        description="What is aimed at. Labels: balanced within a round (if not given) or independent. Label maps: "
+        "blobs (if not given), voronoi cells, noise, or layouts that the teacher sees in earlier samples. Either: "
+        "answers, the teacher's own to each image.",
     )
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")

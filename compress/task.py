@@ -112,8 +112,12 @@ class Task(Protocol):
     def student(self) -> nn.Module:
         """A new, untrained, smaller network with logits of the teacher's shape."""
 
-    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
-        """What the inversion aims at: long `[n, *s]`, made up, never taken from data."""
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
+        """What the inversion aims at: long `[n, *s]`, made up, never taken from data.
+
+        `class_share [k]` is that of each class in the teacher's answers to all samples at hand, even before there are
+        any: all that is known of how common the classes are.
+        """
 
     def held_out(self) -> Iterator[Batch]:
         """Real labelled data for evaluation only."""

@@ -72,7 +72,7 @@ class FakeTask:
         head = [nn.Conv2d(width, self.spec.num_classes, 1)]
         return nn.Sequential(*layers, *head, *([] if self._positions else [nn.AdaptiveAvgPool2d(1), nn.Flatten()]))
 
-    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """Independent random classes."""
         shape = (n, *self.spec.image_shape[1:]) if self._positions else (n,)
         return torch.randint(self.spec.num_classes, shape, generator=generator)
@@ -104,8 +104,9 @@ def check_task(task: Task) -> None:
     teacher, student = task.teacher(), task.student()
     assert not teacher.training, "the teacher must be in evaluation mode"
     assert not any(parameter.requires_grad for parameter in teacher.parameters()), "the teacher must be frozen"
-    targets = task.draw_targets(n, torch.Generator().manual_seed(0))
-    again = task.draw_targets(n, torch.Generator().manual_seed(0))
+    even = torch.full((spec.num_classes,), 1 / spec.num_classes)
+    targets = task.draw_targets(n, even, torch.Generator().manual_seed(0))
+    again = task.draw_targets(n, even, torch.Generator().manual_seed(0))
     assert targets.dtype == torch.long, "targets are long"
     assert torch.equal(targets, again), "targets depend on nothing but the generator"
     valid = (targets == spec.ignore_index) | ((targets >= 0) & (targets < spec.num_classes))

@@ -12,7 +12,7 @@ from compress.task import NOTHING_IGNORED, Batch, Deployable, TaskSpec
 from .data import DataSource
 from .metrics import TopAccuracy
 from .pictures import captioned
-from .targets import balanced_labels
+from .targets import LABELS
 
 
 class DeployedClassifier(Deployable):
@@ -33,8 +33,14 @@ class DeployedClassifier(Deployable):
 class Classification:
     """The task adapter of classification."""
 
-    def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
-        self.source, self._teacher, self._student = source, teacher, student
+    def __init__(
+        self,
+        source: DataSource,
+        teacher: Callable[[], nn.Module],
+        student: Callable[[], nn.Module],
+        targets: str = "balanced",
+    ) -> None:
+        self.source, self._teacher, self._student, self._draw = source, teacher, student, LABELS[targets]
         shape, names = source.image_shape, source.class_names
         self.spec = TaskSpec("classification", shape, names, "top1", NOTHING_IGNORED, image_size=source.image_size)
 
@@ -46,9 +52,9 @@ class Classification:
         """A new, untrained network."""
         return self._student()
 
-    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
-        """Labels `[n]`, each class as often as every other."""
-        return balanced_labels(n, self.spec.num_classes, generator)
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
+        """Labels `[n]`, of all classes alike, however common the teacher's answers make them."""
+        return self._draw(n, self.spec.num_classes, generator)
 
     def held_out(self) -> Iterator[Batch]:
         """The test split."""

@@ -14,7 +14,7 @@ from .metrics import ConfusionMatrix
 from .models import NormalisedModel, network_stride, padded_to_stride
 from .palette import distinct_colours
 from .pictures import rows_of_maps
-from .targets import blob_maps
+from .targets import LABEL_MAPS
 
 BATCH_PIXELS = 500_000
 """Of the held-out images that are scored at once, which may be large."""
@@ -44,8 +44,14 @@ def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
 class Segmentation:
     """The task adapter of segmentation."""
 
-    def __init__(self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module]) -> None:
-        self.source, self._teacher, self._student = source, teacher, student
+    def __init__(
+        self,
+        source: DataSource,
+        teacher: Callable[[], nn.Module],
+        student: Callable[[], nn.Module],
+        targets: str = "blobs",
+    ) -> None:
+        self.source, self._teacher, self._student, self._draw = source, teacher, student, LABEL_MAPS[targets]
         self.spec = TaskSpec(
             name="segmentation",
             image_shape=source.image_shape,
@@ -63,10 +69,10 @@ class Segmentation:
         """A new, untrained network."""
         return self._student()
 
-    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
-        """Label maps `[n, h, w]` of random blobs on the background class, if the data has one."""
-        size = self.spec.image_shape[1], self.spec.image_shape[2]
-        return blob_maps(n, size, self.spec.num_classes, generator, self.source.background)
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
+        """Random label maps `[n, h, w]`, half after the teacher's answers and half after no class in particular."""
+        prior = (class_share + 1 / self.spec.num_classes) / 2
+        return self._draw(n, self.spec.image_shape[1:], prior, generator, self.source.background)
 
     def held_out(self) -> Iterator[Batch]:
         """The validation split, whole images."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Size = tuple[int, int]
+BLOBS, CELLS = 5, 8  # in a label map
 
 
 def balanced_labels(n: int, num_classes: int, generator: torch.Generator) -> Tensor:
@@ -14,23 +19,20 @@ def balanced_labels(n: int, num_classes: int, generator: torch.Generator) -> Ten
     return ((repeats + offset) % num_classes)[torch.randperm(n, generator=generator)]
 
 
-def blob_maps(
-    n: int, size: tuple[int, int], num_classes: int, generator: torch.Generator, background: int | None, blobs: int = 5
-) -> Tensor:
-    """Label maps `[n, h, w]`: up to `blobs` ragged blobs a map, each of a random class, at random places and sizes.
+def independent_labels(n: int, num_classes: int, generator: torch.Generator) -> Tensor:
+    """Labels `[n]`, drawn one by one."""
+    return torch.randint(num_classes, (n,), generator=generator)
 
-    What no blob covers is `background`, or one random class a map where there is no such class.
+
+def blob_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, background: int | None) -> Tensor:
+    """Label maps `[n, h, w]`: some ragged blobs a map, each of a class drawn from `prior [k]`, at random places.
+
+    What no blob covers is `background`, or one class a map, drawn likewise, where there is no such class.
     """
     height, width = size
-    fill = (
-        torch.full((n,), background)
-        if background is not None
-        else torch.randint(num_classes, (n,), generator=generator)
-    )
+    fill = torch.full((n,), background) if background is not None else _classes(prior, (n,), generator)
     maps = fill[:, None, None].expand(n, height, width).clone()
-    drawn = torch.randint(num_classes - (background is not None), (blobs, n), generator=generator)
-    if background is not None:
-        drawn = drawn + (drawn >= background)
+    drawn = _classes(_without(prior, background), (BLOBS, n), generator)
     rows = torch.linspace(0, 1, height)[None, :, None]
     columns = torch.linspace(0, 1, width)[None, None, :]
     for classes in drawn:
@@ -40,3 +42,42 @@ def blob_maps(
         ragged = F.interpolate(torch.randn(n, 1, 9, 9, generator=generator), size=size, mode="bicubic").squeeze(1)
         maps = torch.where(distance + 1.5 * ragged.abs() < 1, classes[:, None, None], maps)
     return maps
+
+
+def voronoi_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, background: int | None) -> Tensor:
+    """Label maps `[n, h, w]`: each position has the class of the nearest of some random points, drawn from `prior`."""
+    points = torch.rand(n, CELLS, 2, 1, generator=generator)
+    rows, columns = ((torch.linspace(0, 1, length) - points[:, :, axis]) ** 2 for axis, length in enumerate(size))
+    nearest = (rows[..., :, None] + columns[..., None, :]).argmin(dim=1)
+    return _classes(prior, (n, CELLS), generator).gather(1, nearest.flatten(1)).view(n, *size)
+
+
+def noise_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, background: int | None) -> Tensor:
+    """Label maps `[n, h, w]`: every position of a class of its own, drawn from `prior`."""
+    return _classes(prior, (n, *size), generator)
+
+
+def _classes(prior: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Classes of the given shape, each drawn from `prior [k]`."""
+    bounds = prior.double().cumsum(0)
+    points = torch.rand(shape, generator=generator, dtype=torch.float64) * bounds[-1]
+    return torch.searchsorted(bounds, points, right=True).clamp(max=len(prior) - 1)
+
+
+def _without(prior: Tensor, background: int | None) -> Tensor:
+    return prior if background is None else prior.index_fill(0, torch.tensor([background]), 0.0)
+
+
+LABELS: Mapping[str, Callable[[int, int, torch.Generator], Tensor]] = {
+    "balanced": balanced_labels,
+    "independent": independent_labels,
+}
+LABEL_MAPS: Mapping[str, Callable[[int, Size, Tensor, torch.Generator, int | None], Tensor]] = {
+    "blobs": blob_maps,
+    "voronoi": voronoi_maps,
+    "noise": noise_maps,
+}
+DRAWN: Mapping[str, Mapping[str, object]] = {"classification": LABELS, "segmentation": LABEL_MAPS}
+"""By task, what it can draw by itself; the first is its usual way."""
+TAKEN: Mapping[str, tuple[str, ...]] = {"classification": ("answers",), "segmentation": ("layouts", "answers")}
+"""By task, the targets that the teacher itself gives."""

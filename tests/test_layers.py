@@ -12,7 +12,7 @@ LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
     "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",
     "gan_losses", "generators", "hints", "input_prior", "instances", "inversion", "lessons", "objective", "parallel",
-    "pixels", "priors", "replay", "settings", "taps",
+    "pixels", "priors", "replay", "settings", "taps", "targets",
 }  # fmt: skip
 
 

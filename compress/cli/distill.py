@@ -139,7 +139,7 @@ def ingredients(
     """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
-    task = make_task(source, lambda: teacher, lambda: student)
+    task = make_task(source, lambda: teacher, lambda: student, wanted.inversion.targets)
     randomness = torch.Generator().manual_seed(wanted.seed)
     return Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
 

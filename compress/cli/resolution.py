@@ -12,6 +12,7 @@ from compress.methods import DEFAULTS, UNUSED, find_method
 from compress.settings import DistillSettings
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
 from compress.tasks.data import DEFAULT_DATA, find_data
+from compress.tasks.targets import DRAWN, TAKEN
 
 
 def resolved(wanted: DistillSettings) -> dict[str, Any]:
@@ -41,9 +42,18 @@ def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSett
     unused = sorted(path for path in UNUSED.get(method, ()) if names_setting(given, path))
     if unused:
         raise UsageError(f"{method} takes no {', '.join(unused)} settings: leave them out or change --method")
-    wanted = validated(DistillSettings, merged(DEFAULTS.get(method, {}), below, given))
+    wanted = _with_targets(validated(DistillSettings, merged(DEFAULTS.get(method, {}), below, given)))
     _require_a_batch(wanted)
     return wanted
+
+
+def _with_targets(wanted: DistillSettings) -> DistillSettings:
+    """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
+    kinds, asked = [*DRAWN[wanted.task], *TAKEN[wanted.task]], wanted.inversion.targets
+    if asked is not None and asked not in kinds:
+        raise UsageError(f"inversion.targets {asked!r} are not for {wanted.task}: choose {', '.join(kinds)}")
+    inversion = wanted.inversion.model_copy(update={"targets": asked or kinds[0]})
+    return wanted.model_copy(update={"inversion": inversion})
 
 
 def _require_a_batch(wanted: DistillSettings) -> None:

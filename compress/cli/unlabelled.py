@@ -55,9 +55,9 @@ class TeachersAnswers:
         """The task's own."""
         return self._task.student()
 
-    def draw_targets(self, n: int, generator: torch.Generator) -> Tensor:
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """The task's own."""
-        return self._task.draw_targets(n, generator)
+        return self._task.draw_targets(n, class_share, generator)
 
     def deployable(self, student: nn.Module) -> Deployable:
         """The task's own."""

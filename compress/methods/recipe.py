@@ -25,6 +25,7 @@ from compress.pixels import PixelInversion, PixelPlan
 from compress.replay import Buffer, ReplayBuffer, Uniform, newest
 from compress.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 from compress.settings import DistillSettings
+from compress.targets import Drawn, DrawTargets, Layouts, answers
 from compress.task import Statistics, Task
 
 
@@ -52,10 +53,8 @@ def cook(given: Ingredients, objective: Objective, sample_weights: SampleWeights
     """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), sample_weights, bn_momentum=0.9)
-    plan = InversionPlan(
-        wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta, wanted.targets
-    )
-    return assemble(given, _with_generator(given, critic, plan), buffer)
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta)
+    return assemble(given, _with_generator(given, critic, plan, _targets(given, buffer)), buffer)
 
 
 def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | None = None) -> Distiller:
@@ -66,17 +65,21 @@ def train_generator(given: Ingredients, objective: Objective, lesson: Lesson | N
     wanted, learning = given.settings.inversion, given.settings.distillation
     count = learning.steps * learning.batch
     critic = _critic(given, objective, RandomView(0, flip=False), alike)
-    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, 0.0, "sum", "answers", count)
-    inversion = _with_generator(given, critic, plan)
-    return assemble(given, inversion, ReplayBuffer(count, newest, Uniform()), lesson)
+    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, 0.0, "sum", count)
+    return assemble(
+        given, _with_generator(given, critic, plan, answers), ReplayBuffer(count, newest, Uniform()), lesson
+    )
 
 
 def renew_generator(given: Ingredients, objective: Objective) -> Distiller:
     """A distiller with a new generator for every round, and a pool of everything ever made."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), alike)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None, wanted.targets)
-    return assemble(given, _with_generator(given, critic, plan), pool(given))
+    plan, everything = (
+        InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None),
+        pool(given),
+    )
+    return assemble(given, _with_generator(given, critic, plan, _targets(given, everything)), everything)
 
 
 def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomView) -> Distiller:
@@ -84,7 +87,9 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     wanted = given.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     critic = _critic(given, objective, augment, alike)
-    return assemble(given, PixelInversion(given.task, critic, plan, given.compute, given.workers), pool(given))
+    everything, shape = pool(given), given.task.spec.image_shape
+    draw = _targets(given, everything)
+    return assemble(given, PixelInversion(draw, shape, critic, plan, given.compute, given.workers), everything)
 
 
 def assemble(
@@ -192,10 +197,19 @@ def _critic(
     )
 
 
-def _with_generator(given: Ingredients, critic: Critic, plan: InversionPlan) -> GeneratorInversion:
+def _targets(given: Ingredients, buffer: ReplayBuffer) -> DrawTargets:
+    """What was asked for; the task knows which of the kinds that it draws itself."""
+    drawn = Drawn(given.task, buffer)
+    kinds: dict[str, DrawTargets] = {"answers": answers, "layouts": Layouts(drawn, given.teacher, given.compute)}
+    return kinds.get(given.settings.inversion.targets or "", drawn)
+
+
+def _with_generator(
+    given: Ingredients, critic: Critic, plan: InversionPlan, draw_targets: DrawTargets
+) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
     generator: ImageGenerator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
-    if wanted.conditional and plan.targets != "answers":
+    if wanted.conditional and draw_targets is not answers:
         generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
-    return GeneratorInversion(given.task, given.teacher, generator, critic, plan, given.compute, given.workers)
+    return GeneratorInversion(draw_targets, given.teacher, generator, critic, plan, given.compute, given.workers)

@@ -58,6 +58,7 @@ def test_a_dry_run_prints_the_settings_and_writes_nothing(compress, tmp_path: Pa
     assert settings["replay"]["capacity"] == 77
     assert settings["distillation"]["lr"] == 1e-3
     assert settings["student"]
+    assert settings["inversion"]["targets"] == "balanced"
     assert not list(tmp_path.iterdir())
     (tmp_path / "mine.yaml").write_text(done.stdout)
     assert compress("distill", "--dry-run", "--config", "mine.yaml").stdout == done.stdout
@@ -89,6 +90,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "method": (["distill", "--method", "ssdkd"], "did you mean 'ssd-kd'"),
         "data": (["distill", "--data", "digit"], "did you mean 'digits'"),
         "data of the other task": (["distill", "--data", "digit-scenes"], "is for segmentation"),
+        "targets of the other task": (["distill", "--inversion.targets", "blobs"], "balanced, independent, answers"),
         "missing weights": (["distill", "--teacher-weights", "none.pt"], "no weights file none.pt"),
         "broken weights": (["distill", "--teacher-weights", "garbage.pt"], "cannot read weights from garbage.pt"),
         "duplicate key": (["distill", "--config", "twice.yaml"], "duplicate key 'seed'"),
@@ -109,7 +111,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
 @pytest.mark.parametrize("case", [
     "task", "command", "flag", "teacher", "segmenter", "student", "method", "data", "data of the other task",
     "missing weights", "broken weights", "duplicate key", "unknown key", "settings of another method",
-    "setting of another method", "missing config", "negative steps",
+    "setting of another method", "missing config", "negative steps", "targets of the other task",
     "image size", "full folder", "contradiction", "nothing to resume", "no model", "no cuda",
 ])  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(

@@ -53,9 +53,9 @@ def test_labels_are_balanced_to_within_one(randomness: torch.Generator) -> None:
 
 
 def test_blob_maps_hold_every_class_and_leave_background(randomness: torch.Generator) -> None:
-    maps = blob_maps(64, (96, 96), 11, randomness, background=0)
+    maps = blob_maps(64, (96, 96), torch.full((11,), 1 / 11), randomness, background=0)
     share = torch.bincount(maps.flatten(), minlength=11) / maps.numel()
     assert (share > 0.003).all()
     assert 0.5 < share[0] < 0.95
-    without = blob_maps(64, (48, 64), 5, randomness, background=None)
+    without = blob_maps(64, (48, 64), torch.full((5,), 1 / 5), randomness, background=None)
     assert (torch.bincount(without.flatten(), minlength=5) > 0).all()
