@@ -18,9 +18,11 @@ def list_names(kind: Literal["teachers", "students", "methods", "data", "configs
 
 
 def _models() -> list[str]:
-    from compress.tasks.models import DEFAULT_ENCODER, model_names
+    from compress.tasks.models import DEFAULT_ENCODER, model_names, takes_encoder
 
-    segmenters = [f"segmentation    {name}[:encoder]" for name in model_names("segmentation")]
+    segmenters = [
+        f"segmentation    {name}{'[:encoder]' if takes_encoder(name) else ''}" for name in model_names("segmentation")
+    ]
     classifiers = [f"classification  {name}" for name in model_names("classification")]
     note = f"# segmenters: encoder {DEFAULT_ENCODER} if none is named; timm encoders are written tu-NAME"
     return [

@@ -1,4 +1,4 @@
-"""Networks by name: timm classifiers, CIFAR-size classifiers, segmentation-models-pytorch segmenters."""
+"""Networks by name: timm and CIFAR-size classifiers, segmenters of segmentation-models-pytorch and torchvision."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .cifar import CIFAR_NETWORKS
 from .normalised import NormalisedModel, network_stride, padded_to_stride
+from .torchvision_segmenters import PREFIX, TorchvisionSegmenter, torchvision_names
 from .weights import fit_weights, read_weights
 
 __all__ = [
     "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride",
-    "padded_to_stride", "read_weights",
+    "padded_to_stride", "read_weights", "takes_encoder",
 ]  # fmt: skip
 
 STORED = ("hf-hub:", "local-dir:")
@@ -29,10 +30,15 @@ DEFAULT_ENCODER = "resnet18"
 def model_names(task: str) -> list[str]:
     """All names that `create_model` knows for a task; segmenters without their encoders."""
     if task == "segmentation":
-        return sorted(_segmenters())
+        return sorted([*_segmenters(), *torchvision_names()])
     import timm
 
     return sorted([*CIFAR_NETWORKS, *timm.list_models()])
+
+
+def takes_encoder(segmenter: str) -> bool:
+    """Whether the encoder is a choice of its own, as with segmentation-models-pytorch; torchvision's names say both."""
+    return not segmenter.startswith(PREFIX)
 
 
 def create_model(
@@ -49,7 +55,7 @@ def create_model(
     Raises `UsageError` for a name in no table, with the nearest one that is.
     """
     if task == "segmentation":
-        return _segmenter(name, num_classes, pretrained)
+        return (_segmenter if takes_encoder(name) else _torchvision_segmenter)(name, num_classes, pretrained)
     return _classifier(name, num_classes, image_size, pretrained)
 
 
@@ -90,7 +96,7 @@ def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
 
     architecture, _, encoder = name.partition(":")
     if architecture.lower() not in _segmenters():
-        raise unknown_name("segmenter", architecture, _segmenters(), "(name it architecture[:encoder])")
+        raise unknown_name("segmenter", architecture, model_names("segmentation"), "(name it architecture[:encoder])")
     encoder = encoder or DEFAULT_ENCODER
     known = smp.encoders.get_encoder_names()
     if encoder not in known and not encoder.startswith("tu-"):
@@ -103,6 +109,14 @@ def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
     except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
         raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error
     return NormalisedModel(network)
+
+
+def _torchvision_segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
+    if name not in torchvision_names():
+        raise unknown_name("segmenter", name, torchvision_names())
+    if imagenet:
+        raise UsageError("there are ImageNet weights for encoders of segmentation-models-pytorch only")
+    return NormalisedModel(TorchvisionSegmenter(name.removeprefix(PREFIX), num_classes))
 
 
 def _segmenters() -> Iterable[str]:

@@ -20,6 +20,7 @@ from compress.files import write_text, write_with
 from . import create_model, fit_weights, read_weights, takes_one_size
 from .normalised import NormalisedModel
 from .sharing import ClassifierSharing
+from .torchvision_segmenters import PREFIX, TorchvisionSegmenter
 
 HEADER_KEY = "compress"
 
@@ -53,7 +54,7 @@ def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
     write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
     if card:
-        config = _timm_config(network, card) if card.task == "classification" else _smp_config(network)
+        config = _timm_config(network, card) if card.task == "classification" else _segmenter_config(network, card)
         write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
     write_text(folder / "README.md", readme)
 
@@ -75,8 +76,10 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
     }
 
 
-def _smp_config(network: nn.Module) -> dict[str, Any]:
-    """What `smp.from_pretrained` needs: the class and the arguments it was made with."""
+def _segmenter_config(network: nn.Module, card: Card) -> dict[str, Any]:
+    """What `smp.from_pretrained` needs, the class and the arguments it was made with; or torchvision's name."""
+    if isinstance(network, TorchvisionSegmenter):
+        return {"torchvision": card.network.removeprefix(PREFIX), "num_classes": len(card.class_names)}
     config: Any = network.config  # the mapping that SMP's constructors leave
     return {**config, "_model_class": type(network).__name__, "encoder_weights": None}
 

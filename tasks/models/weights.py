@@ -54,8 +54,12 @@ def _is_nested(content: Mapping[str, object], key: str) -> bool:
 
 
 def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Load `tensors` into `network`; raises `UsageError` that names what does not fit."""
-    wanted = network.state_dict()
+    """Load `tensors` into `network`; raises `UsageError` that names what does not fit.
+
+    Weights of parts that a network has in training only, and says so by its `training_only`, are left out.
+    """
+    wanted, unneeded = network.state_dict(), getattr(network, "training_only", ())
+    tensors = {key: value for key, value in tensors.items() if not key.startswith(unneeded)}
     complaints = []
     for label, names in (
         ("lacks", [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import get_model
 
 from compress.errors import UsageError
 from compress.evaluation import parameter_count
@@ -41,9 +42,10 @@ def test_cifar_networks_have_the_published_size_and_shape(name: str) -> None:
         ("classification", "mobilenetv3_small_100", (1, 7)),
         ("segmentation", "deeplabv3plus:tu-test_resnet", (1, 7, 64, 64)),
         ("segmentation", "unet:mobilenet_v2", (1, 7, 64, 64)),
+        ("segmentation", "torchvision_deeplabv3_mobilenet_v3_large", (1, 7, 64, 64)),
     ],
 )
-def test_timm_and_smp_networks_come_by_name(task: str, name: str, shape: tuple[int, ...]) -> None:
+def test_networks_of_other_libraries_come_by_name(task: str, name: str, shape: tuple[int, ...]) -> None:
     assert tuple(require_image_size(create_model(task, name, 7), name, (3, 64, 64))) == shape
 
 
@@ -55,6 +57,8 @@ def test_timm_and_smp_networks_come_by_name(task: str, name: str, shape: tuple[i
         ("segmentation", "deeplabv4", "did you mean 'deeplabv3'"),
         ("segmentation", "unet:mobilenetv2", "did you mean 'mobilenet_v2'"),
         ("segmentation", "unet:tu-nosuchnet", "cannot make 'unet:tu-nosuchnet'"),
+        ("segmentation", "torchvision_deeplabv3_resnet5", "did you mean 'torchvision_deeplabv3_resnet50'"),
+        ("segmentation", "torchvision_lraspp_mobilenet_v3_large", "did you mean 'torchvision_"),
     ],
 )
 def test_an_unknown_network_names_the_nearest(task: str, name: str, complaint: str) -> None:
@@ -223,3 +227,17 @@ def test_a_stored_model_of_other_classes_is_refused_not_given_a_random_last_laye
     assert create_model("classification", f"local-dir:{tmp_path}", 10)
     with pytest.raises(UsageError, match=r"knows 10 classes and the data has 3|shape torch.Size\(\[10, "):
         create_model("classification", f"local-dir:{tmp_path}", 3)
+
+
+def test_checkpoints_of_torchvision_fit_and_their_auxiliary_head_is_left_out(tmp_path: Path) -> None:
+    name = "deeplabv3_mobilenet_v3_large"
+    theirs = get_model(name, weights=None, weights_backbone=None, num_classes=4, aux_loss=True).eval()
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    ours = create_model("segmentation", f"torchvision_{name}", 4).eval()
+    fit_weights(ours.network, read_weights(tmp_path / "theirs.pth"), "theirs.pth")
+    images = torch.rand(1, 3, 50, 70)
+    assert torch.equal(ours(images), theirs(ours.normalised(images))["out"])
+    facts = ("segmentation", f"torchvision_{name}", "camvid", tuple("abcd"), (3, 64, 64), (0.5,) * 3, (0.5,) * 3)
+    save_model(tmp_path / "saved", ours, Card(*facts), "")
+    assert json.loads((tmp_path / "saved" / "config.json").read_text()) == {"torchvision": name, "num_classes": 4}
+    assert load_model(tmp_path / "saved")[0].network.state_dict().keys() == ours.network.state_dict().keys()

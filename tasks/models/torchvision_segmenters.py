@@ -1,0 +1,33 @@
+"""torchvision's DeepLabV3 and FCN, whose own answer is a dictionary, with logits alone."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import get_model, list_models, segmentation
+
+PREFIX = "torchvision_"
+"""Beginning of their names, of which the rest is torchvision's."""
+FAMILIES = ("deeplabv3_", "fcn_")
+
+
+class TorchvisionSegmenter(nn.Module):
+    """A backbone and a classifier under torchvision's names, so that its checkpoints fit."""
+
+    training_only = ("aux_classifier.",)
+    """Beginnings of the names of weights in checkpoints that only a training needs."""
+
+    def __init__(self, name: str, num_classes: int) -> None:
+        super().__init__()
+        network = get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
+        self.backbone, self.classifier = network.backbone, network.classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k, h, w]` of normalised images `[n, 3, h, w]`."""
+        logits: Tensor = self.classifier(self.backbone(images)["out"])
+        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def torchvision_names() -> list[str]:
+    """Names that `TorchvisionSegmenter` knows, each with `PREFIX`."""
+    return [PREFIX + name for name in list_models(module=segmentation) if name.startswith(FAMILIES)]
