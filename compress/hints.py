@@ -89,9 +89,10 @@ class Hints(nn.Module):
 
 @torch.no_grad()
 def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Size, Level]:
-    """The last map of each size on the way down, until maps grow again as a decoder's do; not the logits.
+    """The last map of each size on the way down, until maps grow again as a decoder's do.
 
-    Maps of one pixel, such as those that gate channels, say nothing of positions and are passed over.
+    Logits are no features, neither those of a label map nor the small ones that these are enlarged from. Maps of one
+    pixel, such as those that gate channels, say nothing of positions and are passed over.
     """
     heard: list[tuple[nn.Module, Tensor]] = []
 
@@ -105,14 +106,24 @@ def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
     network.train(was_training)
     for handle in handles:
         handle.remove()
+    while heard and _are_logits(heard[-1][1], logits):
+        heard.pop()
     levels: dict[Size, Level] = {}
     smallest = image_shape[1] * image_shape[2]
     for module, output in heard:
         channels, height, width = output.shape[1:]
-        if output is logits or height * width == 1:
+        if height * width == 1:
             continue
         if height * width > smallest:
             break
         smallest = height * width
         levels[height, width] = Level(module, channels)
     return levels
+
+
+def _are_logits(output: Tensor, logits: Tensor) -> bool:
+    """Whether what comes last in a network is its answer, before it is cropped too, or what this is enlarged from."""
+    if output.untyped_storage().data_ptr() == logits.untyped_storage().data_ptr():
+        return True
+    smaller = output.shape[2:].numel() < logits.shape[2:].numel()
+    return logits.ndim == 4 and output.shape[1] == logits.shape[1] and smaller

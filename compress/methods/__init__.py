@@ -55,7 +55,7 @@ UNUSED: Mapping[str, frozenset[str]] = {
     "dfq": _TRAINED_GENERATOR,
     "zskt": _ADVERSARY_ONLY,
     "hidfd": frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),
-    "kd": frozenset({"gan", "inversion", "replay", "distillation.hints"}),
+    "kd": frozenset({"gan", "inversion", "replay"}),
 }
 """Sections of the settings, and settings, that a method does not look at, and so does not take."""
 COLLECTED = frozenset({"hidfd", "kd"})

@@ -13,7 +13,7 @@ def kd(given: Ingredients) -> Distiller:
 
     τ²·KL(T ‖ S) on the collected images, shifted and flipped, with hidfd's optimiser, schedule and number of steps and
     without its generator, its projector and its shared classifier. Labels are not used, so that segmenters learn from
-    any photographs.
+    any photographs. `distillation.hints` adds feature maps, as in `ssd_kd`.
     """
     collected = collected_images(given, given.settings.distillation.batch)
     images = CollectedImages(collected, given.teacher, given.compute)

@@ -42,6 +42,11 @@ def test_levels_of_a_segmenter_end_where_its_decoder_enlarges_again() -> None:
     assert {size: level.channels for size, level in levels.items()} == encoder
 
 
+def test_logits_are_no_features_at_any_size() -> None:
+    levels = feature_levels(create_model("segmentation", "deeplabv3", 11), (3, 96, 96))
+    assert {size: level.channels for size, level in levels.items()} == {(48, 48): 64, (24, 24): 64, (12, 12): 256}
+
+
 def test_channel_gates_do_not_end_the_way_down() -> None:
     levels = feature_levels(network("mobilenetv3_small_050"), (3, 64, 64))
     assert sorted(levels) == [(2, 2), (4, 4), (8, 8), (16, 16), (32, 32)]
