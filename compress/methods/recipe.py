@@ -208,8 +208,10 @@ def _with_generator(
     given: Ingredients, critic: Critic, plan: InversionPlan, draw_targets: DrawTargets
 ) -> GeneratorInversion:
     wanted, spec = given.settings.inversion, given.task.spec
-    generator: ImageGenerator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
+    generator: ImageGenerator
     if wanted.conditional and draw_targets is not answers:
         generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
+    else:
+        generator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
     given.compute.place(generator)
     return GeneratorInversion(draw_targets, given.teacher, generator, critic, plan, given.compute, given.workers)
