@@ -19,7 +19,12 @@ SHORT = {
     "gan": {"iterations": 1, "batch": 4, "width": 8, "samples": 4, "capacity": 8},
     "distillation": {"rounds": 2, "warmup": 1, "steps": 2, "batch": 4},
 }
-ON_DISK = {"cifar10": 10, "cifar100": 100}
+ON_DISK = {
+    "cifar10": ("classification", 10, 32),
+    "cifar100": ("classification", 100, 32),
+    "camvid": ("segmentation", 11, 64),
+}
+"""Task, classes and size of images."""
 EMBEDDED = {data: task for task, data in DEFAULT_DATA.items()}
 
 
@@ -31,11 +36,12 @@ def source_for(data: str) -> DataSource:
     """The embedded data, or classes and image size of a set that lies on a user's disk."""
     if data in EMBEDDED:
         return open_data(data, EMBEDDED[data])
+    task, classes, size = ON_DISK[data]
     return DataSource(
         name=data,
-        task="classification",
-        class_names=tuple(map(str, range(ON_DISK[data]))),
-        image_shape=(3, 32, 32),
+        task=task,
+        class_names=tuple(map(str, range(classes))),
+        image_shape=(3, size, size),
         fingerprint="",
         training=nothing,
         held_out=nothing,
@@ -57,11 +63,12 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     torch.manual_seed(0)
     teacher, student = (create_model(source.task, network, classes) for network in (teacher_name, student_name))
     student = student_of(method, student, teacher, source, seed=0)
-    task = make_task(source, lambda: teacher, lambda: student)
+    task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
     compute = Compute(torch.device("cpu"), torch.float32)
     randomness = torch.Generator().manual_seed(0)
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
-    collected = Collected(images, torch.arange(8) % classes) if method in COLLECTED else None
+    labels = torch.arange(8) % classes if source.task == "classification" else None
+    collected = Collected(images, labels) if method in COLLECTED else None
     given = Ingredients(task, task.teacher(), student, settings, False, compute, randomness, collected)
     distiller = find_method(method)(given)
     before = [parameter.clone() for parameter in student.parameters()]

@@ -84,15 +84,7 @@ def collected_images(data_root: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    parser = BENCHMARK.parser(__doc__)
-    parser.add_argument("--teacher-weights", type=Path, help="resnet56-4bfd9763.th")
-    given = parser.parse_args()
-    if given.write_only:
-        for name in given.tables:
-            BENCHMARK.write(name)
-        return
-    if None in (given.data_root, given.teacher_weights):
-        parser.error("--data-root and --teacher-weights are needed to run")
+    given = BENCHMARK.asked(__doc__, "--teacher-weights")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
         words = ["--data", "cifar10", "--data-root", given.data_root, "--teacher-weights", given.teacher_weights]

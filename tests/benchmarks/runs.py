@@ -151,16 +151,28 @@ class Benchmark:
             )
         return records
 
-    def parser(self, description: str | None) -> argparse.ArgumentParser:
-        """The flags that all benchmarks of this kind have."""
+    def asked(self, description: str | None, *files: str) -> argparse.Namespace:
+        """What the command line says; `files` are flags beside --data-root that name what a run needs.
+
+        With --write-only it writes the tables and ends.
+        """
         parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("tables", nargs="+", choices=self.tables)
-        parser.add_argument("--data-root", type=Path, help="the data's folder or its parent")
         parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"), help="folder of the runs")
         parser.add_argument(
             "--write-only", action="store_true", help="write the tables from the results that are there"
         )
-        return parser
+        needed = ("--data-root", *files)
+        for name in needed:
+            parser.add_argument(name, type=Path)
+        given = parser.parse_args()
+        if given.write_only:
+            for name in given.tables:
+                self.write(name)
+            raise SystemExit
+        if None in (getattr(given, name[2:].replace("-", "_")) for name in needed):
+            parser.error(f"{' and '.join(needed)} are needed to run")
+        return given
 
 
 def _recipe(name: str) -> dict[str, Any]:

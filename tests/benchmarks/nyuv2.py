@@ -1,0 +1,59 @@
+"""NYUv2's 13 classes on the few real pairs at hand, with a shorter side of 128 pixels: a teacher, then its student.
+
+    python tests/benchmarks/nyuv2.py teacher student --data-root PAIRS
+
+PAIRS holds `images/` and `labels13/`. Every other pair is taught on, the rest is scored: so few that the numbers say
+whether the pipeline works on this data, and nothing of the methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runs import Arm, Benchmark, Table
+
+SIZE = ("--task", "segmentation", "--image-size", "128", "--crop-size", "128")
+TEACHER, STUDENT = "deeplabv3:resnet18", "deeplabv3:tu-test_resnet"
+LESSON = ("--steps", "600", "--batch", "5")  # five images are taught on
+
+BENCHMARK = Benchmark(
+    "nyuv2",
+    "miou",
+    {
+        "teacher": Table(
+            "DeepLabV3 taught on five pairs", (Arm("deeplabv3", ("teach", *SIZE, "--teacher", TEACHER, *LESSON)),)
+        ),
+        "student": Table(
+            "Its student, without data",
+            (Arm("ssd-kd", ("distill", *SIZE, "--teacher", TEACHER, "--student", STUDENT), "camvid/ssd-kd"),),
+        ),
+    },
+)
+
+
+def split_pairs(pairs: Path, folder: Path) -> Path:
+    """The layout `image/{train,test}` and `seg13/{train,test}`: every other pair, by links."""
+    for kind, source in (("image", pairs / "images"), ("seg13", pairs / "labels13")):
+        for index, file in enumerate(sorted(source.resolve().iterdir())):
+            link = folder / kind / ("train", "test")[index % 2] / file.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(file)
+    return folder
+
+
+def main() -> None:
+    """Run what is missing of the tables named, then write them."""
+    given = BENCHMARK.asked(__doc__)
+    teacher = given.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
+
+    def flags(table: str, arm: Arm) -> Sequence[object]:
+        words = ["--data", "nyuv2", "--data-root", split_pairs(given.data_root, given.work / "pairs")]
+        return [*words, "--teacher-weights", teacher] if table == "student" else words
+
+    BENCHMARK.carry_out(given.tables, given.work, flags)
+
+
+if __name__ == "__main__":
+    main()
