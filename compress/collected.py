@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from compress.compute import Compute
-from compress.critic import as_samples, joined, statistics_of
+from compress.critic import joined, judged
 from compress.errors import UsageError
 from compress.replay import Draw, ReplayBuffer
 from compress.task import Samples
@@ -35,17 +35,6 @@ class Collected:
             raise UsageError(
                 f"{len(self)} collected images are too few for a batch of {batch}: collect more, or lower the batch"
             )
-
-
-@torch.no_grad()
-def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] as samples, with what the teacher thinks of them.
-
-    `targets [n, *s]` say what they show; without any it is what the teacher sees.
-    """
-    with compute.autocast():
-        logits = teacher(images)
-    return as_samples(images, logits.argmax(dim=1) if targets is None else targets, statistics_of(logits))
 
 
 class CollectedImages:

@@ -171,6 +171,17 @@ def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Sampl
     return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
 
 
+@torch.no_grad()
+def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
+    """Images `[n, 3, h, w]` in [0, 1] as samples, with what the teacher thinks of them.
+
+    `targets [n, *s]` say what they show; without any it is what the teacher sees.
+    """
+    with compute.autocast():
+        logits = teacher(images)
+    return as_samples(images, logits.argmax(dim=1) if targets is None else targets, statistics_of(logits))
+
+
 def joined(parts: list[Samples]) -> Samples:
     """Several batches of samples as one."""
     statistics = Statistics(

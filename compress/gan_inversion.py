@@ -12,9 +12,9 @@ from torch import Tensor
 
 from compress import gan_losses as terms
 from compress.augment import RandomView
-from compress.collected import Collected, judged
+from compress.collected import Collected
 from compress.compute import Compute
-from compress.critic import joined
+from compress.critic import joined, judged
 from compress.errors import CompressError
 from compress.features import FeatureModel, penultimate
 from compress.gan import BigGenerator, Discriminator

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.compute import Compute
-from compress.critic import BestStep, Critic, as_samples, joined, statistics_of
+from compress.critic import BestStep, Critic, joined, judged
 from compress.generators import ImageGenerator, reinitialise
 from compress.optimizers import step
 from compress.parallel import ALONE, Workers
@@ -101,6 +101,8 @@ class GeneratorInversion:
                     gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
             critic.end_round()
         samples, report = best.result()
+        if targets is None:  # the critic looked at moved images, these stay as they are
+            samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
         if plan.meta is not None:
             self._meta_update(clone, meta)
         return self._emit(randomness) if plan.emit else samples, report
@@ -138,9 +140,7 @@ class GeneratorInversion:
     def _emit_batch(self, targets: Tensor | None, latents: Tensor) -> Samples:
         with self._compute.autocast():
             images = self._generator(latents, targets)
-            teacher_logits = self._teacher(images)
-        answers = teacher_logits.argmax(dim=1)
-        return as_samples(images, answers if targets is None else targets, statistics_of(teacher_logits))
+        return judged(self._teacher, images, targets, self._compute)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
