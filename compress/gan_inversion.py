@@ -20,6 +20,7 @@ from compress.features import FeatureModel, penultimate
 from compress.gan import BigGenerator, Discriminator
 from compress.losses import class_histogram
 from compress.optimizers import step
+from compress.targets import even_share
 from compress.task import IGNORE_INDEX, Samples, Task
 
 BETAS = (0.0, 0.999)
@@ -133,8 +134,7 @@ class GanInversion:
     @torch.no_grad()
     def _made(self, count: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """Samples of the averaged generator, and how many the teacher takes for what they should be."""
-        classes = self._task.spec.num_classes
-        targets = self._task.draw_targets(count, torch.full((classes,), 1 / classes), randomness)
+        targets = self._task.draw_targets(count, even_share(self._task.spec.num_classes), randomness)
         parts = []
         for labels in torch.split(targets.to(self._compute.device), CHUNK):
             with self._compute.autocast():

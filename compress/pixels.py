@@ -11,7 +11,7 @@ from compress.compute import Compute
 from compress.critic import BestStep, Critic
 from compress.optimizers import step
 from compress.parallel import ALONE, Workers
-from compress.targets import DrawTargets
+from compress.targets import Drawn
 from compress.task import Samples
 
 GREY, SPREAD = 0.5, 0.25
@@ -31,24 +31,17 @@ class PixelInversion:
     """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
 
     def __init__(
-        self,
-        draw_targets: DrawTargets,
-        image_shape: tuple[int, int, int],
-        critic: Critic,
-        plan: PixelPlan,
-        compute: Compute,
-        workers: Workers = ALONE,
+        self, drawn: Drawn, critic: Critic, plan: PixelPlan, compute: Compute, workers: Workers = ALONE
     ) -> None:
-        self._draw_targets, self._image_shape = draw_targets, image_shape
+        self._drawn = drawn
         self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
         plan, device = self._plan, self._compute.device
         share = self._workers.share(plan.samples)
-        drawn = self._draw_targets(plan.samples, randomness)
-        targets = None if drawn is None else drawn[share].to(device)
-        noise = torch.randn(plan.samples, *self._image_shape, generator=randomness)[share].to(device)
+        targets = self._drawn(plan.samples, randomness)[share].to(device)
+        noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
         pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
         optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], plan.lr, betas=(0.5, 0.99))
         self._workers.in_step(optimizer, self._critic.parameters())

@@ -16,21 +16,25 @@ DrawTargets = Callable[[int, torch.Generator], Tensor | None]
 """(how many, randomness) -> long `[n, *s]` on the CPU, or None where the teacher's own answer is the target."""
 
 
+def even_share(classes: int) -> Tensor:
+    """`[k]`: every class as common as every other."""
+    return torch.full((classes,), 1 / classes)
+
+
 def answers(n: int, randomness: torch.Generator) -> None:
     """Nothing is drawn: the teacher's answer to an image is what the image is held against (DAFL)."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the task draws, who is told how common the classes are in the buffer."""
+    """What the task draws when it is told how common the classes are in the buffer."""
 
     task: Task
     buffer: ReplayBuffer
 
     def __call__(self, n: int, randomness: torch.Generator) -> Tensor:
         """Targets `[n, *s]`."""
-        classes = self.task.spec.num_classes
-        share = self.buffer.class_share if len(self.buffer) else torch.full((classes,), 1 / classes)
+        share = self.buffer.class_share if len(self.buffer) else even_share(self.task.spec.num_classes)
         return self.task.draw_targets(n, share, randomness)
 
 

@@ -34,11 +34,7 @@ class Classification:
     """The task adapter of classification."""
 
     def __init__(
-        self,
-        source: DataSource,
-        teacher: Callable[[], nn.Module],
-        student: Callable[[], nn.Module],
-        targets: str = "balanced",
+        self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module], targets: str
     ) -> None:
         self.source, self._teacher, self._student, self._draw = source, teacher, student, LABELS[targets]
         shape, names = source.image_shape, source.class_names

@@ -45,11 +45,7 @@ class Segmentation:
     """The task adapter of segmentation."""
 
     def __init__(
-        self,
-        source: DataSource,
-        teacher: Callable[[], nn.Module],
-        student: Callable[[], nn.Module],
-        targets: str = "blobs",
+        self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module], targets: str
     ) -> None:
         self.source, self._teacher, self._student, self._draw = source, teacher, student, LABEL_MAPS[targets]
         self.spec = TaskSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -59,9 +60,7 @@ def noise_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, ba
 
 def _classes(prior: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Classes of the given shape, each drawn from `prior [k]`."""
-    bounds = prior.double().cumsum(0)
-    points = torch.rand(shape, generator=generator, dtype=torch.float64) * bounds[-1]
-    return torch.searchsorted(bounds, points, right=True).clamp(max=len(prior) - 1)
+    return torch.multinomial(prior, math.prod(shape), replacement=True, generator=generator).view(shape)
 
 
 def _without(prior: Tensor, background: int | None) -> Tensor:

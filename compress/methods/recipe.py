@@ -75,10 +75,8 @@ def renew_generator(given: Ingredients, objective: Objective) -> Distiller:
     """A distiller with a new generator for every round, and a pool of everything ever made."""
     wanted = given.settings.inversion
     critic = _critic(given, objective, _shifted(given), alike)
-    plan, everything = (
-        InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None),
-        pool(given),
-    )
+    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None)
+    everything = pool(given)
     return assemble(given, _with_generator(given, critic, plan, _targets(given, everything)), everything)
 
 
@@ -87,9 +85,9 @@ def optimise_pixels(given: Ingredients, objective: Objective, augment: RandomVie
     wanted = given.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     critic = _critic(given, objective, augment, alike)
-    everything, shape = pool(given), given.task.spec.image_shape
-    draw = _targets(given, everything)
-    return assemble(given, PixelInversion(draw, shape, critic, plan, given.compute, given.workers), everything)
+    everything = pool(given)
+    drawn = Drawn(given.task, everything)
+    return assemble(given, PixelInversion(drawn, critic, plan, given.compute, given.workers), everything)
 
 
 def assemble(

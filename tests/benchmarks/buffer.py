@@ -6,6 +6,7 @@ python tests/benchmarks/buffer.py RUN...
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ from compress.run_directory import RunDirectory
 def row(run: Path) -> list[str]:
     """One line of the table."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     buffer = RunDirectory.open(run).read_checkpoint()["buffer"]
     made_in = buffer["arrival"] // settings["inversion"]["samples"]
     warmup = (made_in < settings["distillation"]["warmup"]).float().mean().item()
@@ -29,6 +31,7 @@ def row(run: Path) -> list[str]:
         f"{warmup:.1%}",
         f"{buffer['confidence'].mean().item():.3f}",
         f"{shares.min().item():.3f} to {shares.max().item():.3f}",
+        f"{last['one_hot']:.2f}",
     ]
 
 
@@ -36,7 +39,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
-    header = ["run", "samples", "median round", "of the warm-up", "teacher's confidence", "class shares"]
+    header = ["run", "samples", "median round", "of the warm-up", "teacher's confidence", "class shares", "one_hot"]
     print(markdown(header, [row(run) for run in parser.parse_args().runs]))
 
 

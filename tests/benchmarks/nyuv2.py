@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from camvid import DISTILL, SIZE, TEACHER
 from runs import Arm, Benchmark, Table
 
-SIZE = ("--task", "segmentation", "--image-size", "128", "--crop-size", "128")
-TEACHER, STUDENT = "deeplabv3:resnet18", "deeplabv3:tu-test_resnet"
 LESSON = ("--steps", "600", "--batch", "5")  # five images are taught on
 
 BENCHMARK = Benchmark(
@@ -26,7 +25,7 @@ BENCHMARK = Benchmark(
         ),
         "student": Table(
             "Its student, without data",
-            (Arm("ssd-kd", ("distill", *SIZE, "--teacher", TEACHER, "--student", STUDENT), "camvid/ssd-kd"),),
+            (Arm("ssd-kd", DISTILL, "camvid/ssd-kd"),),
         ),
     },
 )

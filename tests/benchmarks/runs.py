@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 from tables import line_plot, markdown
 
+from compress.configuration import load_config, merged
 from compress.files import write_text
 
-ROOT = Path(__file__).parents[2]
 KEPT_SETTINGS = ("method", "teacher", "student", "image_size", "inversion", "replay", "distillation", "precision")
 
 
@@ -79,7 +79,7 @@ class Benchmark:
         words = [sys.executable, "-m", "compress", *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
         if arm.recipe:
             config = work / f"{name}.yaml"
-            write_text(config, yaml.safe_dump(_merged(_recipe(arm.recipe), arm.changes)))
+            write_text(config, yaml.safe_dump(merged(load_config(arm.recipe), arm.changes)))
             words += ["--config", config]
         resumable = any(file.is_file() for file in (folder / "checkpoints/last/state.pt", folder / "unfinished.pt"))
         words += ["--resume"] if resumable else ["--overwrite"]
@@ -173,15 +173,3 @@ class Benchmark:
         if None in (getattr(given, name[2:].replace("-", "_")) for name in needed):
             parser.error(f"{' and '.join(needed)} are needed to run")
         return given
-
-
-def _recipe(name: str) -> dict[str, Any]:
-    recipe: dict[str, Any] = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text())
-    return recipe
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(below)
-    for key, value in above.items():
-        both[key] = _merged(below.get(key, {}), value) if isinstance(value, Mapping) else value
-    return both

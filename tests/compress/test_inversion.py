@@ -14,7 +14,6 @@ from compress.instances import InstanceDiscrimination
 from compress.objective import TERMS, Objective, View
 from compress.schedules import Constant, Cosine, From, Polynomial, Warmup
 from compress.taps import penultimate_features
-from compress.tasks.targets import LABEL_MAPS, LABELS
 from compress.testing import FakeTask
 
 
@@ -161,50 +160,6 @@ def test_the_generator_is_told_the_target_if_that_is_asked_for(make_distiller, t
     assert make_distiller(inversion={"conditional": told}).inversion._generator.__class__ is (
         ConditionalGenerator if told else LatentGenerator
     )
-
-
-def test_independent_labels_are_drawn_one_by_one_and_balanced_ones_evenly() -> None:
-    spread = {}
-    for kind, draw in LABELS.items():
-        counts = torch.bincount(draw(400, 4, torch.Generator().manual_seed(0)))
-        spread[kind] = int(counts.max() - counts.min())
-    assert spread["balanced"] <= 1 < spread["independent"]
-
-
-@pytest.mark.parametrize("kind", ["blobs", "voronoi", "noise"])
-def test_label_maps_follow_the_class_prior(kind: str) -> None:
-    prior = torch.tensor([0.0, 0.2, 0.8])
-    maps = LABEL_MAPS[kind](200, (24, 32), prior, torch.Generator().manual_seed(0), None)
-    assert maps.shape == (200, 24, 32)
-    shares = torch.bincount(maps.flatten(), minlength=3) / maps.numel()
-    torch.testing.assert_close(shares, prior, atol=0.06, rtol=0)
-
-
-def test_regions_of_one_class_are_large_in_all_but_noise() -> None:
-    even = torch.full((4,), 0.25)
-    alike = {}
-    for kind, draw in LABEL_MAPS.items():
-        maps = draw(50, (32, 32), even, torch.Generator().manual_seed(0), None)
-        alike[kind] = (maps[:, 1:] == maps[:, :-1]).float().mean().item()
-    assert alike["noise"] < 0.3
-    assert min(alike["blobs"], alike["voronoi"]) > 0.8
-
-
-def test_layouts_are_what_the_teacher_sees_in_earlier_samples(make_distiller) -> None:
-    distiller = make_distiller(positions=True, inversion={"targets": "layouts"})
-    samples, _ = distiller.inversion.round(0, torch.Generator().manual_seed(0))
-    distiller.buffer.add(samples)
-    layouts, _ = distiller.inversion._draw([8], torch.Generator().manual_seed(0))
-    seen = distiller.teacher(samples.images.float() / 255).argmax(dim=1)
-    assert all(any(torch.equal(layout, own) for own in seen) for layout in layouts)
-
-
-def test_without_drawn_targets_the_teachers_answer_is_the_target(make_distiller) -> None:
-    distiller = make_distiller(positions=True, inversion={"targets": "answers"})
-    assert isinstance(distiller.inversion._generator, LatentGenerator)
-    samples, report = distiller.inversion.round(0, torch.Generator().manual_seed(0))
-    assert report["one_hot"] < math.log(4)  # the largest of four probabilities is over a quarter
-    assert torch.equal(samples.targets, distiller.teacher(samples.images / 255).argmax(dim=1))
 
 
 def test_the_student_learns_again_after_the_inversion_and_what_was_frozen_stays_frozen(make_distiller) -> None:

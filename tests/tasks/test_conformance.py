@@ -8,7 +8,6 @@ from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.targets import balanced_labels, blob_maps
 from compress.testing import FakeTask, check_task
 
 
@@ -45,17 +44,3 @@ def test_every_class_of_a_classifier_counts() -> None:
     logits = torch.zeros(2, 1000)
     ignored = real_task("classification", "cifar_resnet20", "cifar_wrn_16_1").spec.ignore_index
     assert (losses.cross_entropy(logits, torch.tensor([255, 0]), ignored) > 6).all()
-
-
-def test_labels_are_balanced_to_within_one(randomness: torch.Generator) -> None:
-    counts = balanced_labels(128, 10, randomness).bincount(minlength=10)
-    assert counts.max() - counts.min() <= 1
-
-
-def test_blob_maps_hold_every_class_and_leave_background(randomness: torch.Generator) -> None:
-    maps = blob_maps(64, (96, 96), torch.full((11,), 1 / 11), randomness, background=0)
-    share = torch.bincount(maps.flatten(), minlength=11) / maps.numel()
-    assert (share > 0.003).all()
-    assert 0.5 < share[0] < 0.95
-    without = blob_maps(64, (48, 64), torch.full((5,), 1 / 5), randomness, background=None)
-    assert (torch.bincount(without.flatten(), minlength=5) > 0).all()
