@@ -84,10 +84,10 @@ class Normalised(Protocol):
 
 
 class Deployable(nn.Module):
-    """What is exported: images `[n, 3, h, w]` in [0, 1] in, a tuple of what an application wants out."""
+    """A network as it is exported: images `[n, 3, h, w]` in [0, 1] of any size in, logits `[n, k, *s]` out."""
 
-    output_names: tuple[str, ...]
-    """Of what `forward` returns, in its order: `classes`, and the scores behind them under a name of their own."""
+    stride: int
+    """What the network inside wants height and width to be multiples of; images of other sizes are padded to it."""
 
 
 class Metric(Protocol):
@@ -124,9 +124,6 @@ class Task(Protocol):
 
     def metric(self) -> Metric:
         """A new, empty metric."""
-
-    def deployable(self, student: nn.Module) -> Deployable:
-        """The student with its answers in the form in which they are exported."""
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """The batch as one uint8 RGB picture `[3, H, W]`: its targets beside what models see, logits `[n, k, *s]`."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from compress import losses
 from compress.targets import even_share
-from compress.task import Batch, Deployable, Task, TaskSpec
+from compress.task import Batch, Task, TaskSpec
 
 
 class FakeMetric:
@@ -26,21 +26,6 @@ class FakeMetric:
     def compute(self) -> dict[str, float]:
         """`accuracy`, a fraction."""
         return {"accuracy": self._right / max(self._count, 1)}
-
-
-class FakeDeployable(Deployable):
-    """Scores and classes."""
-
-    output_names = ("scores", "classes")
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """For images `[n, 3, h, w]` in [0, 1]."""
-        scores = self.model(images).softmax(dim=1)
-        return scores, scores.argmax(dim=1)
 
 
 class FakeTask:
@@ -89,10 +74,6 @@ class FakeTask:
         """A new, empty metric."""
         return FakeMetric()
 
-    def deployable(self, student: nn.Module) -> Deployable:
-        """Scores and classes."""
-        return FakeDeployable(student)
-
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """The images in a row."""
         return batch.images.mul(255).to(torch.uint8).movedim(0, 2).flatten(2)
@@ -131,6 +112,3 @@ def check_task(task: Task) -> None:
     picture = task.picture(Batch(images, batch.targets[:n]), teacher_logits, student_logits)
     assert picture.dtype == torch.uint8, "pictures are uint8"
     assert picture.shape[0] == 3, "pictures are RGB"
-    deployed = task.deployable(student)
-    outputs = dict(zip(deployed.output_names, deployed(images), strict=True))
-    assert outputs["classes"].shape == batch.targets[:n].shape, "the deployable answers with one class a position"

@@ -1,10 +1,37 @@
-"""ONNX: write a file, prove that it does what the model does, run it."""
+"""ONNX: write a file, make it smaller, prove that it does what the model does, run it.
 
-from .parity import Parity, check_parity, require_parity
-from .runtime import OnnxModel, spec_of
-from .verified import export_verified
-from .writer import ExportFacts, write_onnx
+What runs files (`OnnxModel`) needs neither torch nor timm, so that names are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .card import FileCard
+    from .dressing import Form
+    from .parity import Parity, check_parity, require_parity
+    from .providers import tensorrt_options
+    from .runtime import Decision, OnnxModel, decided, decision, prepared
+    from .scoring import OnnxScores, spec_of
+    from .verified import ExportFacts, Order, export_verified
+
+_PLACES = {
+    "Decision": "runtime", "ExportFacts": "verified", "FileCard": "card", "Form": "dressing", "OnnxModel": "runtime",
+    "OnnxScores": "scoring", "Order": "verified", "Parity": "parity", "check_parity": "parity", "decided": "runtime",
+    "decision": "runtime", "export_verified": "verified", "prepared": "runtime", "require_parity": "parity",
+    "spec_of": "scoring", "tensorrt_options": "providers",
+}  # fmt: skip
 
 __all__ = [
-    "ExportFacts", "OnnxModel", "Parity", "check_parity", "export_verified", "require_parity", "spec_of", "write_onnx",
+    "Decision", "ExportFacts", "FileCard", "Form", "OnnxModel", "OnnxScores", "Order", "Parity", "check_parity",
+    "decided", "decision", "export_verified", "prepared", "require_parity", "spec_of", "tensorrt_options",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """The public names, from their modules."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'compress.export' has no attribute {name!r}")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

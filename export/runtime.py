@@ -1,73 +1,204 @@
-"""Running an ONNX file with onnxruntime."""
+"""Running an ONNX file: pictures in, decisions out. Needs numpy, Pillow and onnxruntime; neither torch nor timm."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from PIL import Image
 
 from compress.errors import UsageError
-from compress.task import TaskSpec
+
+from .card import FileCard
+from .providers import start
+
+Array = NDArray[Any]
+Picture = Image.Image | Array
+"""A Pillow image, or uint8 RGB `[h, w, 3]`."""
+SLACK = 0.01
+"""How far float images may leave [0, 1]: resizing overshoots."""
+GUESSES = 5
+"""Classes that a classifier's decision names, the best first."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the network sees in one picture."""
+
+    classes: Array
+    """A classifier's best classes `[t]`, the best first; a class map `[h, w]` of the picture's own size."""
+    scores: Array
+    """Their probabilities, of the same shape."""
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the best classes, the best first; of a map, of those that occur in it."""
+        shown = self.classes if self.classes.ndim == 1 else np.unique(self.classes)
+        return tuple(self.class_names[index] for index in shown.tolist())
+
+    def picture(self) -> Image.Image:
+        """A class map in the colours of its classes; raises `UsageError` for a classifier's decision."""
+        if self.classes.ndim != 2 or not self.palette:
+            raise UsageError("only class maps with a palette can be painted: this is a classifier's decision")
+        return Image.fromarray(np.asarray(self.palette, dtype=np.uint8)[self.classes])
 
 
 class OnnxModel:
-    """A file written by `write_onnx`, in an onnxruntime session.
+    """A file written by `compress export`, in an onnxruntime session.
 
-    Raises `UsageError` if the file cannot be loaded or does not carry this package's metadata.
+    `provider` is `cpu`, `cuda` or `tensorrt`; `options` are onnxruntime's for it. Raises `UsageError` if the file
+    cannot be loaded, does not carry this package's card, or if the provider that is asked for does not run.
     """
 
-    def __init__(self, path: Path, *, cuda: bool = False) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        if cuda and "CUDAExecutionProvider" in ort.get_available_providers():
-            ort.preload_dlls()
-            providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-        else:
-            providers = ["CPUExecutionProvider"]
+    def __init__(
+        self, path: str | Path, *, provider: str = "cpu", options: Mapping[str, Any] | None = None, threads: int = 0
+    ) -> None:
+        self._session = start(Path(path), provider, options or {}, threads)
         try:
-            self._session = ort.InferenceSession(path, options, providers=providers)
+            self.card = FileCard.read(self._session.get_modelmeta().custom_metadata_map)
+        except ValueError as error:
+            raise UsageError(f"cannot use {path}: {error}; only files written by `compress export` say it") from error
+        self.provider: str = self._session.get_providers()[0]
+        self._input = self._session.get_inputs()[0]
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(self, images: Array) -> dict[str, Array]:
+        """The file's outputs by name for one batch of its own input: `images` or `pixels`, see `compress.export.Form`.
+
+        Raises `UsageError` for any other type, rank or size, and for numbers that are none.
+        """
+        self._require_fit(images)
+        try:
+            values = self._session.run(self._names, {self._input.name: np.ascontiguousarray(images)})
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UsageError(f"onnxruntime cannot load {path}: {reason[:160]}; is it a complete ONNX file?") from error
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.provider = self._session.get_providers()[0]
-        if not {"task", "class_names", "image_shape"} <= self.metadata.keys():
-            raise UsageError(
-                f"{path} does not say its task and classes: only files written by `compress export` can be evaluated"
-            )
+            raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {_first_line(error)}") from error
+        return dict(zip(self._names, map(np.asarray, values), strict=True))
 
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return self.metadata["task"]
+    def given(self, images: Array) -> Array:
+        """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input, whichever of the two that is."""
+        if self.card.input == "float":
+            return images
+        return np.ascontiguousarray((images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """In the order of the class axis."""
-        return tuple(json.loads(self.metadata["class_names"]))
+    def bound(self, images: Array) -> Callable[[], None]:
+        """What runs the file again and again on one batch of its own input, in and out staying on the device."""
+        device = "cpu" if self.provider == "CPUExecutionProvider" else "cuda"
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input.name, ort.OrtValue.ortvalue_from_numpy(images, device, 0))
+        for name in self._names:
+            binding.bind_output(name, device)
 
-    def run(self, images: Tensor) -> dict[str, Tensor]:
-        """Outputs by name for float images `[n, 3, h, w]` in [0, 1]."""
-        names = [output.name for output in self._session.get_outputs()]
-        values = self._session.run(names, {"images": np.ascontiguousarray(images.numpy())})
-        return {name: torch.from_numpy(np.asarray(value)) for name, value in zip(names, values, strict=True)}
+        def once() -> None:
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Scores `[n, k, *s]` that any metric takes for logits: probabilities, or the one-hot class map."""
-        outputs = self.run(images.cpu())
-        if "probabilities" in outputs:
-            return outputs["probabilities"]
-        classes = torch.arange(len(self.class_names)).view(-1, 1, 1)
-        return (outputs["classes"].long().unsqueeze(1) == classes).float()
+        return once
+
+    def __call__(self, pictures: Picture | Sequence[Picture], batch: int = 16) -> list[Decision]:
+        """A decision for each picture, whatever its size; those of one size are run together, `batch` at most.
+
+        Raises `UsageError` for what is no picture.
+        """
+        given = [pictures] if isinstance(pictures, (Image.Image, np.ndarray)) else list(pictures)
+        photographs = [as_photograph(picture) for picture in given]
+        whole = self.card.input == "uint8"
+        arrays = [np.asarray(shown) if whole else prepared(shown, self.card) for shown in photographs]
+        decisions: dict[int, Decision] = {}
+        for places in _alike(arrays, batch):
+            classes, scores = decided(self.run(np.stack([arrays[place] for place in places])))
+            for row, place in enumerate(places):
+                decisions[place] = decision(classes[row], scores[row], photographs[place].size, self.card)
+        return [decisions[place] for place in range(len(arrays))]
+
+    def _require_fit(self, images: Array) -> None:
+        whole = self.card.input == "uint8"
+        wanted = "uint8 [n, h, w, 3]" if whole else f"float32 {self._input.shape}, RGB in [0, 1]"
+        if not isinstance(images, np.ndarray) or images.dtype != (np.uint8 if whole else np.float32):
+            found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
+            raise UsageError(f"images are {found}: give a numpy array, {wanted}")
+        fixed = dict(enumerate(side if isinstance(side, int) else None for side in self._input.shape))
+        if images.ndim != 4 or any(side and images.shape[axis] != side for axis, side in fixed.items()):
+            raise UsageError(f"images have the shape {list(images.shape)}: give {wanted}")
+        if not images.size:
+            raise UsageError(f"images have the shape {list(images.shape)}, which is empty: give at least one")
+        if not whole and not (images.min() >= -SLACK and images.max() <= 1 + SLACK):
+            raise UsageError(f"images reach from {images.min():.4g} to {images.max():.4g}: give numbers in [0, 1]")
 
 
-def spec_of(model: OnnxModel) -> TaskSpec:
-    """The task that a file's metadata describes."""
-    metric = "top1" if model.task == "classification" else "miou"
-    shape, size = json.loads(model.metadata["image_shape"]), json.loads(model.metadata.get("image_size", "null"))
-    palette = tuple((red, green, blue) for red, green, blue in json.loads(model.metadata.get("palette", "[]")))
-    return TaskSpec(model.task, tuple(shape), model.class_names, metric, palette=palette, image_size=size)
+def prepared(photograph: Image.Image, card: FileCard) -> Array:
+    """The picture as the network is to see it, float32 `[3, h, w]` in [0, 1]: see `compress.export.dressing`."""
+    height, width = card.image_shape[1:]
+    box = None
+    if card.task == "classification":
+        side = min(photograph.size)
+        left, top = (photograph.width - side) // 2, (photograph.height - side) // 2
+        box = (left, top, left + side, top + side)
+    elif card.dynamic_size:
+        width, height = scaled(photograph.size, card.image_size)
+    shown = photograph.resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(shown, dtype=np.float32).transpose(2, 0, 1) / 255
+
+
+def decided(outputs: Mapping[str, Array]) -> tuple[Array, Array]:
+    """`classes` and `scores` of any of the three outputs that a file may have: see `compress.export.Form`."""
+    if "classes" in outputs:
+        return outputs["classes"], outputs["scores"]
+    probabilities = outputs["probabilities"] if "probabilities" in outputs else _softmax(outputs["logits"])
+    if probabilities.ndim > 2:
+        return probabilities.argmax(axis=1), probabilities.max(axis=1)
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :GUESSES]
+    return best, np.take_along_axis(probabilities, best, axis=1)
+
+
+def decision(classes: Array, scores: Array, size: tuple[int, int], card: FileCard) -> Decision:
+    """One picture's decision; a map is brought to `size`, width and height, by the nearest pixel."""
+    if classes.ndim == 2 and classes.shape[::-1] != size:
+        number = np.uint8 if len(card.class_names) <= 256 else np.int32  # Pillow's channels
+        classes, scores = (
+            np.asarray(Image.fromarray(values).resize(size, Image.Resampling.NEAREST))
+            for values in (classes.astype(number), scores)
+        )
+    return Decision(classes, scores, card.class_names, card.palette)
+
+
+def _softmax(logits: Array) -> Array:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def as_photograph(picture: Picture) -> Image.Image:
+    """In RGB; raises `UsageError` unless it is a Pillow image or uint8 `[h, w, 3]`."""
+    if isinstance(picture, Image.Image):
+        return picture.convert("RGB")
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        found = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise UsageError(f"a picture is {found}: give a Pillow image or a numpy array, uint8 [h, w, 3]")
+    if not picture.size:
+        raise UsageError(f"a picture has the shape {list(picture.shape)}, which is empty")
+    return Image.fromarray(picture)
+
+
+def scaled(size: tuple[int, int], shorter: int | None) -> tuple[int, int]:
+    """Both sides in proportion, the shorter one `shorter`."""
+    factor = (shorter or min(size)) / min(size)
+    first, second = (max(round(side * factor), 1) for side in size)
+    return first, second
+
+
+def _alike(arrays: Sequence[Array], batch: int) -> list[list[int]]:
+    """Places of arrays of one shape, `batch` at most together."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for place, array in enumerate(arrays):
+        by_shape.setdefault(array.shape, []).append(place)
+    return [places[at : at + batch] for places in by_shape.values() for at in range(0, len(places), batch)]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:160]

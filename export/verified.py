@@ -2,28 +2,138 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
+import torch
+from onnx import ModelProto
 from torch import Tensor
 
+from compress.errors import CompressError, UsageError
 from compress.task import Deployable, TaskSpec
 
+from .card import FileCard
+from .dressing import Form, dressed
+from .half import halved
 from .parity import Parity, check_parity, shapes_to_check
+from .quantisation import Quantised, quantised
 from .runtime import OnnxModel
-from .writer import ExportFacts, write_onnx
+from .writer import OPSET, exported, write_model
+
+LIBRARIES = ("compress-kd", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "timm", "segmentation-models-pytorch")
+CALIBRATED_ON, CHECKED_ON = 256, 256
+"""Images at most, of those given for INT8: the first, and those after them."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What file is wanted."""
+
+    form: Form = field(default_factory=Form)
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    opset: int = OPSET
+    dynamic_size: bool = True
+    """Free height and width, where the network can."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What the card says of where the network comes from."""
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """What was written."""
+
+    path: Path
+    card: FileCard
+    reason: str
+    """Why height and width are fixed; empty if they are free."""
+    int8: Quantised | None = None
 
 
 def export_verified(
-    deployable: Deployable, spec: TaskSpec, path: Path, images: Tensor | None = None, *, dynamic_size: bool = True
+    network: Deployable,
+    spec: TaskSpec,
+    path: Path,
+    order: Order | None = None,
+    *,
+    images: Tensor | None = None,
+    calibration: Tensor | None = None,
 ) -> tuple[ExportFacts, list[Parity]]:
-    """Write the ONNX file and compare it with the module on `images [n, 3, h, w]` in [0, 1], or on noise.
+    """Write the ONNX file and compare it with the network on `images [n, 3, h, w]` in [0, 1], or on noise.
 
-    Height and width are free if the network takes other sizes and the file answers them rightly; some networks export
-    without a word and are wrong at every size but the traced one, so only running the file can tell.
+    Height and width are free if the network takes other sizes and the file answers them rightly: some networks export
+    without a word and are wrong at every size but the traced one, so that only running the file can tell. INT8 needs
+    `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. Raises `UsageError` for an order that cannot be met and
+    `CompressError` for a network that torch cannot export.
     """
-    facts = write_onnx(deployable, spec, path, dynamic_size=dynamic_size)
-    results = check_parity(deployable, OnnxModel(path), shapes_to_check(spec, dynamic_size=facts.dynamic_size), images)
-    if facts.dynamic_size and not results[-1].passed:
-        facts = write_onnx(deployable, spec, path, dynamic_size=False, reason=f"at {results[-1]}")
-        results = check_parity(deployable, OnnxModel(path), shapes_to_check(spec, dynamic_size=False), images)
-    return facts, results
+    order = order or Order()
+    body, reason = _body(network, spec, order, images)
+    int8 = None
+    if order.precision == "fp16":
+        body = halved(body)
+    elif order.precision == "int8":
+        int8 = _in_int8(body, calibration)
+        body = int8.model
+    dynamic = order.dynamic_size and not reason
+    card = _card(network, spec, order, dynamic)
+    write_model(dressed(body, spec, order.form, dynamic_size=dynamic), card, path)
+    shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
+    facts = ExportFacts(path, card, reason or ("" if dynamic else "as asked"), int8)
+    return facts, check_parity(network, OnnxModel(path), shapes, images)
+
+
+def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | None) -> tuple[ModelProto, str]:
+    """The exported network in float32 and, if its height and width are not free though they were to be, why."""
+    if not order.dynamic_size:
+        return exported(network, spec, opset=order.opset, dynamic_size=False), ""
+    try:
+        body = exported(network, spec, opset=order.opset)
+        reason = _wrong_at(network, spec, body, images)
+    except UsageError:
+        raise
+    except CompressError as error:
+        reason = str(error)
+    return (exported(network, spec, opset=order.opset, dynamic_size=False), reason) if reason else (body, "")
+
+
+def _wrong_at(network: Deployable, spec: TaskSpec, body: ModelProto, images: Tensor | None) -> str:
+    """The first size that was not traced at which file and network differ; empty if there is none."""
+    form = Form(output="logits")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.onnx"
+        card = _card(network, spec, Order(form), dynamic=True)
+        write_model(dressed(body, spec, form, dynamic_size=True), card, path)
+        other = shapes_to_check(spec, dynamic_size=True)[3:]
+        results = check_parity(network, OnnxModel(path), other, images)
+    return next((f"at {result}" for result in results if not result.passed), "")
+
+
+def _in_int8(body: ModelProto, calibration: Tensor | None) -> Quantised:
+    if calibration is None or len(calibration) < 2:
+        raise UsageError("INT8 needs images to calibrate on: export a run, whose synthetic samples serve, or give some")
+    count = min(CALIBRATED_ON, len(calibration) // 2)
+    chosen = calibration[: count + CHECKED_ON].to(torch.float32).div(255).numpy()
+    return quantised(body, chosen[:count], chosen[count:])
+
+
+def _card(network: Deployable, spec: TaskSpec, order: Order, dynamic: bool) -> FileCard:
+    return FileCard.of(
+        spec,
+        dynamic_size=dynamic,
+        stride=network.stride,
+        input=order.form.input,
+        output=order.form.output,
+        precision=order.precision,
+        origin=order.origin,
+        versions={library: _version(library) for library in LIBRARIES},
+    )
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # a bare checkout that was never installed, or a library that this system lacks
+        return ""

@@ -1,88 +1,74 @@
-"""Writing one self-contained ONNX file."""
+"""What torch exports, and one self-contained ONNX file of it."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx
 import torch
+from onnx import GraphProto, ModelProto
 
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError
 from compress.files import write_with
 from compress.task import Deployable, TaskSpec
 
-OPSET = 18  # the exporter's own; lower ones go through a converter
-SIZE_LIMIT = 2 * 1024**3  # a protobuf message cannot be larger
+from .card import FileCard
+from .dressing import BODY_INPUT, BODY_OUTPUT
+
+OPSET = 18
+"""The exporter's own; it makes lower ones by a converter that may leave them as they are."""
+SIZE_LIMIT = 1_500_000_000
+"""Bytes: a protobuf message holds 2 GB at most, and what is done to a file copies it."""
 TRACED_BATCH = 2  # 1 would be taken for a constant
+FREE_AXES = {0: "batch", 2: "height", 3: "width"}
 
 
-@dataclass(frozen=True)
-class ExportFacts:
-    """What was written."""
+def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic_size: bool = True) -> ModelProto:
+    """The network as a graph, images `[n, 3, h, w]` to logits, with a free batch and, if asked, free height and width.
 
-    path: Path
-    dynamic_size: bool
-    """Whether height and width are free."""
-    reason: str
-    """Why they are not; empty if they are."""
-
-
-def write_onnx(
-    deployable: Deployable, spec: TaskSpec, path: Path, *, dynamic_size: bool = True, reason: str = ""
-) -> ExportFacts:
-    """Export `deployable` (images `[n, 3, h, w]` in [0, 1] in) with a free batch, and free height and width if it can.
-
-    Raises `CompressError` if the exporter refuses the network even at a fixed size.
+    Nothing in it tells where it was made. Raises `UsageError` for an opset below 18 and `CompressError` if torch's
+    exporter refuses the network.
     """
-    if dynamic_size:
-        try:
-            program = _exported(deployable, spec, {0: "batch", 2: "height", 3: "width"})
-        except Exception as error:  # the exporter raises its own types and those of what it calls
-            return write_onnx(deployable, spec, path, dynamic_size=False, reason=_first_line(error))
-    else:
-        program = _fixed_size(deployable, spec)
-    proto = program.model_proto
-    if proto.ByteSize() >= SIZE_LIMIT:
-        raise CompressError(f"the ONNX file would be {proto.ByteSize() / 1e9:.1f} GB: one file holds at most 2 GB")
-    _strip_traces(proto)
-    onnx.helper.set_model_props(proto, _metadata(spec, dynamic_size))
-    onnx.checker.check_model(proto, full_check=True)
-    write_with(path, lambda temporary: temporary.write_bytes(proto.SerializeToString(deterministic=True)))
-    return ExportFacts(path, dynamic_size, reason)
-
-
-def _fixed_size(deployable: Deployable, spec: TaskSpec) -> torch.onnx.ONNXProgram:
-    try:
-        return _exported(deployable, spec, {0: "batch"})
-    except Exception as error:
-        raise CompressError(f"torch cannot export this network to ONNX: {_first_line(error)}") from error
-
-
-def _exported(deployable: Deployable, spec: TaskSpec, free_axes: dict[int, str]) -> torch.onnx.ONNXProgram:
+    if opset < OPSET:
+        raise UsageError(f"opset {opset} is below {OPSET}, the exporter's own: choose {OPSET} or more")
+    axes = FREE_AXES if dynamic_size else {0: FREE_AXES[0]}
     example = torch.rand(TRACED_BATCH, *spec.image_shape, generator=torch.Generator().manual_seed(0))
-    with _quiet():
-        program = torch.onnx.export(
-            deployable.eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            input_names=["images"],
-            output_names=list(deployable.output_names),
-            dynamic_shapes=(free_axes,),
-            verbose=False,
-        )
-    if program is None or program.model_proto.opset_import[0].version < OPSET:
-        raise CompressError("the exporter did not keep the opset")
-    return program
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                network.eval(),
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                external_data=False,
+                input_names=[BODY_INPUT],
+                output_names=[BODY_OUTPUT],
+                dynamic_shapes=(axes,),
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises its own types and those of what it calls
+        raise CompressError(f"torch cannot export this network to ONNX: {_first_line(error)}") from error
+    if program is None or program.model_proto.opset_import[0].version != opset:
+        raise UsageError(f"the exporter did not make opset {opset}: choose {OPSET}")
+    proto: ModelProto = program.model_proto
+    if proto.ByteSize() >= SIZE_LIMIT:
+        raise UsageError(f"the ONNX file would be {proto.ByteSize() / 1e9:.1f} GB: one file holds 1.5 GB at most")
+    _strip(proto)
+    _rename(proto)
+    return proto
+
+
+def write_model(model: ModelProto, card: FileCard, path: Path) -> None:
+    """Write the checked model with its card; the same model and card give the same bytes."""
+    onnx.helper.set_model_props(model, card.entries())
+    model.producer_name, model.producer_version = "compress", card.versions.get("compress-kd", "")
+    onnx.checker.check_model(model, full_check=True)
+    write_with(path, lambda temporary: temporary.write_bytes(model.SerializeToString(deterministic=True)))
 
 
 @contextlib.contextmanager
@@ -101,42 +87,47 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _strip_traces(proto: onnx.ModelProto) -> None:
-    """Remove what leaks the builder's paths, source lines and parameter names; results stay the same."""
-    graphs = [proto.graph, *proto.functions]
-    for graph in graphs:
+def _strip(proto: ModelProto) -> None:
+    """Remove what leaks the builder's paths, source lines and parameter names; results stay the same.
+
+    Inferred shapes go too: torch writes some that are wrong at other sizes, and onnxruntime plans its memory by them.
+    """
+    del proto.graph.value_info[:]
+    for graph in (proto.graph, *proto.functions):
         del graph.metadata_props[:]
         for node in graph.node:
             del node.metadata_props[:]
             node.doc_string = ""
-    for values in (proto.graph.input, proto.graph.output, proto.graph.value_info, proto.graph.initializer):
+    for values in (proto.graph.input, proto.graph.output, proto.graph.initializer):
         for value in values:
             del value.metadata_props[:]
             value.doc_string = ""
 
 
-def _metadata(spec: TaskSpec, dynamic_size: bool) -> dict[str, str]:
-    libraries = ("compress-kd", "torch", "onnx", "onnxscript", "timm", "segmentation-models-pytorch")
-    return {
-        "task": spec.name,
-        "class_names": json.dumps(spec.class_names),
-        "input": "images: float32 [batch, 3, height, width], RGB; normalisation is in the graph",
-        "input_range": "[0, 1]",
-        "image_shape": json.dumps(spec.image_shape),
-        "image_size": json.dumps(spec.image_size),
-        "dynamic_size": json.dumps(dynamic_size),
-        "palette": json.dumps(spec.palette),
-        "versions": json.dumps({library: _version(library) for library in libraries}),
-    }
+def _rename(proto: ModelProto) -> None:
+    """Number nodes and values in their order: torch's own numbers count what it dropped, too, and differ by process."""
+    graphs = list(_with_inner(proto.graph))
+    names = {value.name: value.name for value in (*proto.graph.input, *proto.graph.output)}
+    for index, weight in enumerate(weight for graph in graphs for weight in graph.initializer):
+        weight.name = names.setdefault(weight.name, f"weight_{index}")
+    nodes = [node for graph in graphs for node in graph.node]
+    for index, node in enumerate(nodes):
+        node.name = f"{node.op_type}_{index}"
+        for place, name in enumerate(node.output):
+            node.output[place] = names.setdefault(name, f"{node.name}_{place}") if name else ""
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    for value in (value for graph in graphs[1:] for value in graph.output):
+        value.name = names.get(value.name, value.name)
 
 
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:  # a bare checkout that was never installed
-        from compress import __version__
-
-        return __version__
+def _with_inner(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph and those inside its nodes; torch gives every value of a file a name of its own."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _with_inner(inner)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,27 +7,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from compress.task import NOTHING_IGNORED, Batch, Deployable, TaskSpec
+from compress.task import NOTHING_IGNORED, Batch, TaskSpec
 
 from .data import DataSource
 from .metrics import TopAccuracy
 from .pictures import captioned
 from .targets import LABELS
-
-
-class DeployedClassifier(Deployable):
-    """What an application wants of a classifier: `probabilities [n, k]` and `classes [n]`."""
-
-    output_names = ("probabilities", "classes")
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """For images `[n, 3, h, w]` in [0, 1]."""
-        probabilities = self.model(images).softmax(dim=1)
-        return probabilities, probabilities.argmax(dim=1)
 
 
 class Classification:
@@ -59,11 +44,6 @@ class Classification:
     def metric(self) -> TopAccuracy:
         """Top-1 and top-5 accuracy."""
         return TopAccuracy(self.spec.num_classes)
-
-    @staticmethod
-    def deployable(student: nn.Module) -> Deployable:
-        """Probabilities and classes."""
-        return DeployedClassifier(student)
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """Each image, under it the class it was made for and those that models see."""

@@ -7,33 +7,16 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from compress.task import Batch, Deployable, TaskSpec
+from compress.task import Batch, TaskSpec
 
 from .data import DataSource
 from .metrics import ConfusionMatrix
-from .models import NormalisedModel, network_stride, padded_to_stride
 from .palette import distinct_colours
 from .pictures import rows_of_maps
 from .targets import LABEL_MAPS
 
 BATCH_PIXELS = 500_000
 """Of the held-out images that are scored at once, which may be large."""
-
-
-class DeployedSegmenter(Deployable):
-    """What an application wants of a segmenter: `classes [n, h, w]` (uint8) and `confidence [n, h, w]`."""
-
-    output_names = ("classes", "confidence")
-
-    def __init__(self, model: nn.Module, stride: int) -> None:
-        super().__init__()
-        self.model, self._stride = model, stride
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """For images `[n, 3, h, w]` in [0, 1]."""
-        logits = padded_to_stride(self.model, images, self._stride)
-        confidence, classes = logits.softmax(dim=1).max(dim=1)
-        return classes.to(torch.uint8), confidence
 
 
 def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
@@ -78,11 +61,6 @@ class Segmentation:
     def metric(self) -> ConfusionMatrix:
         """mIoU, pixel accuracy and IoU by class over the whole set."""
         return ConfusionMatrix(self.spec.class_names, self.spec.ignore_index)
-
-    @staticmethod
-    def deployable(student: nn.Module) -> Deployable:
-        """Class map and confidence at the image's own size."""
-        return DeployedSegmenter(student, 1 if isinstance(student, NormalisedModel) else network_stride(student))
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """Image, target map and the maps that models see side by side."""

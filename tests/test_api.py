@@ -18,7 +18,7 @@ from torch import nn
 
 from compress.api import Distilled, distill
 from compress.errors import UsageError
-from compress.export import OnnxModel
+from compress.export import OnnxModel, OnnxScores
 from compress.settings import DistillSettings
 from compress.testing import FakeTask
 
@@ -78,7 +78,7 @@ def test_with_held_out_data_the_report_holds_scores(tmp_path: Path, capsys: pyte
     saved = load_file(result.folder / "student" / "model.safetensors")
     assert saved.keys() == student.state_dict().keys(), "under the keys of the user's own class"
     images = torch.rand(3, 3, 16, 16)
-    torch.testing.assert_close(OnnxModel(result.onnx)(images), result.student(images).softmax(dim=1))
+    torch.testing.assert_close(OnnxScores(OnnxModel(result.onnx))(images), result.student(images).softmax(dim=1))
 
 
 @pytest.mark.parametrize("task", ["classification", "segmentation"])

@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+
+from compress.export import export_verified
+from compress.task import TaskSpec
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 REDUCED = (
@@ -28,6 +33,8 @@ COMMANDS = [
     for command in line.split("#")[0].split("&&")
     if command.strip().startswith("compress ")
 ]
+
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests() -> None:
@@ -61,7 +68,7 @@ def test_every_list_command_runs(compress) -> None:
 
 
 def test_the_python_lines_run_at_reduced_size(classifier_weights: Path, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = PYTHON[0]
     reduced = """settings = DistillSettings.model_validate({
         "precision": "fp32", "inversion": {"samples": 8, "steps": 1},
         "distillation": DistillationSettings(rounds=2, warmup=1, steps=1, batch=8)})"""
@@ -73,3 +80,16 @@ def test_the_python_lines_run_at_reduced_size(classifier_weights: Path, tmp_path
     assert done.returncode == 0, done.stderr
     assert "runs/own-ssd-kd-1/export/model.onnx" in done.stdout
     assert (tmp_path / "runs" / "own-ssd-kd-1" / "student" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("code", PYTHON[1:], ids=["with OnnxModel", "with onnxruntime alone"])
+def test_the_lines_that_run_a_file_run_and_are_few(code: str, tmp_path: Path) -> None:
+    network = torch.nn.Conv2d(3, 2, 1)
+    network.stride = 1
+    spec = TaskSpec("segmentation", (3, 96, 96), ("road", "sky"), "miou", palette=((0, 0, 0), (9, 9, 9)))
+    export_verified(network, spec, tmp_path / "model.onnx")
+    Image.effect_noise((120, 90), 50).convert("RGB").save(tmp_path / "street.jpg")
+    assert len(code.splitlines()) <= 11
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "road" in done.stdout or "sky" in done.stdout

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from compress.files import write_with
 
-COLOURS = ("#0072b2", "#e69f00")  # of Okabe and Ito's palette, for all eyes
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
+"""Okabe and Ito's, for all eyes."""
 
 
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
@@ -26,5 +28,25 @@ def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]
     axes.set(xlim=(0, 1.08), xlabel=label, yticks=range(len(names)), yticklabels=names)
     axes.invert_yaxis()
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(values), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def throughput_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A png of images a second over the batch, a line a model and runtime: rows of `compress benchmark`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), dpi=120, layout="tight")
+    axes = figure.subplots()
+    labels = list(dict.fromkeys((row["model"], row["runtime"]) for row in rows))
+    for index, label in enumerate(labels):
+        own = [row for row in rows if (row["model"], row["runtime"]) == label]
+        points = [row["batch"] for row in own], [row["images_per_second"] for row in own]
+        axes.plot(*points, "o-", color=COLOURS[index % len(COLOURS)], label=" ".join(label))
+    batches = sorted({row["batch"] for row in rows})
+    axes.set(xscale="log", yscale="log", xlabel="images in a batch", ylabel="images a second, from array to answer")
+    axes.set_xticks(batches, [str(batch) for batch in batches], minor=False)
+    axes.minorticks_off()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     write_with(path, lambda temporary: figure.savefig(temporary, format="png"))

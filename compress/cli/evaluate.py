@@ -19,7 +19,7 @@ from compress.cli.models import fit_teacher
 from compress.compute import Compute
 from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
-from compress.export import OnnxModel, spec_of
+from compress.export import OnnxModel, OnnxScores, spec_of
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, Place, open_data
 from compress.tasks.models.saved import load_model
@@ -83,8 +83,8 @@ def _open_own(
     """What this package wrote, and the data set to score it on; raises `UsageError` if their classes differ."""
     predict: Callable[[Tensor], Tensor]
     if path.suffix == ".onnx":
-        predict = onnx = OnnxModel(path, cuda=compute.device.type == "cuda")
-        facts = spec_of(onnx)
+        onnx = OnnxModel(path, provider=compute.device.type)
+        predict, facts = OnnxScores(onnx), spec_of(onnx)
         task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size)
     else:
         model, card = load_model(path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,13 @@ from compress.cli.data import sums_report
 from compress.cli.unlabelled import AGREEMENT
 from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
-from compress.export import ExportFacts, OnnxModel, Parity, export_verified, require_parity
+from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
 from compress.methods import Ingredients
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
 from compress.task import Task, TaskSpec
 from compress.tasks.data import DataSource
-from compress.tasks.models import NormalisedModel
+from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.saved import Card, save_model
 
 console = Console(highlight=False)  # results belong on standard output
@@ -53,9 +55,11 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
     labelled = student_score.metric != AGREEMENT
     scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
     readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card)
-    save_model(run.student, student, card, readme)
-    facts, results = export_verified(task.deployable(student.cpu()), task.spec, run.onnx, next(task.held_out()).images)
-    onnx_score = evaluate(OnnxModel(run.onnx), task, Compute(torch.device("cpu"), torch.float32))
+    origin = _origin(done, student_score, scored_on)
+    save_model(run.student, student, card and replace(card, origin=origin), readme)
+    order, images = Order(origin=origin), next(task.held_out()).images
+    facts, results = export_verified(deployable(student.cpu()), task.spec, run.onnx, order, images=images)
+    onnx_score = evaluate(OnnxScores(OnnxModel(run.onnx)), task, Compute(torch.device("cpu"), torch.float32))
     scoring = sum(score.seconds for score in (done.teacher_score, student_score, onnx_score))
     rows = {
         "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, task.spec, None),
@@ -87,15 +91,29 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
     return report
 
 
+def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
+    """What student and file say of where they come from."""
+    settings = done.given.settings
+    return {
+        "method": settings.method,
+        "teacher": settings.teacher,
+        "teacher_sha256": fingerprint(done.given.teacher),
+        "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
+        "scored_on": scored_on,
+        "metrics": dict(student.numbers),
+        "licence": "not known here: the weights derive from the teacher's",
+    }
+
+
 def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
     checks = [
-        {"shape": r.shape, "agreement": r.agreement, "difference": r.difference, "passed": r.passed} for r in results
+        {name: None if value == math.inf else value for name, value in asdict(result).items()} for result in results
     ]
-    return {"dynamic_size": facts.dynamic_size, "parity": checks}
+    return {"dynamic_size": facts.card.dynamic_size, "parity": checks}
 
 
 def _say(facts: ExportFacts, results: list[Parity]) -> None:
-    sizes = "any height and width" if facts.dynamic_size else f"height and width fixed ({facts.reason})"
+    sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
     console.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
     for result in results:
         console.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)

@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from PIL import Image
-from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
-from compress.export import OnnxModel, spec_of
+from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
 from compress.files import write_text, write_with
 from compress.progress import Steps, console
-from compress.task import TaskSpec
-from compress.tasks import TASKS
 from compress.tasks.data.image_files import SUFFIXES, as_rgb, image_files, opened
-from compress.tasks.data.image_folder import read_image
-from compress.tasks.data.label_maps import scaled
 from compress.tasks.models.saved import load_model
 from compress.tasks.pictures import overlay
 
-GUESSES = 5
 LISTED = "predictions.json"
 
-
-@dataclass(frozen=True)
-class Predictor:
-    """A model, ready for photographs."""
-
-    spec: TaskSpec
-    run: Callable[[Tensor], Mapping[str, Tensor]]
-    """Images `[1, 3, h, w]` in [0, 1] to outputs by name."""
-    fixed_size: bool
-    """Whether the model takes images of `spec.image_shape` only."""
+Look = Callable[[Image.Image], Decision]
 
 
 def predict(
@@ -74,14 +58,17 @@ def predict(
     files = _files(images)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
-    predictor = _predictor(model)
+    look = _opened(model, image_size)
     answers = []
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
-        painted = partial(_class_map, out=Path(unfinished))
-        answer = _guesses if predictor.spec.name == "classification" else painted
         for index, file in enumerate(files):
-            answers.append({"file": file.name, **answer(predictor, file, image_size)})
+            with opened(file) as image:
+                photograph = as_rgb(image)
+            seen = look(photograph)
+            maps = seen.classes.ndim == 2
+            answer = _painted(photograph, seen, Path(unfinished) / file.stem) if maps else _guesses(file.name, seen)
+            answers.append({"file": file.name, **answer})
             steps.update(index + 1, {})
         listing = {"schema_version": 1, "predictions": answers}
         write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
@@ -106,42 +93,48 @@ def _files(images: tuple[Path, ...]) -> list[Path]:
     return files
 
 
-def _predictor(path: Path) -> Predictor:
+def _opened(path: Path, size: int | None) -> Look:
+    """What tells of a photograph what a model sees in it; `size` is the shorter side that it is shown at."""
     if path.suffix == ".onnx":
         onnx = OnnxModel(path)
-        return Predictor(spec_of(onnx), onnx.run, fixed_size=onnx.metadata.get("dynamic_size") == "false")
-    network, card = load_model(path)
-    spec = TaskSpec(card.task, card.image_shape, card.class_names, "", palette=card.palette, image_size=card.image_size)
-    deployed = TASKS[card.task].deployable(network)
-    return Predictor(spec, lambda images: dict(zip(deployed.output_names, deployed(images), strict=True)), False)
+        onnx.card = _at_size(onnx.card, size)
+        return lambda photograph: onnx(photograph)[0]
+    network, saved = load_model(path)
+    card = _at_size(FileCard.of(saved.spec), size)
+
+    @torch.no_grad()
+    def look(photograph: Image.Image) -> Decision:
+        logits = network(torch.from_numpy(prepared(photograph, card))[None])
+        classes, scores = decided({"logits": logits.numpy()})
+        return decision(classes[0], scores[0], photograph.size, card)
+
+    return look
 
 
-@torch.no_grad()
-def _guesses(predictor: Predictor, file: Path, size: int | None) -> dict[str, Any]:
-    pixels = read_image(file, size or predictor.spec.image_shape[1])
-    probabilities = predictor.run(pixels[None] / 255)["probabilities"][0]
-    best = probabilities.topk(min(GUESSES, len(probabilities)))
-    names = [predictor.spec.class_names[index] for index in best.indices.tolist()]
-    guesses = [{"class": name, "probability": p} for name, p in zip(names, best.values.tolist(), strict=True)]
-    print(f"{file.name}: {names[0]} {guesses[0]['probability']:.1%}")
+def _at_size(card: FileCard, size: int | None) -> FileCard:
+    if size is None:
+        return card
+    if card.input == "uint8" or not card.dynamic_size:
+        raise UsageError("this file brings photographs to its own size: leave out --image-size")
+    return (
+        replace(card, image_shape=(3, size, size)) if card.task == "classification" else replace(card, image_size=size)
+    )
+
+
+def _guesses(name: str, seen: Decision) -> dict[str, Any]:
+    guesses = [{"class": name, "probability": p} for name, p in zip(seen.names, seen.scores.tolist(), strict=True)]
+    print(f"{name}: {seen.names[0]} {guesses[0]['probability']:.1%}")
     return {"guesses": guesses}
 
 
-@torch.no_grad()
-def _class_map(predictor: Predictor, file: Path, size: int | None, out: Path) -> dict[str, Any]:
-    spec = predictor.spec
-    with opened(file) as image:
-        photograph = as_rgb(image)
-    own = photograph.height, photograph.width
-    height, width = spec.image_shape[1:] if predictor.fixed_size else scaled(own, size or spec.image_size)
-    outputs = predictor.run(pil_to_tensor(photograph.resize((width, height), Image.Resampling.BILINEAR))[None] / 255)
-    small = Image.fromarray(outputs["classes"][0].to(torch.uint8).numpy())
-    classes = small.resize((own[1], own[0]), Image.Resampling.NEAREST)
-    labels = pil_to_tensor(classes)[0]
-    picture = overlay(photograph, labels, spec.class_names, spec.palette)
-    classes.putpalette([value for colour in (*spec.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
-    write_with(out / f"{file.stem}.png", lambda path: picture.save(path, format="PNG"))
-    write_with(out / f"{file.stem}.classes.png", lambda path: classes.save(path, format="PNG"))
-    counts = torch.bincount(labels.flatten().long(), minlength=len(spec.class_names))
-    shares = dict(zip(spec.class_names, (counts / labels.numel()).tolist(), strict=True))
-    return {"shares": shares, "confidence": outputs["confidence"].mean().item()}
+def _painted(photograph: Image.Image, seen: Decision, stem: Path) -> dict[str, Any]:
+    """Write both pictures; returns the share of each class."""
+    classes = Image.fromarray(seen.classes.astype(np.uint8))
+    labels = torch.from_numpy(seen.classes.astype(np.int64))
+    picture = overlay(photograph, labels, seen.class_names, seen.palette)
+    classes.putpalette([value for colour in (*seen.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
+    write_with(stem.with_name(f"{stem.name}.png"), lambda path: picture.save(path, format="PNG"))
+    write_with(stem.with_name(f"{stem.name}.classes.png"), lambda path: classes.save(path, format="PNG"))
+    counts = torch.bincount(labels.flatten(), minlength=len(seen.class_names))
+    shares = dict(zip(seen.class_names, (counts / labels.numel()).tolist(), strict=True))
+    return {"shares": shares, "confidence": float(seen.scores.mean())}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.compute import Compute
-from compress.task import Batch, Deployable, Task
+from compress.task import Batch, Task
 
 BATCH = 50
 AGREEMENT = "agreement"
@@ -58,10 +58,6 @@ class TeachersAnswers:
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """The task's own."""
         return self._task.draw_targets(n, class_share, generator)
-
-    def deployable(self, student: nn.Module) -> Deployable:
-        """The task's own."""
-        return self._task.deployable(student)
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """The task's own."""

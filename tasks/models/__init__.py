@@ -12,13 +12,13 @@ from compress.errors import UsageError, unknown_name
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .cifar import CIFAR_NETWORKS
-from .normalised import NormalisedModel, network_stride, padded_to_stride
+from .normalised import NormalisedModel, deployable
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter, torchvision_names
-from .weights import fit_weights, read_weights
+from .weights import fingerprint, fit_weights, read_weights
 
 __all__ = [
-    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "fit_weights", "model_names", "network_stride",
-    "padded_to_stride", "read_weights", "takes_encoder",
+    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "deployable", "fingerprint", "fit_weights",
+    "model_names", "read_weights", "takes_encoder",
 ]  # fmt: skip
 
 STORED = ("hf-hub:", "local-dir:")

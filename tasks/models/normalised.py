@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compress.task import IMAGENET_MEAN, IMAGENET_STD
+from compress.task import IMAGENET_MEAN, IMAGENET_STD, Deployable
 
 from .two_part import TwoPartClassifier
 
@@ -33,7 +33,7 @@ def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
     return logits[..., :height, :width]
 
 
-class NormalisedModel(nn.Module):
+class NormalisedModel(Deployable):
     """A network with normalisation as its first layer, so that nothing else ever sees a mean or a deviation.
 
     It takes images of any size where the network wants multiples of its stride.
@@ -46,13 +46,13 @@ class NormalisedModel(nn.Module):
         self, network: nn.Module, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
     ) -> None:
         super().__init__()
-        self.network, self._stride = network, network_stride(network)
+        self.network, self.stride = network, network_stride(network)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
-        return padded_to_stride(self.network, self.normalised(images), self._stride)
+        return padded_to_stride(self.network, self.normalised(images), self.stride)
 
     def normalised(self, images: Tensor) -> Tensor:
         """What the network itself is shown of images `[n, 3, h, w]` in [0, 1]: `compress.task.Normalised`."""
@@ -67,3 +67,20 @@ class NormalisedModel(nn.Module):
         """Logits `[n, k]` of a last feature map."""
         assert isinstance(self.network, TwoPartClassifier)
         return self.network.forward_head(features)
+
+
+class AnySize(Deployable):
+    """A user's own module, which takes images in [0, 1] as they are, for images of any size."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.stride = network, network_stride(network)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
+        return padded_to_stride(self.network, images, self.stride)
+
+
+def deployable(student: nn.Module) -> Deployable:
+    """The student as it is exported."""
+    return student if isinstance(student, NormalisedModel) else AnySize(student)

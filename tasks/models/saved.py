@@ -6,7 +6,8 @@ The safetensors header also carries a `Card`, so that the one file says what it 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from compress.errors import UsageError
 from compress.files import write_text, write_with
+from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
 from . import create_model, fit_weights, read_weights, takes_one_size
 from .normalised import NormalisedModel
@@ -44,6 +46,22 @@ class Card:
     """One RGB colour a class, for pictures of label maps."""
     shared_channels: int = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Where a student comes from: teacher, method, settings, scores."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task that the model is for."""
+        classifies = self.task == "classification"
+        return TaskSpec(
+            name=self.task,
+            image_shape=self.image_shape,
+            class_names=self.class_names,
+            metric="top1" if classifies else "miou",
+            ignore_index=NOTHING_IGNORED if classifies else IGNORE_INDEX,
+            palette=self.palette,
+            image_size=self.image_size,
+        )
 
 
 def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import UsageError
+from compress.files import digest
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network")
 PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -89,3 +90,11 @@ def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) 
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 of all weights and statistics under their names: what tells one trained network from another."""
+    parts: list[str | bytes] = []
+    for name, tensor in network.state_dict().items():
+        parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
+    return digest(*parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def cell(result: dict[str, Any]) -> str:
     if "parity" not in result:
         return f"no: {result['refusal']}"
     passed = all(check["passed"] for check in result["parity"])
-    worst = max(check["difference"] for check in result["parity"])
+    worst = max(math.inf if check["largest"] is None else check["largest"] for check in result["parity"])
     size = "any size" if result["dynamic_size"] else "one size"
     return f"{'passes' if passed else 'FAILS'}, {size}, {worst:.0e}, {result['parameters'] / 1e6:.1f} M"
 

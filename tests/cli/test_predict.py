@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from compress.cli.models import card_of
-from compress.export import write_onnx
-from compress.tasks import make_task
+from compress.export import export_verified
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
 from compress.tasks.models.saved import save_model
@@ -34,9 +33,9 @@ def saved(folder: Path, task: str, name: str) -> Path:
     source = open_data(None, task)
     torch.manual_seed(0)
     model = create_model(task, name, len(source.class_names)).eval()
-    save_model(folder, model, card_of(name, source, model), "# untrained\n")
-    adapter = make_task(source, lambda: model, lambda: model)
-    write_onnx(adapter.deployable(model), adapter.spec, folder / "model.onnx")
+    card = card_of(name, source, model)
+    save_model(folder, model, card, "# untrained\n")
+    export_verified(model, card.spec, folder / "model.onnx")
     return folder
 
 

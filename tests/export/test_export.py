@@ -1,73 +1,47 @@
 """The ONNX file is one file, says what it is, leaks nothing, and does what the model does."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
-from torch import nn
 
-from compress.errors import GateError, UsageError
-from compress.export import OnnxModel, check_parity, export_verified, require_parity, write_onnx
+from compress.errors import CompressError, GateError, UsageError
+from compress.export import FileCard, Form, OnnxModel, Order, check_parity, export_verified, require_parity
 from compress.export.parity import shapes_to_check
 from compress.task import Deployable, TaskSpec
-from compress.tasks import make_task
-from compress.tasks.data import open_data
-from compress.tasks.models import create_model
 
-CASES = {
-    "classifier": ("classification", "cifar_resnet20"),
-    "timm classifier": ("classification", "mobilenetv3_small_050"),
-    "segmenter": ("segmentation", "deeplabv3plus:tu-test_resnet"),
-}
-Exported = tuple[nn.Module, TaskSpec, Path, bool]
-
-
-def perturbed(model: nn.Module, spec: TaskSpec) -> nn.Module:
-    """With default statistics a broken fusion of batch normalisation is invisible."""
-    noise = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.weight.data = 0.5 + torch.rand(module.weight.shape, generator=noise)
-            module.bias.data = 0.2 * torch.randn(module.bias.shape, generator=noise)
-    with torch.no_grad():
-        for _ in range(30):
-            model.train()(torch.rand(8, *spec.image_shape, generator=noise))
-    return model.eval()
-
-
-@pytest.fixture(scope="module", params=CASES, ids=list(CASES))
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A deployable module and the file written from it."""
-    task_name, name = CASES[request.param]
-    source = open_data(None, task_name)
-    task = make_task(source, nn.Identity, nn.Identity)
-    model = create_model(task_name, name, len(source.class_names))
-    deployable = task.deployable(perturbed(model, task.spec))
-    facts = write_onnx(deployable, task.spec, tmp_path_factory.mktemp("onnx") / "model.onnx")
-    return deployable, task.spec, facts.path, facts.dynamic_size
+Exported = tuple[Deployable, TaskSpec, Path]
+OneSize = Callable[[], Deployable]
+Shades = Callable[[bool], tuple[Deployable, TaskSpec]]
+DIGITS = TaskSpec("classification", (3, 32, 32), tuple("0123456789"), "top1")
 
 
 def test_the_file_agrees_with_torch_at_every_shape_traced_or_not(exported: Exported) -> None:
-    deployable, spec, path, dynamic = exported
-    results = check_parity(deployable, OnnxModel(path), shapes_to_check(spec, dynamic_size=dynamic))
-    assert dynamic
-    assert len(results) == 4
+    network, spec, path = exported
+    model = OnnxModel(path)
+    assert model.card.dynamic_size
+    results = check_parity(network, model, shapes_to_check(spec, dynamic_size=True))
+    assert len(results) == 5
     require_parity(results)
 
 
 def test_the_file_stands_alone_and_says_what_it_is(exported: Exported) -> None:
-    _, spec, path, _ = exported
+    _, spec, path = exported
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
     proto = onnx.load(path)
     onnx.checker.check_model(proto, full_check=True)
-    assert proto.opset_import[0].version >= 18
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    assert metadata["task"] == spec.name
-    assert json.loads(metadata["class_names"]) == list(spec.class_names)
-    assert metadata["input_range"] == "[0, 1]"
-    assert json.loads(metadata["versions"])["torch"].startswith(torch.__version__.split("+")[0])
+    assert proto.opset_import[0].version == 18
+    entries = {entry.key: entry.value for entry in proto.metadata_props}
+    assert entries["Image.BitmapPixelFormat"] == "Rgb8"
+    assert entries["Image.NominalPixelRange"] == "Normalized_0_1"
+    assert json.loads(entries["names"]) == {str(index): name for index, name in enumerate(spec.class_names)}
+    assert json.loads(entries["imgsz"]) == list(spec.image_shape[1:])
+    card = FileCard.read(entries)
+    assert (card.task, card.class_names, card.palette) == (spec.name, spec.class_names, spec.palette)
+    assert card.versions["torch"].startswith(torch.__version__.split("+")[0])
     axes = [dim.dim_param or dim.dim_value for dim in proto.graph.input[0].type.tensor_type.shape.dim]
     assert axes == ["batch", 3, "height", "width"]
 
@@ -81,69 +55,115 @@ def test_the_file_holds_no_path_of_this_machine_and_no_source_line(exported: Exp
         assert leak.encode() not in content
 
 
-def test_a_segmenter_takes_sizes_that_are_no_multiple_of_its_stride(tmp_path: Path) -> None:
-    source = open_data("digit-scenes", "segmentation")
-    task = make_task(source, nn.Identity, nn.Identity)
-    deployable = task.deployable(create_model("segmentation", "deeplabv3plus:tu-test_resnet", 11).eval())
-    write_onnx(deployable, task.spec, tmp_path / "model.onnx")
-    (result,) = check_parity(deployable, OnnxModel(tmp_path / "model.onnx"), [(2, 3, 101, 75)])
-    assert result.passed
-    assert OnnxModel(tmp_path / "model.onnx").run(torch.rand(1, 3, 101, 75))["classes"].shape == (1, 101, 75)
+def test_where_it_comes_from_is_in_the_file(one_size: OneSize, tmp_path: Path) -> None:
+    origin = {"teacher": "resnet34", "metrics": {"top1": 0.9}}
+    facts, _ = export_verified(one_size(), DIGITS, tmp_path / "model.onnx", Order(dynamic_size=False, origin=origin))
+    assert OnnxModel(facts.path).card.origin == origin
 
 
-def test_parity_notices_a_file_of_another_model(tmp_path: Path) -> None:
-    source = open_data("digits", "classification")
-    task = make_task(source, nn.Identity, nn.Identity)
-    one, other = (task.deployable(create_model("classification", "cifar_resnet20", 10).eval()) for _ in range(2))
-    write_onnx(one, task.spec, tmp_path / "model.onnx")
-    results = check_parity(other, OnnxModel(tmp_path / "model.onnx"), shapes_to_check(task.spec, dynamic_size=True))
+def test_parity_notices_a_file_of_another_model(one_size: OneSize, tmp_path: Path) -> None:
+    one, other = one_size(), one_size()
+    facts, _ = export_verified(one, DIGITS, tmp_path / "model.onnx", Order(dynamic_size=False))
+    results = check_parity(other, OnnxModel(facts.path), shapes_to_check(DIGITS, dynamic_size=False))
     with pytest.raises(GateError, match="does not do what the model does"):
         require_parity(results)
 
 
-class OneSize(Deployable):
-    """A network that only takes the traced size."""
-
-    output_names = ("probabilities", "classes")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(3 * 32 * 32, 10)
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        probabilities = self.linear(images.flatten(1)).softmax(1)
-        return probabilities, probabilities.argmax(1)
-
-
-def test_a_network_of_fixed_size_is_exported_at_that_size_with_the_reason(tmp_path: Path) -> None:
-    spec = TaskSpec("classification", (3, 32, 32), tuple("0123456789"), "top1")
-    model = OneSize()
-    facts, results = export_verified(model, spec, tmp_path / "model.onnx")
+def test_a_network_of_fixed_size_is_exported_at_that_size_with_the_reason(one_size: OneSize, tmp_path: Path) -> None:
+    facts, results = export_verified(one_size(), DIGITS, tmp_path / "model.onnx")
     require_parity(results)
     assert len(results) == 3
-    assert not facts.dynamic_size
+    assert not facts.card.dynamic_size
     assert facts.reason
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
-    spec = TaskSpec("classification", (3, 32, 32), tuple("0123456789"), "top1")
-    model = OneSize()
-    files = [write_onnx(model, spec, tmp_path / f"{n}.onnx", dynamic_size=False).path.read_bytes() for n in range(2)]
+class WrongElsewhere(Deployable):
+    """Adaptive pooling, whose indices the exporter takes from the traced size without a word."""
+
+    stride = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.last = torch.nn.AdaptiveAvgPool2d(6), torch.nn.Conv2d(3, 4, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(self.last(self.pool(images)), images.shape[-2:])
+
+
+def test_a_file_that_is_wrong_at_other_sizes_is_written_for_one_size(tmp_path: Path) -> None:
+    spec = TaskSpec("segmentation", (3, 30, 30), tuple("abcd"), "miou", palette=((0, 0, 0),) * 4)
+    facts, results = export_verified(WrongElsewhere(), spec, tmp_path / "model.onnx")
+    require_parity(results)
+    assert not facts.card.dynamic_size
+    assert "62x94" in facts.reason or "export" in facts.reason
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_same_model_gives_the_same_bytes(precision: str, shades: Shades, tmp_path: Path) -> None:
+    network, spec = shades(True)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    files = []
+    for number in range(2):
+        order = Order(precision=precision)
+        facts, _ = export_verified(network, spec, tmp_path / f"{number}.onnx", order, calibration=images)
+        files.append(facts.path.read_bytes())
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 100])
-def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "broken.onnx").write_bytes(content)
-    with pytest.raises(UsageError, match="onnxruntime cannot load") as caught:
-        OnnxModel(tmp_path / "broken.onnx")
+def test_an_opset_below_the_exporters_is_refused_and_leaves_nothing(one_size: OneSize, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="opset 17 is below 18"):
+        export_verified(one_size(), DIGITS, tmp_path / "model.onnx", Order(opset=17))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_later_opset_is_what_the_file_has(one_size: OneSize, tmp_path: Path) -> None:
+    facts, results = export_verified(one_size(), DIGITS, tmp_path / "model.onnx", Order(opset=20, dynamic_size=False))
+    require_parity(results)
+    assert onnx.load(facts.path).opset_import[0].version == 20
+
+
+class Refused(Deployable):
+    """Control flow that hangs on the values of an image, which no tracer can follow."""
+
+    stride = 1
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3)) if images.sum() > 0 else -images.mean(dim=(2, 3))
+
+
+def test_a_network_that_torch_cannot_export_is_one_line(shades: Shades, tmp_path: Path) -> None:
+    with pytest.raises(CompressError, match="torch cannot export this network") as caught:
+        export_verified(Refused(), shades(False)[1], tmp_path / "model.onnx")
     assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_file_without_metadata_is_refused_with_the_reason(tmp_path: Path) -> None:
-    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in "xy")
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(UsageError, match="does not say its task"):
-        OnnxModel(tmp_path / "foreign.onnx")
+@pytest.mark.parametrize("positions", [False, True], ids=["labels", "maps"])
+@pytest.mark.parametrize("output", ["logits", "probabilities", "decision"])
+@pytest.mark.parametrize("input", ["float", "uint8"])
+def test_every_form_answers_as_torch_does_on_images_of_every_size(
+    input: str, output: str, positions: bool, shades: Shades, tmp_path: Path
+) -> None:
+    network, spec = shades(positions)
+    facts, results = export_verified(network, spec, tmp_path / "model.onnx", Order(Form(input, output)))
+    require_parity(results)
+    proto = onnx.load(facts.path)
+    assert tuple(value.name for value in proto.graph.output) == Form(input, output).output_names
+    assert [value.name for value in proto.graph.input] == ["images" if input == "float" else "pixels"]
+
+
+def test_a_network_of_one_size_takes_pixels_of_every_size(shades: Shades, tmp_path: Path) -> None:
+    order = Order(Form("uint8"), dynamic_size=False)
+    facts, results = export_verified(*shades(True), tmp_path / "model.onnx", order)
+    assert len(results) == 5
+    require_parity(results)
+    assert not facts.card.dynamic_size
+
+
+def test_class_maps_are_single_bytes_until_there_are_too_many_classes(tmp_path: Path) -> None:
+    for classes, dtype in ((256, "uint8"), (257, "int32")):
+        network = torch.nn.Conv2d(3, classes, 1)
+        network.stride = 1
+        spec = TaskSpec("segmentation", (3, 8, 8), tuple(map(str, range(classes))), "miou")
+        facts, _ = export_verified(network, spec, tmp_path / "model.onnx", Order(dynamic_size=False))
+        assert OnnxModel(facts.path).run(torch.rand(1, 3, 8, 8).numpy())["classes"].dtype == dtype

@@ -1,0 +1,121 @@
+"""`compress benchmark`: what models take, side by side: torch, compiled torch and onnxruntime."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.table import Table
+
+from compress.cli.charts import throughput_lines
+from compress.cli.contenders import Contender, cold_start, contenders_of
+from compress.cli.handover import console as results
+from compress.errors import UsageError
+from compress.export.latency import Latency, interleaved
+from compress.files import write_text
+from compress.progress import Steps, console
+from compress.run_directory import environment
+
+
+def benchmark(
+    *models: Path,
+    batch: list[Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]] | None = None,
+    size: tuple[int, int] | None = None,
+    provider: Literal["cpu", "cuda", "tensorrt"] = "cpu",
+    compiled: Annotated[bool, Parameter(negative=())] = False,
+    seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=600))] = 2.0,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Time models side by side in interleaved rounds; ratios are to the first.
+
+    compress benchmark runs/digit-scenes-ssd-kd-1 --batch 1 --batch 16
+
+    Parameters
+    ----------
+    models
+        Run directories (the student in torch, and all files in RUN/export), model directories, .safetensors or .onnx.
+    batch
+        Images that are shown together; 1 and 16 if not given.
+    size
+        Height and width of the images; those that the first model was made for if not given.
+    provider
+        Where onnxruntime runs; torch runs on the GPU unless this is cpu.
+    compiled
+        Time torch.compile, too; compiling takes up to a minute a model and needs a C++ compiler.
+    seconds
+        What to spend on each model, batch and way of asking.
+    out
+        Folder for benchmark.json and benchmark.png.
+    json
+        Print one JSON object on standard output.
+    """
+    contenders = [contender for path in models for contender in contenders_of(path, provider, compiled=compiled)]
+    if not contenders:
+        raise UsageError("nothing to time: name runs, models or ONNX files, `compress benchmark MODEL...`")
+    if out is not None and out.is_file():
+        raise UsageError(f"--out {out} is a file: name a folder")
+    batches = sorted(set(batch or [1, 16]))
+    running = {contender.name: contender.start() for contender in contenders}
+    own = running[contenders[0].name].image_shape
+    shape, rows = (3, *(size or own[1:])), list[dict[str, Any]]()
+    with Steps("timing", 2 * len(batches)) as steps:
+        for index, count in enumerate(batches):
+            images = np.random.default_rng(0).random((count, *shape), dtype=np.float32)
+            timed = {}
+            for offset, way in enumerate(("whole", "inside")):
+                asked = {name: getattr(model, way)(images) for name, model in running.items()}
+                timed[way] = interleaved(asked, seconds)
+                steps.update(2 * index + offset + 1, {})
+            rows += [_row(contender, count, timed, contenders[0]) for contender in contenders]
+    starts = {contender.name: cold_start(contender, shape) for contender in contenders}
+    report = {"schema_version": 1, "size": shape[1:], "environment": environment(), "cold": starts, "rows": rows}
+    if out is not None:
+        write_text(out / "benchmark.json", json_format.dumps(report, indent=1) + "\n")
+        throughput_lines(out / "benchmark.png", rows)
+        console.print(f"written  {out / 'benchmark.json'}, {out / 'benchmark.png'}", soft_wrap=True)
+    if json:
+        print(json_format.dumps(report))
+    else:
+        results.print(_starts(contenders, starts), _timings(contenders, rows))
+
+
+def _row(contender: Contender, batch: int, timed: dict[str, dict[str, Latency]], first: Contender) -> dict[str, Any]:
+    whole, inside = (timed[way][contender.name] for way in ("whole", "inside"))
+    milliseconds = {f"p{share}_ms": 1000 * whole.percentile(share) for share in (50, 90, 99)}
+    return {
+        "model": str(contender.path),
+        "runtime": contender.kind,
+        "batch": batch,
+        **milliseconds,
+        "compute_p50_ms": 1000 * inside.percentile(50),
+        "images_per_second": batch / whole.percentile(50),
+        "times_faster": whole.ratio(timed["whole"][first.name]),
+    }
+
+
+def _timings(contenders: list[Contender], rows: list[dict[str, Any]]) -> Table:
+    table = Table()
+    for column in ("", "batch", "p50 ms", "p90", "p99", "network alone", "images/s", "faster"):
+        table.add_column(column, justify="right")
+    places = {contender.name: index for index, contender in enumerate(contenders)}
+    for row in rows:
+        numbers = [f"{row[key]:.2f}" for key in ("p50_ms", "p90_ms", "p99_ms", "compute_p50_ms")]
+        speed = [f"{row['images_per_second']:.0f}", f"{row['times_faster']:.2f}x"]
+        table.add_row(str(1 + places[f"{row['model']} {row['runtime']}"]), str(row["batch"]), *numbers, *speed)
+    return table
+
+
+def _starts(contenders: list[Contender], starts: dict[str, dict[str, float]]) -> Table:
+    table = Table()
+    for column in ("", "model", "runtime", "first answer", "memory"):
+        table.add_column(column, justify="left" if column in ("model", "runtime") else "right", overflow="fold")
+    for index, contender in enumerate(contenders):
+        cold = starts[contender.name]
+        place = str(1 + index), str(contender.path), contender.kind
+        table.add_row(*place, f"{cold['seconds']:.1f} s", f"{cold['memory_mb']:.0f} MB")
+    return table

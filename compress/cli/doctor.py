@@ -1,0 +1,116 @@
+"""`compress doctor`: what is installed, what onnxruntime can run on, and what to do about what does not fit."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from typing import Annotated, Any
+
+import onnxruntime
+import torch
+from cyclopts import Parameter
+from onnx import parser
+from rich.console import Console
+
+from compress.export.providers import PROVIDERS, preload
+from compress.run_directory import environment
+
+RUNTIMES, CPU = ("onnxruntime", "onnxruntime-gpu"), PROVIDERS["cpu"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    said: str
+    advice: str = ""
+    """What to do; empty where nothing is wrong."""
+
+
+def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Say what is installed, which of onnxruntime's providers run here, and what to do where they do not.
+
+    Parameters
+    ----------
+    json
+        Print one JSON object on standard output.
+    """
+    findings = [_runtimes(), _torch_cuda(), *(_provider(name) for name in PROVIDERS)]
+    facts = environment()
+    if json:
+        listed = [asdict(finding) for finding in findings]
+        print(json_format.dumps({"schema_version": 1, "environment": facts, "findings": listed}))
+        return
+    console = Console(highlight=False)
+    console.print(f"Python {facts['python']}, {facts['platform']}, {facts['threads']} threads")
+    for library, number in facts["libraries"].items():
+        console.print(f"  {library} {number}")
+    for finding in findings:
+        console.print(f"{'fix' if finding.advice else 'ok '}  {finding.subject}: {finding.said}", soft_wrap=True)
+        if finding.advice:
+            console.print(f"     {finding.advice}", soft_wrap=True)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _runtimes(find: Callable[[str], str | None] = _installed) -> Finding:
+    """Both packages write the same module: which one is imported is a matter of the order of installation."""
+    found = [f"{package} {number}" for package in RUNTIMES if (number := find(package))]
+    if len(found) < 2:
+        return Finding("onnxruntime", found[0] if found else f"{onnxruntime.__version__}, from no package")
+    advice = "keep one: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    return Finding("onnxruntime", f"{' and '.join(found)} are both installed and overwrite each other", advice)
+
+
+def _torch_cuda() -> Finding:
+    built: Any = torch.version.cuda
+    if torch.cuda.is_available():
+        cudnn: Any = torch.backends.cudnn
+        said = f"CUDA {built}, cuDNN {cudnn.version()}, {torch.cuda.get_device_name()}"
+        return Finding("torch", said)
+    return Finding("torch", f"no GPU is visible; built for {f'CUDA {built}' if built else 'the CPU alone'}")
+
+
+def _provider(name: str) -> Finding:
+    """Whether a session on it starts: the list of what onnxruntime was built with says nothing about that."""
+    provider = PROVIDERS[name]
+    if provider not in onnxruntime.get_available_providers():
+        if name == "cpu" or not torch.cuda.is_available():
+            return Finding(name, "onnxruntime was built without it")
+        return Finding(
+            name, "onnxruntime was built without it", "pip uninstall -y onnxruntime; pip install onnxruntime-gpu"
+        )
+    complaint = preload()
+    if _started(provider):
+        return Finding(name, "runs")
+    if not torch.cuda.is_available():
+        return Finding(name, "does not run: no GPU is visible")
+    return Finding(name, f"does not run: {complaint or 'its libraries are of versions that do not fit'}", _remedy(name))
+
+
+def _started(provider: str) -> bool:
+    """Whether a session of one node is given to the provider."""
+    graph = '<ir_version: 10, opset_import: ["" : 18]> one (float[1] x) => (float[1] y) { y = Relu (x) }'
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    with redirect_stdout(StringIO()):  # where onnxruntime complains
+        session = onnxruntime.InferenceSession(
+            parser.parse_model(graph).SerializeToString(), settings, providers=list(dict.fromkeys([provider, CPU]))
+        )
+    return bool(session.get_providers()[0] == provider)
+
+
+def _remedy(name: str) -> str:
+    if name == "tensorrt":
+        return "pip install tensorrt, of the CUDA version that torch says above"
+    return "pip install 'onnxruntime-gpu[cuda,cudnn]', whose CUDA version must be torch's: both are said above"

@@ -1,0 +1,99 @@
+"""What a file says of itself in its metadata: enough to use it without this package, or without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the contract needs torch
+    from compress.task import TaskSpec
+
+SCHEMA_VERSION = 1
+CARD_KEY = "compress"
+"""The one entry of `metadata_props` that this package reads; the others are for tools that look for their names."""
+
+
+@dataclass(frozen=True)
+class FileCard:
+    """A network in a file: what it answers, what it wants to be shown, where it comes from."""
+
+    task: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    """Of the task's images, `[3, h, w]`: the only size where sizes are not free, and what classifiers are shown."""
+    image_size: int | None
+    """The shorter side that images with label maps are brought to; None if they are taken at their own size."""
+    dynamic_size: bool = True
+    """Whether the network takes any height and width."""
+    stride: int = 1
+    """What height and width are padded to inside the file."""
+    input: str = "float"
+    """`float` or `uint8`: see `compress.export.Form`."""
+    output: str = "decision"
+    """`logits`, `probabilities` or `decision`."""
+    precision: str = "fp32"
+    palette: tuple[tuple[int, int, int], ...] = ()
+    ignore_index: int = -1
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Teacher, method, settings, scores: whatever the maker knows."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def of(cls, spec: TaskSpec, **more: Any) -> FileCard:
+        """The card of a network for that task; `more` are the fields that a task does not know."""
+        return cls(
+            task=spec.name,
+            class_names=spec.class_names,
+            image_shape=spec.image_shape,
+            image_size=spec.image_size,
+            palette=spec.palette,
+            ignore_index=spec.ignore_index,
+            **more,
+        )
+
+    def entries(self) -> dict[str, str]:
+        """For `metadata_props`: this card as JSON, ONNX's own keys for images, and what other runtimes look for."""
+        whole = self.input == "uint8"
+        flat = {
+            "task": {"classification": "classify", "segmentation": "semantic"}.get(self.task, self.task),
+            "names": json.dumps(dict(enumerate(self.class_names)), ensure_ascii=False),
+            "imgsz": json.dumps(self.image_shape[1:]),
+            "stride": str(self.stride),
+            "Image.BitmapPixelFormat": "Rgb8",
+            "Image.ColorSpaceGamma": "SRGB",
+            "Image.NominalPixelRange": "NominalRange_0_255" if whole else "Normalized_0_1",
+        }
+        return {**flat, CARD_KEY: json.dumps(asdict(self), ensure_ascii=False)}
+
+    @classmethod
+    def read(cls, entries: Mapping[str, str]) -> FileCard:
+        """The card in a file's metadata; raises `ValueError` that says what is missing or wrong."""
+        if CARD_KEY not in entries:
+            raise ValueError("it does not say its task and classes")
+        found = json.loads(entries[CARD_KEY])
+        if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"its card is not of version {SCHEMA_VERSION}, the one that is known here")
+        try:
+            card = cls(**{key: _frozen(value) for key, value in found.items()})
+        except TypeError as error:
+            raise ValueError(f"its card is incomplete: {error}") from error
+        card.require_sound()
+        return card
+
+    def require_sound(self) -> None:
+        """Raise `ValueError` unless what programs act on has the types and lengths that they rely on."""
+        sides = isinstance(self.image_shape, tuple) and len(self.image_shape) == 3
+        if not sides or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in self.image_shape):
+            raise ValueError(f"its image shape is {self.image_shape!r}")
+        names = isinstance(self.class_names, tuple) and all(isinstance(name, str) for name in self.class_names)
+        if not names or not self.class_names:
+            raise ValueError("its class names are no list of texts")
+        if self.palette and len(self.palette) != len(self.class_names):
+            raise ValueError(f"its palette has {len(self.palette)} colours for {len(self.class_names)} classes")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

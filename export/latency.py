@@ -1,0 +1,57 @@
+"""Timing side by side: what several models take on the same machine in the same minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Once = Callable[[], object]
+"""One answer to one batch."""
+WARM_UP = 3
+FEWEST = 5
+"""Rounds at least, however long they take."""
+BLOCK_SECONDS = 0.02
+"""What is timed together at least: a clock's reading costs less than a thousandth of it."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds a batch, by contender; all of them were timed in turn, round by round."""
+
+    seconds: Sequence[float]
+    """One a round: the mean of the answers in it."""
+
+    def percentile(self, share: float) -> float:
+        """What `share` per cent of the rounds stay below."""
+        return float(np.percentile(self.seconds, share))
+
+    def ratio(self, other: Latency) -> float:
+        """How many times faster this is than `other`: the median over rounds, so that what disturbs both cancels."""
+        return float(np.median(np.asarray(other.seconds) / np.asarray(self.seconds)))
+
+
+def interleaved(contenders: Mapping[str, Once], seconds: float) -> dict[str, Latency]:
+    """Time all in turn, again and again, for about `seconds` each; the order turns by one every round."""
+    names, times = list(contenders), {name: list[float]() for name in contenders}
+    repeats = {name: _repeats(once) for name, once in contenders.items()}
+    ends = time.perf_counter() + seconds * len(names)
+    while time.perf_counter() < ends or len(times[names[0]]) < FEWEST:
+        for name in names:
+            started = time.perf_counter()
+            for _ in range(repeats[name]):
+                contenders[name]()
+            times[name].append((time.perf_counter() - started) / repeats[name])
+        names = [*names[1:], names[0]]
+    return {name: Latency(values) for name, values in times.items()}
+
+
+def _repeats(once: Once) -> int:
+    """Answers that fill a block, after some that are not counted."""
+    for _ in range(WARM_UP):
+        once()
+    started = time.perf_counter()
+    once()
+    return max(round(BLOCK_SECONDS / max(time.perf_counter() - started, 1e-9)), 1)

@@ -1,0 +1,87 @@
+"""Sessions of onnxruntime that run where they were asked to, or say why they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from compress.errors import UsageError
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+LOG_ERRORS_ONLY = 3
+
+
+def start(path: Path, provider: str, options: Mapping[str, Any], threads: int) -> ort.InferenceSession:
+    """A session on the provider of that name, with its own options and a number of threads, 0 for all cores.
+
+    onnxruntime goes on on the CPU if a GPU's libraries are missing, with a line on stderr; here that is an error.
+    Raises `UsageError` if the file cannot be loaded or the provider does not run.
+    """
+    if provider not in PROVIDERS:
+        raise UsageError(f"unknown provider {provider!r}: known are {', '.join(PROVIDERS)}")
+    wanted, settings = PROVIDERS[provider], ort.SessionOptions()
+    settings.log_severity_level = LOG_ERRORS_ONLY
+    settings.intra_op_num_threads = threads
+    chain = [(wanted, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
+    if not path.is_file():
+        raise UsageError(f"no ONNX file {path}")
+    try:
+        with redirect_stdout(StringIO()):  # where onnxruntime tells of providers that do not start
+            session = ort.InferenceSession(path, settings, providers=chain)
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"onnxruntime cannot load {path}: {reason[:160]}; is it a complete ONNX file?") from error
+    if session.get_providers()[0] != wanted:
+        raise UsageError(
+            f"{provider} was asked for but onnxruntime runs on {session.get_providers()[0]}: its libraries were not "
+            "found or do not fit; `compress doctor` says what is missing"
+        )
+    return session
+
+
+def _gpu_chain(provider: str, options: Mapping[str, Any]) -> list[Any]:
+    """The provider asked for and what takes over the nodes that it cannot run."""
+    if PROVIDERS[provider] not in ort.get_available_providers():
+        raise UsageError(
+            f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, after pip uninstall onnxruntime"
+        )
+    preload()
+    behind = ["CPUExecutionProvider"] if provider == "cuda" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return [(PROVIDERS[provider], dict(options)), *behind]
+
+
+def preload() -> str:
+    """Load the CUDA libraries that torch brought, for onnxruntime; returns the first complaint, or an empty text."""
+    with redirect_stdout(StringIO()) as said:
+        ort.preload_dlls()
+    return next(iter(said.getvalue().splitlines()), "")
+
+
+def tensorrt_options(
+    cache: Path, sizes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]], *, fp16: bool = False
+) -> dict[str, Any]:
+    """Options that build one engine for all shapes between the first and the last of `sizes` and keep it in `cache`.
+
+    `sizes` are the least, the usual and the greatest batch, height and width of an `images` input. TensorRT builds at
+    the first run, and again whenever a shape leaves that range.
+    """
+    least, usual, most = (f"images:{batch}x3x{height}x{width}" for batch, height, width in sizes)
+    return {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(cache),
+        "trt_fp16_enable": fp16,
+        "trt_profile_min_shapes": least,
+        "trt_profile_opt_shapes": usual,
+        "trt_profile_max_shapes": most,
+    }

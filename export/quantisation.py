@@ -1,0 +1,155 @@
+"""INT8 by onnxruntime's quantiser, calibrated on images that need not be real, and undone where it does harm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import ModelProto
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
+from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from compress.errors import GateError
+
+from .dressing import BODY_INPUT
+from .providers import LOG_ERRORS_ONLY
+
+Array = NDArray[Any]
+QUANTISED = ["Conv", "Gemm", "MatMul"]
+"""Operators that become integer arithmetic: all of the multiplying. What lies between is cheap and stays in float."""
+BATCH = 8
+"""Images that are calibrated on together: every layer's answers to them are in memory at once."""
+FLOOR = 0.99
+"""Share of float32's decisions to be kept: layers go back to float32, the most harmful first, until it is."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A network in INT8."""
+
+    model: ModelProto
+    agreement: float
+    """Share of decisions on the images it was checked on that are float32's."""
+    kept_float: tuple[str, ...]
+    """Layers that stay in float32, by name, the most harmful first."""
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    def __init__(self, images: Array) -> None:
+        self._batches = iter([images])
+
+    def get_next(self) -> dict[str, Array] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {BODY_INPUT: batch}
+
+
+def quantised(body: ModelProto, calibration: Array, check: Array, *, symmetric: bool = False) -> Quantised:
+    """The network with 8-bit weights by channel and 8-bit activations, as QuantizeLinear/DequantizeLinear pairs.
+
+    `calibration` and `check` are float32 images `[n, 3, h, w]` in [0, 1]: ranges of activations are read from the
+    first, decisions are compared with float32's on the second. Activations are unsigned, which is fast on CPUs;
+    `symmetric` makes them signed around 0, which TensorRT wants. Raises `GateError` if decisions change too often
+    even with half of the layers and more left in float32.
+    """
+    with _quiet():
+        ranges = _ranges(body, calibration)
+        expected = _logits(body, check)
+        layers = [node.name for node in body.graph.node if node.op_type in QUANTISED]
+
+        def attempt(kept: Sequence[str]) -> Quantised:
+            model = _rewritten(body, ranges, [layer for layer in layers if layer not in kept], symmetric)
+            return Quantised(model, _agreement(_logits(model, check), expected), tuple(kept))
+
+        result = attempt(())
+        if result.agreement >= FLOOR:
+            return result
+        harm = {layer: _harm(_rewritten(body, ranges, [layer], symmetric), check, expected) for layer in layers}
+        worst_first = sorted(layers, key=lambda layer: -harm[layer])
+        count = 1
+        while result.agreement < FLOOR and count < len(layers):
+            result, count = attempt(worst_first[:count]), 2 * count
+        if result.agreement < FLOOR:
+            raise GateError(
+                f"INT8 keeps {result.agreement:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
+                f"layers in float32, {FLOOR:.0%} are wanted: use --precision fp16 or fp32"
+            )
+        return result
+
+
+def _ranges(body: ModelProto, images: Array) -> TensorsData:
+    """The smallest and largest value of every activation."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "body.onnx"
+        onnx.save(body, path)
+        calibrator = create_calibrator(
+            path,
+            QUANTISED,
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        for batch in _batches(images):
+            calibrator.collect_data(_Reader(batch))
+        return calibrator.compute_data()
+
+
+def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str], symmetric: bool) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(body)
+    quantiser = QDQQuantizer(
+        copy,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8 if symmetric else QuantType.QUInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=layers,
+        nodes_to_exclude=[],
+        op_types_to_quantize=QUANTISED,
+        extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True},
+    )
+    quantiser.quantize_model()
+    quantiser.model.topological_sort()
+    model: ModelProto = quantiser.model.model
+    return model
+
+
+def _logits(model: ModelProto, images: Array) -> Array:
+    settings = ort.SessionOptions()
+    settings.log_severity_level = LOG_ERRORS_ONLY
+    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {BODY_INPUT: batch})[0] for batch in _batches(images)])
+
+
+def _agreement(logits: Array, expected: Array) -> float:
+    return float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean())
+
+
+def _harm(model: ModelProto, images: Array, expected: Array) -> float:
+    """Mean square that one layer in INT8 moves the logits by."""
+    return float(np.square(_logits(model, images) - expected).mean())
+
+
+def _batches(images: Array) -> Iterator[Array]:
+    yield from np.array_split(images, max(-(-len(images) // BATCH), 1))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises on preparing models, by the root logger; torch's exporter has done what it advises."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

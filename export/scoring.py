@@ -1,0 +1,41 @@
+"""An ONNX file in place of a torch module, for the same metrics."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from compress.task import TaskSpec
+
+from .runtime import OnnxModel
+
+
+class OnnxScores:
+    """Scores `[n, k, *s]` that any metric takes for logits, of images `[n, 3, h, w]` in [0, 1]."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self._model = model
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits or probabilities; of decisions, what they name and 0 elsewhere, or the one-hot class map."""
+        outputs = answers(self._model, images)
+        if "classes" not in outputs:
+            return next(iter(outputs.values()))
+        classes, count = outputs["classes"].long(), len(self._model.card.class_names)
+        if classes.ndim == 2:
+            return torch.zeros(len(classes), count).scatter(1, classes, outputs["scores"])
+        return (classes.unsqueeze(1) == torch.arange(count).view(-1, 1, 1)).float()
+
+
+def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
+    """The file's outputs by name for images `[n, 3, h, w]` in [0, 1], whichever of the two inputs it has."""
+    outputs = model.run(model.given(images.cpu().numpy()))
+    return {name: torch.from_numpy(value.copy()) for name, value in outputs.items()}
+
+
+def spec_of(model: OnnxModel) -> TaskSpec:
+    """The task that a file's card describes."""
+    card = model.card
+    metric = "top1" if card.task == "classification" else "miou"
+    rows, palette = (3, *card.image_shape[1:]), card.palette
+    return TaskSpec(card.task, rows, card.class_names, metric, card.ignore_index, palette, card.image_size)

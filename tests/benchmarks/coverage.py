@@ -1,0 +1,165 @@
+"""Which networks can be exported: segmenters of every architecture with five encoders, and classifiers of every family.
+
+    python tests/benchmarks/coverage.py [--only TEXT]
+
+Each has random weights, batch normalisation that is no identity, and a process of its own with a time limit. It is
+exported with free height and width where it can, checked, compared with torch at five shapes and quantised. Results lie
+in `tests/benchmarks/results/coverage/`, one small JSON a network; a network that has one is not tried again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from tables import markdown
+from torch import nn
+
+from compress.cli.models import card_of
+from compress.errors import CompressError
+from compress.export import Order, export_verified
+from compress.files import write_text
+from compress.tasks.data import DataSource, LabelledImages
+from compress.tasks.models import NormalisedModel, create_model, model_names, takes_encoder
+
+RESULTS = Path(__file__).parent / "results" / "coverage"
+SECONDS = 600
+ENCODERS = ("resnet18", "mobilenet_v2", "efficientnet-b0", "mit_b0", "tu-convnext_atto")
+SIDES = {"segmentation": 128, "classification": 224}
+TIMM = (  # noqa: SIM905  # as a list, a line a name, it would be longer than all the rest
+    "bat_resnext26ts beit_base_patch16_224 botnet26t_256 cait_xxs24_224 coat_lite_tiny coatnet_nano_rw_224 convit_tiny "
+    "convmixer_768_32 convnext_atto convnextv2_atto crossvit_tiny_240 cspresnet50 davit_tiny deit_tiny_patch16_224 "
+    "densenet121 dla34 dpn48b eca_nfnet_l0 edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_b0 "
+    "efficientnet_lite0 efficientvit_b0 efficientvit_m0 eva02_tiny_patch14_224 fastvit_t8 fbnetc_100 "
+    "focalnet_tiny_srf gcvit_xxtiny gernet_s ghostnet_050 hardcorenas_a hgnet_tiny hrnet_w18_small "
+    "inception_next_tiny inception_v3 lcnet_050 levit_128s maxvit_rmlp_pico_rw_256 mixer_s16_224 mixnet_s "
+    "mnasnet_small mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small mobileone_s0 mobilevit_xxs "
+    "mobilevitv2_050 mvitv2_tiny nest_tiny pit_ti_224 poolformer_s12 pvt_v2_b0 regnetx_002 regnety_002 "
+    "repghostnet_050 repvgg_a0 repvit_m0_9 res2net50_14w_8s resmlp_12_224 resnest14d resnet18 resnext50_32x4d "
+    "rexnet_100 selecsls42b seresnet18 sequencer2d_s skresnet18 spnasnet_100 starnet_s1 "
+    "swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 tinynet_e tiny_vit_5m_224 tnt_s_patch16_224 tresnet_m "
+    "twins_pcpvt_small vgg11 visformer_tiny vit_tiny_patch16_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224"
+).split()
+
+
+def networks() -> list[tuple[str, str]]:
+    """Task and name of each."""
+    segmenters = [
+        (architecture + encoder)
+        for architecture in model_names("segmentation")
+        for encoder in ([f":{encoder}" for encoder in ENCODERS] if takes_encoder(architecture) else [""])
+    ]
+    return [*(("segmentation", name) for name in segmenters), *(("classification", name) for name in TIMM)]
+
+
+def side_of(task: str, name: str) -> int:
+    """Pixels; some names say for which size alone they are made."""
+    last = name.rsplit("_", 1)[-1]
+    return int(last) if task == "classification" and last in {"240", "256"} else SIDES[task]
+
+
+def tried(task: str, name: str) -> dict[str, Any]:
+    """What came of a network, or the one line that said why nothing did."""
+    started, side = time.perf_counter(), side_of(task, name)
+    nothing = LabelledImages(torch.empty(0, 3, side, side, dtype=torch.uint8), torch.empty(0, dtype=torch.long))
+    names = tuple(f"class {index}" for index in range(10))
+    source = DataSource("none", task, names, (3, side, side), lambda: nothing, lambda: nothing, image_size=side)
+    torch.manual_seed(0)
+    try:
+        network = create_model(task, name, len(names), (side, side))
+        perturb(network, side)
+        spec = card_of(name, source, network).spec
+        noise = torch.randint(0, 256, (8, 3, side, side), dtype=torch.uint8)
+        with TemporaryDirectory() as folder:
+            facts, results = export_verified(network, spec, Path(folder) / "model.onnx")
+            found = {"dynamic_size": facts.card.dynamic_size, "reason": facts.reason, "parity": list(map(str, results))}
+            found |= {"passed": all(result.passed for result in results), "int8": in_int8(network, spec, noise, folder)}
+    except CompressError as error:
+        found = {"refusal": str(error)}
+    return {"task": task, "network": name, **found, "seconds": round(time.perf_counter() - started, 1)}
+
+
+@torch.no_grad()
+def perturb(network: NormalisedModel, side: int) -> None:
+    """Gains, biases and statistics as training leaves them: with the initial ones a broken fusion is invisible."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+            module.weight.copy_(0.5 + torch.rand_like(module.weight))
+            module.bias.copy_(0.2 * torch.randn_like(module.bias))
+    network.train()
+    for _ in range(3):
+        network(torch.rand(4, 3, side, side))
+    network.eval()
+
+
+def in_int8(network: NormalisedModel, spec: Any, images: torch.Tensor, folder: str) -> str:
+    """What INT8 keeps; with random weights all classes are nearly tied, so that this says that it runs, no more."""
+    try:
+        facts, _ = export_verified(
+            network, spec, Path(folder) / "int8.onnx", Order(precision="int8"), calibration=images
+        )
+    except CompressError as error:
+        return f"no: {error}"
+    assert facts.int8 is not None
+    return f"{facts.int8.agreement:.1%}, {len(facts.int8.kept_float)} layers in float32"
+
+
+def result_of(task: str, name: str) -> dict[str, Any]:
+    """What is kept of it, or what a new process finds out now and is kept."""
+    file = RESULTS / f"{name.replace(':', '-').replace('/', '-')}.json"
+    if not file.is_file():
+        print(name, flush=True)
+        words = [sys.executable, __file__, "--one", task, name, str(file)]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
+            why = next(iter(reversed(done.stderr.strip().splitlines())), f"exit code {done.returncode}")
+        except subprocess.TimeoutExpired:
+            why = f"not done in {SECONDS} seconds"
+        if not file.is_file():
+            write_text(file, json.dumps({"task": task, "network": name, "refusal": why}, indent=1) + "\n")
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result
+
+
+def outcome(result: dict[str, Any]) -> str:
+    """In one word or two."""
+    if "passed" not in result:
+        return "refused"
+    if not result["passed"]:
+        return "differs"
+    return "any size" if result["dynamic_size"] else "one size"
+
+
+def main() -> None:
+    """Try every network that was not, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="part of the names to try")
+    parser.add_argument("--one", nargs=3, metavar=("TASK", "NAME", "FILE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        task, name, file = given.one
+        write_text(Path(file), json.dumps(tried(task, name), indent=1, ensure_ascii=False) + "\n")
+        return
+    results = [result_of(task, name) for task, name in networks() if given.only in name]
+    rows = []
+    for result in results:
+        why = result.get("refusal") or result["reason"]
+        rows.append([result["network"], outcome(result), result.get("int8", ""), why.replace("|", "/")[:160]])
+    counts = Counter((result["task"], outcome(result)) for result in results)
+    summary = "".join(f"- {task}, {word}: {count}\n" for (task, word), count in sorted(counts.items()))
+    table = f"{summary}\n{markdown(['network', 'file', 'INT8', 'why not'], rows)}"
+    if not given.only:
+        write_text(RESULTS.parent / "coverage.md", table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

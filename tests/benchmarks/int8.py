@@ -1,0 +1,109 @@
+"""What INT8 is worth by what it is calibrated on: noise, a run's synthetic samples, or 500 real training images.
+
+    python tests/benchmarks/int8.py RUN... --data-root DIR
+
+Each file is scored on the held-out images of the run's data. A score that is kept is one JSON a run under
+`results/int8/`; the table is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from tables import markdown
+from torch import Tensor, nn
+
+from compress.cli.data import place_of
+from compress.compute import Compute
+from compress.evaluation import evaluate
+from compress.export import OnnxModel, OnnxScores, Order, export_verified
+from compress.files import write_text
+from compress.run_directory import RunDirectory
+from compress.task import Task
+from compress.tasks import make_task
+from compress.tasks.data import DataSource, open_data
+from compress.tasks.models.saved import load_model
+
+IMAGES = 500
+RESULTS = Path(__file__).parent / "results" / "int8"
+EXACT = Compute(torch.device("cpu"), torch.float32)
+
+
+class Agreement:
+    """The metric of the task beside the share of decisions that are those of the model in float32."""
+
+    def __init__(self, model: nn.Module, file: OnnxScores) -> None:
+        self._model, self._file = model, file
+        self.same = self.count = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The file's scores, compared with the model's on the way."""
+        scores = self._file(images)
+        equal = scores.argmax(dim=1) == self._model(images).argmax(dim=1)
+        self.same, self.count = self.same + int(equal.sum()), self.count + equal.numel()
+        return scores
+
+
+def calibrations(run: Path, source: DataSource) -> Iterator[tuple[str, Tensor]]:
+    """What ranges are read from: uint8 `[n, 3, h, w]` by name."""
+    draw = torch.Generator().manual_seed(0)
+    yield "noise", torch.randint(0, 256, (IMAGES, *source.image_shape), dtype=torch.uint8, generator=draw)
+    synthetic = RunDirectory.open(run).read_checkpoint()["buffer"]["images"]
+    yield "synthetic samples", synthetic[torch.randperm(len(synthetic), generator=draw)[:IMAGES]]
+    training = source.training().images
+    chosen = training[torch.randperm(len(training), generator=draw)[:IMAGES]]
+    if chosen.shape[1:] != source.image_shape:  # whole photographs, of which networks see squares
+        chosen = nn.functional.interpolate(chosen.float(), source.image_shape[1:], mode="area").round().to(torch.uint8)
+    yield "real images", chosen
+
+
+def measured(run: Path, data_root: Path | None) -> list[dict[str, Any]]:
+    """One record a calibration, after that of float32."""
+    model, card = load_model(run)
+    source = open_data(card.data, card.task, data_root, usual=place_of(card))
+    task = make_task(source, nn.Identity, nn.Identity)
+    whole = evaluate(model, task, EXACT)
+    records = [{"calibrated on": "float32", whole.metric: whole.headline, "agreement": 1.0, "layers in float32": []}]
+    return records + [_record(model, task, name, images) for name, images in calibrations(run, source)]
+
+
+def _record(model: nn.Module, task: Task, name: str, images: Tensor) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        order = Order(precision="int8")
+        facts, _ = export_verified(model, task.spec, Path(folder) / "model.onnx", order, calibration=images)
+        assert facts.int8 is not None
+        predict = Agreement(model, OnnxScores(OnnxModel(facts.path)))
+        score = evaluate(predict, task, EXACT)
+    return {
+        "calibrated on": name,
+        score.metric: score.headline,
+        "agreement": predict.same / predict.count,
+        "layers in float32": list(facts.int8.kept_float),
+    }
+
+
+def main() -> None:
+    """Measure each run once and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--data-root", type=Path)
+    given = parser.parse_args()
+    rows = []
+    for run in given.runs:
+        kept = RESULTS / f"{run.name}.json"
+        if not kept.is_file():
+            write_text(kept, json.dumps(measured(run, given.data_root), indent=1) + "\n")
+        for record in json.loads(kept.read_text()):
+            name, metric, agreement, layers = record.values()
+            rows.append([run.name, name, f"{100 * metric:.2f}", f"{100 * agreement:.2f}", str(len(layers))])
+    print(markdown(["run", "calibrated on", "metric, %", "same decisions, %", "layers in float32"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Small networks with statistics of their own, and files written from them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from compress.export import export_verified
+from compress.task import Deployable, TaskSpec
+from compress.tasks.data import open_data
+from compress.tasks.models import create_model
+
+CASES = {
+    "classifier": ("classification", "cifar_resnet20"),
+    "timm classifier": ("classification", "mobilenetv3_small_050"),
+    "segmenter": ("segmentation", "deeplabv3plus:tu-test_resnet"),
+}
+
+
+class OneSize(Deployable):
+    """A network that only takes the traced size."""
+
+    stride = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3 * 32 * 32, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.linear(images.flatten(1))
+
+
+class Shades(Deployable):
+    """Three classes by colour, at every position or of the image: quick to export, and nothing is near a tie."""
+
+    stride = 1
+
+    def __init__(self, *, positions: bool) -> None:
+        super().__init__()
+        self.positions = positions
+        self.weigh = nn.Conv2d(3, 3, 3, padding=1)
+        with torch.no_grad():
+            self.weigh.weight.copy_(4 * torch.eye(3).view(3, 3, 1, 1) * torch.ones(3, 3) / 9)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.weigh(images)
+        return logits if self.positions else logits.mean(dim=(2, 3))
+
+
+@pytest.fixture(scope="session")
+def shades() -> Callable[[bool], tuple[Deployable, TaskSpec]]:
+    """`shades(maps)`: the network, of label maps or of labels, and its task."""
+
+    def make(maps: bool) -> tuple[Deployable, TaskSpec]:
+        names, palette = ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+        spec = TaskSpec("segmentation", (3, 32, 32), names, "miou", palette=palette, image_size=32)
+        if not maps:
+            spec = TaskSpec("classification", (3, 32, 32), names, "top1", ignore_index=-1, image_size=32)
+        return Shades(positions=maps).eval(), spec
+
+    return make
+
+
+@pytest.fixture
+def one_size() -> Callable[[], Deployable]:
+    """New networks of random weights that take one size."""
+    return OneSize
+
+
+def perturbed(model: nn.Module, spec: TaskSpec) -> nn.Module:
+    """With default statistics a broken fusion of batch normalisation is invisible."""
+    noise = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.weight.data = 0.5 + torch.rand(module.weight.shape, generator=noise)
+            module.bias.data = 0.2 * torch.randn(module.bias.shape, generator=noise)
+    with torch.no_grad():
+        for _ in range(30):
+            model.train()(torch.rand(8, *spec.image_shape, generator=noise))
+    return model.eval()
+
+
+@pytest.fixture(scope="session", params=CASES, ids=list(CASES))
+def network(request: pytest.FixtureRequest) -> tuple[Deployable, TaskSpec]:
+    """One of three networks of the embedded data, and its task."""
+    from compress.cli.models import card_of
+
+    task, name = CASES[request.param]
+    source = open_data(None, task)
+    torch.manual_seed(0)
+    model = create_model(task, name, len(source.class_names))
+    spec = card_of(name, source, model).spec
+    return perturbed(model, spec), spec
+
+
+@pytest.fixture(scope="session")
+def exported(
+    network: tuple[Deployable, TaskSpec], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Deployable, TaskSpec, Path]:
+    """A network and the file written from it."""
+    facts, results = export_verified(*network, tmp_path_factory.mktemp("onnx") / "model.onnx")
+    assert all(result.passed for result in results), [str(result) for result in results]
+    return *network, facts.path
