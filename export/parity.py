@@ -70,7 +70,7 @@ def check_parity(
     network: Deployable, model: OnnxModel, shapes: Sequence[Shape], images: Tensor | None = None
 ) -> list[Parity]:
     """Compare at each shape, on resized `images [n, 3, h, w]` in [0, 1] where given and on noise otherwise."""
-    return [_compare(network, model, _inputs(shape, images)) for shape in shapes]
+    return [_compare(network, model, shape, _inputs(shape, images)) for shape in shapes]
 
 
 def require_parity(results: Sequence[Parity]) -> None:
@@ -92,8 +92,7 @@ def _repeated(images: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(network: Deployable, model: OnnxModel, images: Tensor) -> Parity:
-    shape: Shape = tuple(images.shape)  # type: ignore[assignment]  # four axes
+def _compare(network: Deployable, model: OnnxModel, shape: Shape, images: Tensor) -> Parity:
     try:
         logits = _logits(network, model, images)
     except Exception as error:  # each network refuses in its own way

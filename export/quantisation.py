@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
+from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -44,22 +44,24 @@ class Quantised:
     """Layers that stay in float32, by name, the most harmful first."""
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+class _Reader:
+    """One batch, as onnxruntime's calibrators ask for it."""
+
     def __init__(self, images: Array) -> None:
         self._batches = iter([images])
 
     def get_next(self) -> dict[str, Array] | None:
+        """The batch, then None."""
         batch = next(self._batches, None)
         return None if batch is None else {BODY_INPUT: batch}
 
 
-def quantised(body: ModelProto, calibration: Array, check: Array, *, symmetric: bool = False) -> Quantised:
+def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
     """The network with 8-bit weights by channel and 8-bit activations, as QuantizeLinear/DequantizeLinear pairs.
 
     `calibration` and `check` are float32 images `[n, 3, h, w]` in [0, 1]: ranges of activations are read from the
-    first, decisions are compared with float32's on the second. Activations are unsigned, which is fast on CPUs;
-    `symmetric` makes them signed around 0, which TensorRT wants. Raises `GateError` if decisions change too often
-    even with half of the layers and more left in float32.
+    first, decisions are compared with float32's on the second. Activations are unsigned, which is fast on CPUs. Raises
+    `GateError` if decisions change too often even with half of the layers and more left in float32.
     """
     with _quiet():
         ranges = _ranges(body, calibration)
@@ -67,13 +69,13 @@ def quantised(body: ModelProto, calibration: Array, check: Array, *, symmetric: 
         layers = [node.name for node in body.graph.node if node.op_type in QUANTISED]
 
         def attempt(kept: Sequence[str]) -> Quantised:
-            model = _rewritten(body, ranges, [layer for layer in layers if layer not in kept], symmetric)
+            model = _rewritten(body, ranges, [layer for layer in layers if layer not in kept])
             return Quantised(model, _agreement(_logits(model, check), expected), tuple(kept))
 
         result = attempt(())
         if result.agreement >= FLOOR:
             return result
-        harm = {layer: _harm(_rewritten(body, ranges, [layer], symmetric), check, expected) for layer in layers}
+        harm = {layer: _harm(_rewritten(body, ranges, [layer]), check, expected) for layer in layers}
         worst_first = sorted(layers, key=lambda layer: -harm[layer])
         count = 1
         while result.agreement < FLOOR and count < len(layers):
@@ -102,7 +104,7 @@ def _ranges(body: ModelProto, images: Array) -> TensorsData:
         return calibrator.compute_data()
 
 
-def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str], symmetric: bool) -> ModelProto:
+def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str]) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(body)
     quantiser = QDQQuantizer(
@@ -110,12 +112,12 @@ def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str], symmetr
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QInt8 if symmetric else QuantType.QUInt8,
+        activation_qType=QuantType.QUInt8,
         tensors_range=ranges,
         nodes_to_quantize=layers,
         nodes_to_exclude=[],
         op_types_to_quantize=QUANTISED,
-        extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True},
+        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
     )
     quantiser.quantize_model()
     quantiser.model.topological_sort()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from typing import Any, Literal, Protocol
 import torch
 from numpy.typing import NDArray
 
+from compress.cli.first_answer import peak_of_first_answer
 from compress.compute import Compute
-from compress.errors import CompressError
 from compress.export import OnnxModel
 from compress.export.latency import Once
 from compress.tasks.models.saved import load_model
@@ -111,12 +110,7 @@ def contenders_of(path: Path, provider: str, *, compiled: bool) -> list[Contende
 
 def cold_start(contender: Contender, shape: tuple[int, ...]) -> dict[str, float]:
     """What the first answer takes a new process: seconds from its start, and its memory at most, in megabytes."""
-    words = [contender.kind, str(contender.path), contender.provider, *map(str, shape)]
     started = time.perf_counter()
-    done = subprocess.run(  # noqa: S603  # this interpreter, a module of ours
-        [sys.executable, "-m", "compress.cli.first_answer", *words], capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise CompressError(f"{contender.name} fails in a new process: {done.stderr.strip().splitlines()[-1:]}")
-    return {"seconds": seconds, "memory_mb": float(done.stdout)}
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        memory = process.apply(peak_of_first_answer, (contender.kind, contender.path, contender.provider, shape))
+        return {"seconds": time.perf_counter() - started, "memory_mb": memory}

@@ -1,7 +1,4 @@
-"""A process that loads one model, answers once and prints its peak memory: `python -m compress.cli.first_answer`.
-
-It imports what the model's runtime needs and no more, as an application would.
-"""
+"""What a new process does to time a first answer; it imports what the model's runtime needs and no more."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 
-def main(kind: str, path: str, provider: str, *shape: str) -> None:
-    """Print megabytes; `shape` is that of one image."""
-    image = np.zeros((1, *map(int, shape)), np.float32)
+def peak_of_first_answer(kind: str, path: Path, provider: str, shape: tuple[int, ...]) -> float:
+    """Load one model, answer once and return the process's peak memory in megabytes; `shape` is that of one image."""
+    image = np.zeros((1, *shape), np.float32)
     if kind == "onnxruntime":
         from compress.export import OnnxModel
 
@@ -23,18 +20,10 @@ def main(kind: str, path: str, provider: str, *shape: str) -> None:
     else:
         from compress.cli.contenders import Contender
 
-        Contender(Path(path), "compiled" if kind == "compiled" else "eager", provider).start().whole(image)()
-    print(_peak_megabytes())
-
-
-def _peak_megabytes() -> float:
+        Contender(path, "compiled" if kind == "compiled" else "eager", provider).start().whole(image)()
     status = Path("/proc/self/status")
     if status.is_file():  # Linux counts into ru_maxrss what the process that started this one held
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kibibytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

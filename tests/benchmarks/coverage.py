@@ -34,20 +34,23 @@ RESULTS = Path(__file__).parent / "results" / "coverage"
 SECONDS = 600
 ENCODERS = ("resnet18", "mobilenet_v2", "efficientnet-b0", "mit_b0", "tu-convnext_atto")
 SIDES = {"segmentation": 128, "classification": 224}
-TIMM = (  # noqa: SIM905  # as a list, a line a name, it would be longer than all the rest
-    "bat_resnext26ts beit_base_patch16_224 botnet26t_256 cait_xxs24_224 coat_lite_tiny coatnet_nano_rw_224 convit_tiny "
-    "convmixer_768_32 convnext_atto convnextv2_atto crossvit_tiny_240 cspresnet50 davit_tiny deit_tiny_patch16_224 "
-    "densenet121 dla34 dpn48b eca_nfnet_l0 edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_b0 "
-    "efficientnet_lite0 efficientvit_b0 efficientvit_m0 eva02_tiny_patch14_224 fastvit_t8 fbnetc_100 "
-    "focalnet_tiny_srf gcvit_xxtiny gernet_s ghostnet_050 hardcorenas_a hgnet_tiny hrnet_w18_small "
-    "inception_next_tiny inception_v3 lcnet_050 levit_128s maxvit_rmlp_pico_rw_256 mixer_s16_224 mixnet_s "
-    "mnasnet_small mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small mobileone_s0 mobilevit_xxs "
-    "mobilevitv2_050 mvitv2_tiny nest_tiny pit_ti_224 poolformer_s12 pvt_v2_b0 regnetx_002 regnety_002 "
-    "repghostnet_050 repvgg_a0 repvit_m0_9 res2net50_14w_8s resmlp_12_224 resnest14d resnet18 resnext50_32x4d "
-    "rexnet_100 selecsls42b seresnet18 sequencer2d_s skresnet18 spnasnet_100 starnet_s1 "
-    "swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 tinynet_e tiny_vit_5m_224 tnt_s_patch16_224 tresnet_m "
-    "twins_pcpvt_small vgg11 visformer_tiny vit_tiny_patch16_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224"
-).split()
+TIMM = [
+    "bat_resnext26ts", "beit_base_patch16_224", "botnet26t_256", "cait_xxs24_224", "coat_lite_tiny",
+    "coatnet_nano_rw_224", "convit_tiny", "convmixer_768_32", "convnext_atto", "convnextv2_atto",
+    "crossvit_tiny_240", "cspresnet50", "davit_tiny", "deit_tiny_patch16_224", "densenet121", "dla34", "dpn48b",
+    "eca_nfnet_l0", "edgenext_xx_small", "efficientformer_l1", "efficientformerv2_s0", "efficientnet_b0",
+    "efficientnet_lite0", "efficientvit_b0", "efficientvit_m0", "eva02_tiny_patch14_224", "fastvit_t8",
+    "fbnetc_100", "focalnet_tiny_srf", "gcvit_xxtiny", "gernet_s", "ghostnet_050", "hardcorenas_a", "hgnet_tiny",
+    "hrnet_w18_small", "inception_next_tiny", "inception_v3", "lcnet_050", "levit_128s", "maxvit_rmlp_pico_rw_256",
+    "mixer_s16_224", "mixnet_s", "mnasnet_small", "mobilenetv2_050", "mobilenetv3_small_050",
+    "mobilenetv4_conv_small", "mobileone_s0", "mobilevit_xxs", "mobilevitv2_050", "mvitv2_tiny", "nest_tiny",
+    "pit_ti_224", "poolformer_s12", "pvt_v2_b0", "regnetx_002", "regnety_002", "repghostnet_050", "repvgg_a0",
+    "repvit_m0_9", "res2net50_14w_8s", "resmlp_12_224", "resnest14d", "resnet18", "resnext50_32x4d", "rexnet_100",
+    "selecsls42b", "seresnet18", "sequencer2d_s", "skresnet18", "spnasnet_100", "starnet_s1",
+    "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "tinynet_e", "tiny_vit_5m_224", "tnt_s_patch16_224",
+    "tresnet_m", "twins_pcpvt_small", "vgg11", "visformer_tiny", "vit_tiny_patch16_224", "volo_d1_224", "vovnet39a",
+    "xception41", "xcit_nano_12_p16_224",
+]  # fmt: skip
 
 
 def networks() -> list[tuple[str, str]]:
