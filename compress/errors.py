@@ -49,3 +49,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     else:
         advice = f"there are {len(names)}; `compress list` prints them"
     return UsageError(f"unknown {kind} {name!r}: {advice}{' ' + hint if hint else ''}")
+
+
+def first_line(error: Exception, length: int = 160) -> str:
+    """What a library's exception says, in one line; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:length]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compress.errors import GateError
+from compress.errors import GateError, first_line
 from compress.task import Deployable, TaskSpec
 
 from .runtime import GUESSES, OnnxModel, scaled
@@ -96,11 +96,11 @@ def _compare(network: Deployable, model: OnnxModel, shape: Shape, images: Tensor
     try:
         logits = _logits(network, model, images)
     except Exception as error:  # each network refuses in its own way
-        return _failed(shape, f"torch refuses: {_first_line(error)}")
+        return _failed(shape, f"torch refuses: {first_line(error, 120)}")
     try:
         actual = answers(model, images)
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        return _failed(shape, f"onnxruntime fails: {_first_line(error)}")
+        return _failed(shape, f"onnxruntime fails: {first_line(error, 120)}")
     expected = _answers(logits, model.card.output)
     wrong = [name for name in expected if actual[name].shape != expected[name].shape]
     if wrong:
@@ -166,7 +166,3 @@ def _shown(images: Tensor, model: OnnxModel) -> Tensor:
     elif card.dynamic_size:
         wanted = scaled((height, width), card.image_size)
     return F.interpolate(images, size=wanted, mode="bilinear", antialias=True)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:120]

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -20,8 +20,8 @@ PROVIDERS = {
 LOG_ERRORS_ONLY = 3
 
 
-def start(path: Path, provider: str, options: Mapping[str, Any], threads: int) -> ort.InferenceSession:
-    """A session on the provider of that name, with its own options and a number of threads, 0 for all cores.
+def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.InferenceSession:
+    """A session on the provider of that name, with its own options.
 
     onnxruntime goes on on the CPU if a GPU's libraries are missing, with a line on stderr; here that is an error.
     Raises `UsageError` if the file cannot be loaded or the provider does not run.
@@ -30,7 +30,6 @@ def start(path: Path, provider: str, options: Mapping[str, Any], threads: int) -
         raise UsageError(f"unknown provider {provider!r}: known are {', '.join(PROVIDERS)}")
     wanted, settings = PROVIDERS[provider], ort.SessionOptions()
     settings.log_severity_level = LOG_ERRORS_ONLY
-    settings.intra_op_num_threads = threads
     chain = [(wanted, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
     if not path.is_file():
         raise UsageError(f"no ONNX file {path}")
@@ -38,8 +37,7 @@ def start(path: Path, provider: str, options: Mapping[str, Any], threads: int) -
         with redirect_stdout(StringIO()):  # where onnxruntime tells of providers that do not start
             session = ort.InferenceSession(path, settings, providers=chain)
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"onnxruntime cannot load {path}: {reason[:160]}; is it a complete ONNX file?") from error
+        raise UsageError(f"onnxruntime cannot load {path}: {first_line(error)}; is it a complete ONNX file?") from error
     if session.get_providers()[0] != wanted:
         raise UsageError(
             f"{provider} was asked for but onnxruntime runs on {session.get_providers()[0]}: its libraries were not "

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 
 from .card import FileCard
 from .providers import start
@@ -57,10 +57,8 @@ class OnnxModel:
     cannot be loaded, does not carry this package's card, or if the provider that is asked for does not run.
     """
 
-    def __init__(
-        self, path: str | Path, *, provider: str = "cpu", options: Mapping[str, Any] | None = None, threads: int = 0
-    ) -> None:
-        self._session = start(Path(path), provider, options or {}, threads)
+    def __init__(self, path: str | Path, *, provider: str = "cpu", options: Mapping[str, Any] | None = None) -> None:
+        self._session = start(Path(path), provider, options or {})
         try:
             self.card = FileCard.read(self._session.get_modelmeta().custom_metadata_map)
         except ValueError as error:
@@ -78,7 +76,7 @@ class OnnxModel:
         try:
             values = self._session.run(self._names, {self._input.name: np.ascontiguousarray(images)})
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {_first_line(error)}") from error
+            raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {first_line(error)}") from error
         return dict(zip(self._names, map(np.asarray, values), strict=True))
 
     def given(self, images: Array) -> Array:
@@ -198,7 +196,3 @@ def _alike(arrays: Sequence[Array], batch: int) -> list[list[int]]:
     for place, array in enumerate(arrays):
         by_shape.setdefault(array.shape, []).append(place)
     return [places[at : at + batch] for places in by_shape.values() for at in range(0, len(places), batch)]
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:160]

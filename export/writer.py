@@ -13,7 +13,7 @@ import onnx
 import torch
 from onnx import GraphProto, ModelProto
 
-from compress.errors import CompressError, UsageError
+from compress.errors import CompressError, UsageError, first_line
 from compress.files import write_with
 from compress.task import Deployable, TaskSpec
 
@@ -52,7 +52,7 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
                 verbose=False,
             )
     except Exception as error:  # the exporter raises its own types and those of what it calls
-        raise CompressError(f"torch cannot export this network to ONNX: {_first_line(error)}") from error
+        raise CompressError(f"torch cannot export this network to ONNX: {first_line(error, 200)}") from error
     if program is None or program.model_proto.opset_import[0].version != opset:
         raise UsageError(f"the exporter did not make opset {opset}: choose {OPSET}")
     proto: ModelProto = program.model_proto
@@ -128,7 +128,3 @@ def _with_inner(graph: GraphProto) -> Iterator[GraphProto]:
         for attribute in node.attribute:
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
                 yield from _with_inner(inner)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

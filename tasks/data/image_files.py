@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 PIXEL_LIMIT = 50_000_000
@@ -46,8 +46,8 @@ def opened(file: Path) -> Iterator[Image.Image]:
     except UsageError:
         raise
     except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"cannot read the image {file}: {reason[:120]}; mend or remove it") from error
+        reason = first_line(error, 120)
+        raise UsageError(f"cannot read the image {file}: {reason}; mend or remove it") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

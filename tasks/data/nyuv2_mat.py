@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 from compress.task import IGNORE_INDEX
 
 from .image_files import require_memory
@@ -81,9 +81,9 @@ class LabelledMat:
         except UsageError:
             raise
         except Exception as error:  # HDF5 reports what is broken by many types, from OSError to RuntimeError
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = first_line(error)
             raise UsageError(
-                f"cannot read {self._file}: {reason[:160]}; the MATLAB 7.3 file that NYUv2's owners ship is expected"
+                f"cannot read {self._file}: {reason}; the MATLAB 7.3 file that NYUv2's owners ship is expected"
             ) from error
 
 

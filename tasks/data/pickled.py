@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 
 SIZE_LIMIT = 200_000_000
 """Bytes; CIFAR-100's training file, the largest, has 155 million."""
@@ -104,8 +104,8 @@ def read_table(file: Path) -> tuple[dict[str, object], str]:
             raise ValueError("it holds no dictionary")
         named = {as_text(key): value for key, value in table.items()}
     except Exception as error:  # a broken pickle raises a dozen unrelated types; all of them mean the same here
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"{file} is cut short or tampered with: {reason[:120]}; unpack the archive anew") from error
+        reason = first_line(error, 120)
+        raise UsageError(f"{file} is cut short or tampered with: {reason}; unpack the archive anew") from error
     return named, hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 from compress.files import digest
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network")
@@ -26,9 +26,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     try:
         content = _read(file)
     except Exception as error:  # broken checkpoints raise nine unrelated types; all of them mean the same here
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(
-            f"cannot read weights from {file}: {reason[0][:160]}; "
+            f"cannot read weights from {file}: {first_line(error)}; "
             "a .safetensors file or a state dictionary saved by torch works"
         ) from error
     while isinstance(content, Mapping) and (nested := next((key for key in NESTED if _is_nested(content, key)), None)):
