@@ -36,6 +36,8 @@ class Arm:
     recipe: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
+    program: tuple[str, ...] = ("-m", "compress")
+    """What Python runs: the command line, or a script that changes something in it first."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Benchmark:
         result, folder = self.results / table / f"{name}.json", work / name
         if result.is_file():
             return
-        words = [sys.executable, "-m", "compress", *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
+        words = [sys.executable, *arm.program, *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
         if arm.recipe:
             config = work / f"{name}.yaml"
             write_text(config, yaml.safe_dump(merged(load_config(arm.recipe), arm.changes)))
