@@ -15,27 +15,9 @@ from compress.task import Deployable, TaskSpec
 
 from .runtime import GUESSES, OnnxModel, scaled
 from .scoring import answers
+from .tolerance import TOLERANCES
 
 Shape = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What a file of some precision has to keep of the module."""
-
-    decisions: float
-    """Share of decisions to be kept."""
-    tie: float
-    """A decision is kept if the module gives it, too, a probability within this of its best."""
-    difference: float
-    """Largest difference of the scores, as a share of the largest score."""
-
-
-TOLERANCES = {
-    "fp32": Tolerance(0.999, 1e-4, 2e-4),  # correct files of 71 segmenters differ by 7e-5 at worst
-    "fp16": Tolerance(0.995, 1e-2, 2e-2),
-    "int8": Tolerance(0.97, 0.1, math.inf),  # a step of 1/255 in every layer moves scores: decisions are the promise
-}
 
 
 @dataclass(frozen=True)
@@ -105,13 +87,12 @@ def _compare(network: Deployable, model: OnnxModel, shape: Shape, images: Tensor
     wrong = [name for name in expected if actual[name].shape != expected[name].shape]
     if wrong:
         return _failed(shape, f"{wrong[0]} has shape {list(actual[wrong[0]].shape)}")
-    probabilities, scores = logits.softmax(dim=1), next(name for name in expected if name != "classes")
+    scores = next(name for name in expected if name != "classes")
     decisions = _decided(actual, scores).long()
-    agreement = (decisions == probabilities.argmax(dim=1)).float().mean().item()
-    behind = probabilities.amax(dim=1) - probabilities.gather(1, decisions.unsqueeze(1)).squeeze(1)
-    kept = TOLERANCES[model.card.precision]
-    close = (behind <= kept.tie).float().mean().item() >= kept.decisions
-    return _measured(shape, agreement, expected[scores], actual[scores], kept.difference, close)
+    agreement = (decisions == logits.argmax(dim=1)).float().mean().item()
+    allowed = TOLERANCES[model.card.precision]
+    close = allowed.kept(logits, decisions) >= allowed.decisions
+    return _measured(shape, agreement, expected[scores], actual[scores], allowed.difference, close)
 
 
 def _measured(shape: Shape, agreement: float, expected: Tensor, actual: Tensor, allowed: float, close: bool) -> Parity:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationMethod, QuantType
@@ -23,14 +24,15 @@ from compress.errors import GateError
 
 from .dressing import BODY_INPUT
 from .providers import LOG_ERRORS_ONLY
+from .tolerance import TOLERANCES
 
 Array = NDArray[Any]
 QUANTISED = ["Conv", "Gemm", "MatMul"]
 """Operators that become integer arithmetic: all of the multiplying. What lies between is cheap and stays in float."""
 BATCH = 8
 """Images that are calibrated on together: every layer's answers to them are in memory at once."""
-FLOOR = 0.99
-"""Share of float32's decisions to be kept: layers go back to float32, the most harmful first, until it is."""
+ALLOWED = TOLERANCES["int8"]
+"""Layers go back to float32, the most harmful first, until the rest keeps as many of its decisions."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Quantised:
     """A network in INT8."""
 
     model: ModelProto
-    agreement: float
-    """Share of decisions on the images it was checked on that are float32's."""
+    decisions: float
+    """Share of float32's decisions that it keeps, or misses by a near-tie, on the images it was checked on."""
     kept_float: tuple[str, ...]
     """Layers that stay in float32, by name, the most harmful first."""
 
@@ -70,20 +72,20 @@ def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
 
         def attempt(kept: Sequence[str]) -> Quantised:
             model = _rewritten(body, ranges, [layer for layer in layers if layer not in kept])
-            return Quantised(model, _agreement(_logits(model, check), expected), tuple(kept))
+            return Quantised(model, _kept(_logits(model, check), expected), tuple(kept))
 
         result = attempt(())
-        if result.agreement >= FLOOR:
+        if result.decisions >= ALLOWED.decisions:
             return result
         harm = {layer: _harm(_rewritten(body, ranges, [layer]), check, expected) for layer in layers}
         worst_first = sorted(layers, key=lambda layer: -harm[layer])
         count = 1
-        while result.agreement < FLOOR and count < len(layers):
+        while result.decisions < ALLOWED.decisions and count < len(layers):
             result, count = attempt(worst_first[:count]), 2 * count
-        if result.agreement < FLOOR:
+        if result.decisions < ALLOWED.decisions:
             raise GateError(
-                f"INT8 keeps {result.agreement:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
-                f"layers in float32, {FLOOR:.0%} are wanted: use --precision fp16 or fp32"
+                f"INT8 keeps {result.decisions:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
+                f"layers in float32, {ALLOWED.decisions:.0%} are wanted: use --precision fp16 or fp32"
             )
         return result
 
@@ -132,8 +134,8 @@ def _logits(model: ModelProto, images: Array) -> Array:
     return np.concatenate([session.run(None, {BODY_INPUT: batch})[0] for batch in _batches(images)])
 
 
-def _agreement(logits: Array, expected: Array) -> float:
-    return float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean())
+def _kept(logits: Array, expected: Array) -> float:
+    return ALLOWED.kept(torch.from_numpy(expected), torch.from_numpy(logits).argmax(dim=1))
 
 
 def _harm(model: ModelProto, images: Array, expected: Array) -> float:

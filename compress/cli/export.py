@@ -98,8 +98,8 @@ def export(
     if facts.int8 is not None:
         kept = ", ".join(facts.int8.kept_float) or "none"
         console.print(
-            f"INT8 keeps {facts.int8.agreement:.2%} of float32's decisions on images that it was not calibrated on; "
-            f"layers left in float32: {kept}",
+            f"INT8 keeps {facts.int8.decisions:.2%} of float32's decisions, near-ties apart, on images that it was not "
+            f"calibrated on; layers left in float32: {kept}",
             soft_wrap=True,
         )
     report_export(facts, results)

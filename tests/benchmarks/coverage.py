@@ -112,7 +112,7 @@ def in_int8(network: NormalisedModel, spec: Any, images: torch.Tensor, folder: s
     except CompressError as error:
         return f"no: {error}"
     assert facts.int8 is not None
-    return f"{facts.int8.agreement:.1%}, {len(facts.int8.kept_float)} layers in float32"
+    return f"{facts.int8.decisions:.1%}, {len(facts.int8.kept_float)} layers in float32"
 
 
 def result_of(task: str, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from compress.errors import GateError, UsageError
 from compress.export import Order, export_verified, require_parity
-from compress.export.quantisation import FLOOR, quantised
+from compress.export.quantisation import ALLOWED, quantised
 from compress.export.writer import exported
 from compress.task import Deployable, TaskSpec
 
@@ -49,13 +49,13 @@ def test_multiplications_become_integer_and_weights_have_a_scale_a_channel() -> 
     scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in result.model.graph.initializer}
     assert scales["weight_0_scale"].shape == (3,)
     assert scales["images_scale"].shape == ()
-    assert result.agreement >= FLOOR
+    assert result.decisions >= ALLOWED.decisions
 
 
 def test_layers_that_ruin_decisions_go_back_to_float_the_worst_first() -> None:
     result = quantised(exported(Plain(outlier=3000.0).eval(), SPEC), images(), images())
     assert 1 <= len(result.kept_float) <= 2
-    assert result.agreement >= FLOOR
+    assert result.decisions >= ALLOWED.decisions
 
 
 def test_a_network_of_which_nothing_can_be_made_integer_is_refused() -> None:
@@ -65,6 +65,13 @@ def test_a_network_of_which_nothing_can_be_made_integer_is_refused() -> None:
 
     with pytest.raises(GateError, match="layers in float32"):
         quantised(exported(Worst(outlier=30000.0).eval(), SPEC), images(), images())
+
+
+def test_a_near_tie_that_falls_the_other_way_is_no_lost_decision() -> None:
+    logits = torch.tensor([[2.0, 1.9, -3.0], [4.0, 0.0, 0.0]])
+    assert ALLOWED.kept(logits, torch.tensor([1, 0])) == 1.0
+    assert ALLOWED.kept(logits, torch.tensor([2, 1])) == 0.0
+    assert ALLOWED.kept(logits, torch.tensor([1, 2])) == 0.5
 
 
 def test_the_file_in_int8_is_smaller_and_keeps_decisions(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""What a file of some precision has to keep of the network that it was made from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file may be from the network in float32."""
+
+    decisions: float
+    """Share of decisions to be kept."""
+    tie: float
+    """A decision is kept if the network gives it, too, a probability within this of its best."""
+    difference: float
+    """Largest difference of the scores, as a share of the largest score."""
+
+    def kept(self, logits: Tensor, decisions: Tensor) -> float:
+        """Share of `decisions [n, *s]` that are those of the network's `logits [n, k, *s]`, or nearly tied with them."""
+        probabilities = logits.softmax(dim=1)
+        chosen = probabilities.gather(1, decisions.unsqueeze(1)).squeeze(1)
+        return (probabilities.amax(dim=1) - chosen <= self.tie).float().mean().item()
+
+
+TOLERANCES = {
+    "fp32": Tolerance(0.999, 1e-4, 2e-4),  # correct files of 71 segmenters differ by 7e-5 at worst
+    "fp16": Tolerance(0.995, 1e-2, 2e-2),
+    "int8": Tolerance(0.99, 0.1, math.inf),  # a step of 1/255 in every layer moves scores: decisions are the promise
+}
