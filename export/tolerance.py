@@ -20,7 +20,7 @@ class Tolerance:
     """Largest difference of the scores, as a share of the largest score."""
 
     def kept(self, logits: Tensor, decisions: Tensor) -> float:
-        """Share of `decisions [n, *s]` that are those of the network's `logits [n, k, *s]`, or nearly tied with them."""
+        """Share of `decisions [n, *s]` that the network's `logits [n, k, *s]` make too, or miss by a near-tie."""
         probabilities = logits.softmax(dim=1)
         chosen = probabilities.gather(1, decisions.unsqueeze(1)).squeeze(1)
         return (probabilities.amax(dim=1) - chosen <= self.tie).float().mean().item()

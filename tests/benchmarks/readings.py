@@ -2,9 +2,9 @@
 
     python tests/benchmarks/readings.py readings --data-root DIR --teacher-weights resnet56-4bfd9763.th
 
-No code of the paper is public and its equations could not be read: what φ counts, where it acts, and what δ measures are
-choices. Here each choice is a recipe of the engine in ssd-kd's place, at half the ablation's budget: 1,200 student steps,
-2,500 of 6,400 samples held. Scores are of the 10,000 images of data_batch_5, so that the test set chooses nothing.
+No code of the paper is public and its equations could not be read: what φ counts, where it acts, and what δ measures
+are choices. Here each choice is a recipe of the engine in ssd-kd's place, at half the ablation's budget: 1,200 student
+steps, 2,500 of 6,400 samples held. Scores are of the 10,000 images of data_batch_5: the test set chooses nothing.
 """
 
 from __future__ import annotations
