@@ -16,6 +16,7 @@ from torch import Tensor
 
 from compress.cli.data import inspect, place_of, sums_report
 from compress.cli.models import fit_teacher
+from compress.cli.without_data import CONFIDENCE, agreement_without_data
 from compress.compute import Compute
 from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
@@ -33,11 +34,14 @@ def evaluate_model(
     data: str | None = None,
     data_root: Path | None = None,
     image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
+    without_data: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
-    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
+    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data, or without any.
+
+    compress evaluate runs/digits-ssd-kd-1 --without-data
 
     Parameters
     ----------
@@ -53,6 +57,8 @@ def evaluate_model(
     image_size
         Shorter side to bring images on your disk to, pixels; the model's own if not given. With --teacher, 224 for an
         image folder and the images' own size for others.
+    without_data
+        Of a run: how often the student answers as its teacher on new synthetic images, with an interval. No accuracy.
     json
         Print one JSON object on standard output.
     device
@@ -61,6 +67,11 @@ def evaluate_model(
         Number format of convolutions; an ONNX file has its own.
     """
     compute = Compute.choose(device, precision)
+    if without_data:
+        if teacher or data or data_root or image_size:
+            raise UsageError("--without-data looks at a run alone: leave out --teacher, --data and what goes with them")
+        _say_agreement(model, compute, json=json)
+        return
     if teacher is None:
         predict, source = _open_own(model, data, data_root, image_size, compute)
     else:
@@ -75,6 +86,22 @@ def evaluate_model(
         print(json_format.dumps({**facts, **dict(score.numbers), **sums_report(source.held_out())}))
     else:
         Console(highlight=False).print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
+
+
+def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
+    found, card = agreement_without_data(run, compute)
+    numbers = {"agreement": found.share, "low": found.low, "high": found.high}
+    if json:
+        facts = {"schema_version": 1, "task": card.task, "data": None, "n": found.images}
+        print(json_format.dumps({**facts, **numbers, "confidence": CONFIDENCE}))
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"agreement {found.share:.4f}, between {found.low:.4f} and {found.high:.4f} with {CONFIDENCE:.0%} confidence, "
+        f"on {found.images} new synthetic images",
+        soft_wrap=True,
+    )
+    console.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
 
 
 def _open_own(

@@ -1,0 +1,82 @@
+"""`compress evaluate RUN --without-data`: what can be said of a student where nobody has labels."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from compress.cli import main, without_data
+from compress.cli.without_data import Agreement
+from compress.tasks.data import open_data
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def finished(classifier_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the digits."""
+    words = ["--teacher", "cifar_resnet20", "--teacher-weights", classifier_weights, "--student", "cifar_wrn_16_1"]
+    words += ["--inversion.samples", 16, "--inversion.steps", 1, "--distillation.rounds", 2, "--distillation.warmup", 1]
+    words += ["--distillation.steps", 2, "--distillation.batch", 8, "--precision", "fp32"]
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in ("distill", *words, "--out", folder)])
+    assert stopped.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def small_run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, with digits that are not to be opened any more."""
+    digits = open_data("digits", "classification")
+    closed = replace(digits, training=without_data._nothing, held_out=without_data._nothing)
+    monkeypatch.setattr(without_data, "open_data", lambda *_: closed)
+    monkeypatch.setattr(without_data, "IMAGES", 40)
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_agreement_is_estimated_on_new_images_without_opening_any_data(
+    run: Run, small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    answers = []
+    for _ in range(2):
+        assert run("evaluate", small_run, "--without-data", "--json") == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1], "the same images each time"
+    found = answers[0]
+    assert (found["schema_version"], found["task"], found["data"], found["n"]) == (1, "classification", None, 48)
+    assert 0 <= found["low"] <= found["agreement"] <= found["high"] <= 1
+    assert found["high"] - found["low"] > 0.05, "48 images say little"
+    assert run("evaluate", small_run, "--without-data") == 0
+    said = capsys.readouterr().out
+    assert f"{found['agreement']:.4f}" in said
+    assert "no accuracy" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "complaint"),
+    [("kd", [], "kd needs collected images"), ("ssd-kd", ["--data", "digits"], "leave out --teacher, --data")],
+)
+def test_what_cannot_be_estimated_is_one_line(
+    run: Run, small_run: Path, method: str, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_run / "config.yaml"
+    config.write_text(config.read_text().replace("method: ssd-kd", f"method: {method}"))
+    assert run("evaluate", small_run, "--without-data", *words) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hits", [0, 1, 30, 99, 100])
+def test_the_interval_is_wilsons(hits: int) -> None:
+    shares = (torch.arange(100) < hits).float()
+    wanted = binomtest(hits, 100).proportion_ci(method="wilson")
+    found = Agreement.of(shares)
+    assert found.share == hits / 100
+    assert found.low == pytest.approx(wanted.low, abs=1e-9)
+    assert found.high == pytest.approx(wanted.high, abs=1e-9)
