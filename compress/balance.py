@@ -35,7 +35,8 @@ def rescaled(weights: Tensor) -> Tensor:
 
 def evenness(class_share: Tensor) -> float:
     """Entropy of the class shares `[k]` over that of even ones: 1 where all are alike, 0 where there is one."""
-    return torch.special.entr(class_share).sum().item() / math.log(len(class_share))
+    entropy: float = torch.special.entr(class_share).sum().item()
+    return entropy / math.log(len(class_share))
 
 
 def variety(images: Tensor) -> float:

@@ -69,6 +69,11 @@ def test_the_engine_knows_neither_its_recipes_nor_its_report(file: Path) -> None
     assert not heads(file) & {"methods", "report"}
 
 
+@pytest.mark.parametrize("file", modules("compress/report"), ids=name)
+def test_the_report_knows_the_files_of_a_run_and_nothing_else(file: Path) -> None:
+    assert heads(file) <= CONTRACTS | {"configuration", "run_directory"}
+
+
 @pytest.mark.parametrize("file", modules("compress/methods"), ids=name)
 def test_recipes_never_import_each_other(file: Path) -> None:
     recipes = {f.stem for f in modules("compress/methods")} - {"__init__", "recipe"}

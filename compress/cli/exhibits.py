@@ -34,7 +34,7 @@ def show_held_out(
     folder: Path, split: LabelledImages, task: Task, networks: Sequence[nn.Module], compute: Compute
 ) -> list[dict[str, Any]]:
     """Some held-out images, evenly spread, as pictures in `folder`, with what teacher and student see in them."""
-    chosen = torch.linspace(0, len(split) - 1, min(SHOWN, len(split))).round().long().unique()
+    chosen = torch.linspace(0, len(split) - 1, min(SHOWN, len(split))).round().long()
     sizes = None if split.sizes is None else split.sizes[chosen]
     some = replace(split, images=split.images[chosen], targets=split.targets[chosen], sizes=sizes)
     shown: list[dict[str, Any]] = []

@@ -114,13 +114,14 @@ def _files(record: Record) -> Iterator[str]:
     if failed:
         yield (
             f"model.onnx does not do what the model does at {len(failed)} of the shapes that were compared: do "
-            "not use it, look at `parity` in report.json."
+            "not use it, look at “parity” in report.json."
         )
     for name, file in files.items():
         if file["precision"] == "int8":
             yield (
                 f"{name} is smaller for certain and faster only where the processor multiplies 8-bit integers well: "
-                "`compress benchmark` tells on yours. It was calibrated on images that may not be yours."
+                "“compress benchmark” tells on yours. Its ranges come from synthetic samples unless photographs were "
+                "given: real images may leave them."
             )
         if record.labelled and record.metric not in file:
             yield f"{name} was not scored: the held-out data was not at hand when this page was made."

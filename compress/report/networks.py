@@ -53,7 +53,8 @@ def _facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
     latency = (results.get("latency") or {}).get("milliseconds", {})
     for role in ("teacher", "student"):
         yield role, results[role]["name"], {**results[role], "milliseconds": latency.get(role)}
-    for name, facts in results.get("exported", {"model.onnx": results["onnx"]}).items():
+    files = results.get("exported", {"model.onnx": results["onnx"]})
+    for name, facts in sorted(files.items(), key=lambda file: -file[1]["bytes"]):
         yield f"ONNX {facts.get('precision', 'fp32')}", name, {**facts, "milliseconds": latency.get(name)}
 
 
@@ -104,6 +105,6 @@ def figures(record: Record) -> list[Figure]:
     found = [first, *(Figure(*_compared(*pair)) for pair in compared)]
     found.append(Figure(megabytes(results["onnx"]["bytes"]), "the ONNX file"))
     if latency:
-        share = times(latency["teacher"] / latency["model.onnx"])
-        found.append(Figure(f"{share}×", "the teacher’s speed on this CPU, the file in onnxruntime"))
+        share = times(latency["teacher"] / latency["student"])
+        found.append(Figure(f"{share}×", "the teacher’s speed, both in PyTorch on this CPU"))
     return found

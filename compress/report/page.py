@@ -83,7 +83,7 @@ def _finished(record: Record) -> dict[str, Any]:
 def _warmup(record: Record) -> float:
     """Where the student's training begins, a share of the axis of rounds."""
     last = max(len(record.history) - 1, 1)
-    return min(record.settings["distillation"]["warmup"] / last, 1.0)
+    return min(int(record.settings["distillation"]["warmup"]) / last, 1.0)
 
 
 def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:

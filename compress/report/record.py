@@ -35,7 +35,7 @@ class Record:
     @property
     def metric(self) -> str:
         """Name of the headline number of a finished run: the first of its student's."""
-        return next(name for name, value in self.results["student"].items() if isinstance(value, float))
+        return next(str(name) for name, value in self.results["student"].items() if isinstance(value, float))
 
     @property
     def labelled(self) -> bool:
@@ -45,7 +45,8 @@ class Record:
     @property
     def classes(self) -> Sequence[str]:
         """Their names, as far as they are known."""
-        return self.results.get("classes", ())
+        names: Sequence[str] = self.results.get("classes", ())
+        return names
 
     def class_name(self, index: int) -> str:
         """The name, or the number where an unfinished run does not tell names."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from PIL import Image
 from torch import Tensor
-from torchvision.io import decode_image
 
 from .pictures import picture_uri, sample_uri
 from .record import Record
@@ -40,7 +40,8 @@ def growth(record: Record) -> list[Picture]:
     """The pictures in samples/, in the order of their rounds."""
     found = []
     for path in sorted((record.folder / "samples").glob("round-*.png")):
-        _, height, width = decode_image(str(path)).shape
+        with Image.open(path) as opened:
+            width, height = opened.size
         turn = int(path.stem.removeprefix("round-"))
         found.append(Picture(picture_uri(path), width, height, f"Round {turn} of {record.rounds}"))
     return found
