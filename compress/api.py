@@ -64,7 +64,7 @@ def distill(
     Both modules map float images `[n, 3, h, w]` to logits: `[n, k]`, or `[n, k, h, w]` with
     `settings=DistillSettings(task="segmentation")`. They get images less `mean` over `std` (three numbers each, for
     RGB in [0, 1]), or images in [0, 1] as they are where both are left out. The modules are used, not copied: the
-    teacher is frozen, the student trained in place.
+    teacher is frozen, the student trained in place; both end on the CPU.
 
     `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]` (255 in a map is not counted), for
     scores only. Without them nothing tells whether teacher or student is any good: the report holds the share of new

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 
 from compress.task import Statistics
+
+COMPARED, PIXELS = 64, 4096  # images, and values of each, that variety looks at in a round of any size
 
 
 def balance(statistics: Statistics, class_share: Tensor, gamma: float) -> Tensor:
@@ -26,3 +31,16 @@ def rescaled(weights: Tensor) -> Tensor:
     """
     positive = weights + 1e-6
     return positive / positive.mean()
+
+
+def evenness(class_share: Tensor) -> float:
+    """Entropy of the class shares `[k]` over that of even ones: 1 where all are alike, 0 where there is one."""
+    entropy: float = torch.special.entr(class_share).sum().item()
+    return entropy / math.log(len(class_share))
+
+
+def variety(images: Tensor) -> float:
+    """How much a pixel differs from image to image: its mean deviation over uint8 `[n, 3, h, w]`, of the full range."""
+    values = images[:: max(len(images) // COMPARED, 1)].flatten(1)
+    values = values[:, :: max(values.shape[1] // PIXELS, 1)].float()
+    return values.std(dim=0, correction=0).mean().item() / 255

@@ -95,6 +95,10 @@ class InflatedBuffer:
     def refresh(self, drawn: Draw, divergence: Tensor) -> None:
         """Draws are uniform: no loss changes them."""
 
+    def numbers(self) -> dict[str, float]:
+        """Those of the generated samples, whose priorities stay as they are."""
+        return {name: value for name, value in self._generated.numbers().items() if name != "buffer_priority"}
+
     def state_dict(self) -> dict[str, Any]:
         """The generated samples; the collected ones are read again."""
         return self._generated.state_dict()

@@ -13,6 +13,7 @@ from torch import nn
 
 from compress import losses
 from compress.augment import RandomView
+from compress.balance import variety
 from compress.compute import Compute
 from compress.hints import Hints
 from compress.inversion import Inversion
@@ -84,9 +85,11 @@ class Distiller:
             if index >= self.plan.keep_from:
                 numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
             numbers["confidence"] = samples.statistics.confidence.mean().item()
+            numbers["variety"] = variety(samples.images)
             if index >= self.plan.warmup_rounds:
                 with self._timed("distillation"):
                     numbers |= self._distil()
+            numbers |= self.buffer.numbers()
             self.next_round = index + 1
             after_round(Round(index, samples, numbers))
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compress.compute import Compute
 from compress.errors import UsageError
-from compress.task import Task
+from compress.task import Tabulated, Task
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Score:
     """Images it was measured on."""
     seconds: float = 0.0
     """What the measurement took."""
+    confusion: Tensor | None = None
+    """Long `[k, k]`: true class by predicted class, where the metric counts them."""
 
     @property
     def by_class(self) -> dict[str, Mapping[str, float]]:
@@ -51,7 +53,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) 
             logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
-    return Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started)
+    confusion = metric.counts if isinstance(metric, Tabulated) else None
+    return Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started, confusion)
 
 
 def constant_score(task: Task) -> Score:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from compress.balance import balance
+from compress.balance import balance, evenness
 from compress.task import Samples, Statistics
 
 
@@ -40,6 +40,9 @@ class Buffer(Protocol):
 
     def refresh(self, drawn: Draw, divergence: Tensor) -> None:
         """Hear what the loss `[n]` of drawn samples was."""
+
+    def numbers(self) -> dict[str, float]:
+        """What is held, for the run's record; nothing before the first sample."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the buffer holds."""
@@ -116,7 +119,7 @@ class ReplayBuffer:
         self._keep = keep
         self._draw_policy = draw_policy
         self._size = 0
-        self._arrivals = 0
+        self._arrivals = self._newcomers = 0
         self._images = torch.empty(0, dtype=torch.uint8)
         self._confidence = torch.zeros(capacity)
         self._histogram = torch.zeros(capacity, 0, dtype=torch.uint8)
@@ -124,6 +127,7 @@ class ReplayBuffer:
         self._arrival = torch.zeros(capacity, dtype=torch.long)
         self._priority = torch.zeros(capacity)
         self._weight = torch.ones(capacity)
+        self._draws = torch.zeros(capacity, dtype=torch.int32)
 
     def __len__(self) -> int:
         return self._size
@@ -142,7 +146,7 @@ class ReplayBuffer:
         count = len(samples.images)
         arrival = torch.arange(self._arrivals, self._arrivals + count)
         histogram = samples.statistics.histogram.mul(LEVELS).round().to(torch.uint8)
-        self._arrivals += count
+        self._arrivals, self._newcomers = self._arrivals + count, count
         admitted, places = self._admit(samples.statistics.confidence, histogram, arrival)
         self._counts += histogram[admitted].sum(dim=0) - self._histogram[places].sum(dim=0)
         self._images[places] = samples.images[admitted]
@@ -152,6 +156,7 @@ class ReplayBuffer:
         held = self._priority[: self._size]
         self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones(())
         self._weight[places] = 1.0
+        self._draws[places] = 0
         self._size = max(self._size, int(places.max()) + 1) if len(places) else self._size
         return len(places)
 
@@ -179,12 +184,25 @@ class ReplayBuffer:
         points = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
         index = torch.searchsorted(cumulative, points).clamp(max=self._size - 1)
         weights = self._draw_policy.weights(probabilities[index], self._size)
+        self._draws.index_add_(0, index, torch.ones(n, dtype=torch.int32))
         return Draw(index, self._images[index], weights)
 
     def refresh(self, drawn: Draw, divergence: Tensor) -> None:
         """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""
         self._priority[drawn.index] = (self._weight[drawn.index] * divergence.detach().cpu()).abs()
         self._weight[drawn.index] = drawn.weights
+
+    def numbers(self) -> dict[str, float]:
+        """Evenness of the classes, median age in rounds, and the mean priority of what was drawn at least once.
+
+        Newcomers stand at the highest priority until they are drawn: they would hide what the student finds hard.
+        """
+        if not self._size:
+            return {}
+        age = (self._arrivals - 1 - self._arrival[: self._size]) // self._newcomers
+        found = {"buffer_evenness": evenness(self.class_share), "buffer_age": float(age.median())}
+        known = self._priority[: self._size][self._draws[: self._size] > 0]
+        return found | ({"buffer_priority": known.mean().item()} if len(known) else {})
 
     def state_dict(self) -> dict[str, Any]:
         """All that the buffer holds."""
@@ -204,4 +222,4 @@ class ReplayBuffer:
         self._counts = self._histogram.sum(dim=0)
 
 
-_COLUMNS = ("images", "confidence", "histogram", "arrival", "priority", "weight")
+_COLUMNS = ("images", "confidence", "histogram", "arrival", "priority", "weight", "draws")

@@ -101,6 +101,14 @@ class Metric(Protocol):
 
 
 @runtime_checkable
+class Tabulated(Protocol):
+    """A metric that keeps its counts by class."""
+
+    counts: Tensor
+    """Long `[k, k]`: true class by predicted class."""
+
+
+@runtime_checkable
 class Task(Protocol):
     """A task adapter: everything the engine needs to know of classification, segmentation or your own task."""
 

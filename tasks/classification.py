@@ -42,8 +42,8 @@ class Classification:
         return self.source.held_out().batches(100)
 
     def metric(self) -> TopAccuracy:
-        """Top-1 and top-5 accuracy."""
-        return TopAccuracy(self.spec.num_classes)
+        """Top-1 and top-5 accuracy, and top-1 by class."""
+        return TopAccuracy(self.spec.class_names)
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """Each image, under it the class it was made for and those that models see."""

@@ -9,24 +9,33 @@ from torch import Tensor
 
 
 class TopAccuracy:
-    """Share of images whose label is the first guess (`top1`) or among the first five (`top5`)."""
+    """Share of images whose label is the first guess (`top1`) or among the first five (`top5`), and `top1` by class.
 
-    def __init__(self, num_classes: int) -> None:
-        self._guesses = min(5, num_classes)
-        self._hits = torch.zeros(2, dtype=torch.long)
-        self._count = 0
+    A class without images has no accuracy.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._names = tuple(class_names)
+        self._guesses = min(5, len(self._names))
+        self._among = 0
+        self.counts = torch.zeros(len(self._names), len(self._names), dtype=torch.long)
+        """`[k, k]`: true class by first guess."""
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Count a batch: logits `[n, k]`, labels `[n]`."""
-        guesses = logits.float().topk(self._guesses, dim=1).indices.cpu()
-        hit = guesses == targets.cpu()[:, None]
-        self._hits += torch.stack([hit[:, 0].sum(), hit.any(dim=1).sum()])
-        self._count += len(targets)
+        guesses, labels = logits.float().topk(self._guesses, dim=1).indices.cpu(), targets.cpu()
+        self._among += int((guesses == labels[:, None]).any(dim=1).sum())
+        self.counts += pairs(labels, guesses[:, 0], len(self._names))
 
-    def compute(self) -> Mapping[str, float]:
-        """`top1` and `top5`, fractions; 0 before anything was counted."""
-        top1, top5 = (self._hits / max(self._count, 1)).tolist()
-        return {"top1": top1, "top5": top5}
+    def compute(self) -> Mapping[str, float | Mapping[str, float]]:
+        """`top1`, `top5` and `accuracy` by class name, fractions; 0 before anything was counted."""
+        hits, images = self.counts.diag().double(), self.counts.sum(dim=1)
+        count, accuracy = max(int(images.sum()), 1), hits / images.clamp(min=1)
+        return {
+            "top1": hits.sum().item() / count,
+            "top5": self._among / count,
+            "accuracy": {name: accuracy[i].item() for i, name in enumerate(self._names) if images[i]},
+        }
 
 
 class ConfusionMatrix:
@@ -44,8 +53,7 @@ class ConfusionMatrix:
         """Count a batch: logits `[n, k, h, w]`, label maps `[n, h, w]`."""
         size = len(self._names)
         counted = targets != self._ignore_index
-        pairs = targets[counted].long() * size + logits.argmax(dim=1)[counted]
-        self.counts += torch.bincount(pairs, minlength=size * size).view(size, size).cpu()
+        self.counts += pairs(targets[counted].long(), logits.argmax(dim=1)[counted], size)
 
     def compute(self) -> Mapping[str, float | Mapping[str, float]]:
         """`miou`, `pixel_accuracy` and `iou` by class name, fractions."""
@@ -58,3 +66,8 @@ class ConfusionMatrix:
             "pixel_accuracy": (correct.sum() / self.counts.sum().clamp(min=1)).item(),
             "iou": {name: iou[i].item() for i, name in enumerate(self._names) if present[i]},
         }
+
+
+def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
+    """How often each answer was given to each target, both long `[n]`: `[size, size]`, on the CPU."""
+    return torch.bincount(targets * size + answers, minlength=size * size).view(size, size).cpu()

@@ -95,6 +95,9 @@ def test_without_held_out_data_the_report_holds_agreement_and_says_so(
     assert result.report["kept"] is None
     assert not {"top1", "miou"} & result.report["student"].keys()
     assert "no accuracy" in (result.folder / "student" / "README.md").read_text()
+    page = (result.folder / "report.html").read_text()
+    assert "There was no held-out data" in page
+    assert not [word for word in ("top-1", "mIoU", "by class", "teacher’s agreement") if word in page]
     assert all(check["passed"] for check in result.report["parity"])
 
 

@@ -65,8 +65,13 @@ def test_contracts_rest_on_contracts_only(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [f for f in modules("compress") if f.stem in ENGINE], ids=name)
-def test_the_engine_does_not_know_its_recipes(file: Path) -> None:
-    assert "methods" not in heads(file)
+def test_the_engine_knows_neither_its_recipes_nor_its_report(file: Path) -> None:
+    assert not heads(file) & {"methods", "report"}
+
+
+@pytest.mark.parametrize("file", modules("compress/report"), ids=name)
+def test_the_report_knows_the_files_of_a_run_and_nothing_else(file: Path) -> None:
+    assert heads(file) <= CONTRACTS | {"configuration", "run_directory"}
 
 
 @pytest.mark.parametrize("file", modules("compress/methods"), ids=name)

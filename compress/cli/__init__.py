@@ -27,6 +27,7 @@ for _name, _target, _help in (
     ("evaluate", "compress.cli.evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data."),
     ("predict", "compress.cli.predict:predict", "Show what a model sees in your own photographs."),
     ("export", "compress.cli.export:export", "Write a run's student as ONNX and prove that it does the same."),
+    ("report", "compress.cli.report:report", "Write the page that shows what a run came to."),
     ("benchmark", "compress.cli.benchmark:benchmark", "Time models and ONNX files side by side."),
     ("doctor", "compress.cli.doctor:doctor", "Say what is installed, what runs here, and what to do if it does not."),
     ("list", "compress.cli.names:list_names", "Print the teachers, students, methods, data sets or recipes."),

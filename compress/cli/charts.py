@@ -10,19 +10,28 @@ from compress.files import write_with
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
 """Okabe and Ito's, for all eyes."""
+MOST_BARS = 60
 
 
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
-    """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` where there is one."""
+    """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` where there is one.
+
+    Of more than `MOST_BARS` classes it shows those of which the last model has the lowest.
+    """
     from matplotlib.figure import Figure  # without pyplot nothing global is touched, and no display is looked for
 
     names = list(dict.fromkeys(name for by_class in values.values() for name in by_class))
+    if len(names) > MOST_BARS:
+        last = list(values.values())[-1]
+        names = sorted(names, key=lambda name: last.get(name, 1.0))[:MOST_BARS]
+        label = f"{label}: the {MOST_BARS} lowest"
     figure = Figure(figsize=(6, 1 + 0.32 * len(names)), dpi=120, layout="tight")
     axes = figure.subplots()
     thickness = 0.8 / len(values)
     for row, (model, by_class) in enumerate(values.items()):
-        places = [names.index(name) + (row + 0.5) * thickness - 0.4 for name in by_class]
-        shares = list(by_class.values())
+        shown = [name for name in names if name in by_class]
+        places = [names.index(name) + (row + 0.5) * thickness - 0.4 for name in shown]
+        shares = [by_class[name] for name in shown]
         bars = axes.barh(places, shares, thickness, label=model, color=COLOURS[row])
         axes.bar_label(bars, [f"{share:.2f}" for share in shares], padding=2, fontsize=7)
     axes.set(xlim=(0, 1.08), xlabel=label, yticks=range(len(names)), yticklabels=names)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from compress.cli.first_answer import peak_of_first_answer
 from compress.compute import Compute
@@ -50,18 +51,25 @@ class Contender:
     def start(self) -> Running:
         """The model, loaded; raises `UsageError` if it cannot be."""
         if self.kind == "onnxruntime":
-            return _OnnxRuntime(OnnxModel(self.path, provider=self.provider))
-        return _Torch(self.path, "cpu" if self.provider == "cpu" else "cuda", compiled=self.kind == "compiled")
+            return InOnnxRuntime(OnnxModel(self.path, provider=self.provider))
+        model, card = load_model(self.path)
+        device = torch.device("cpu" if self.provider == "cpu" else "cuda")
+        return InTorch(model, card.image_shape, device, compiled=self.kind == "compiled")
 
 
-class _Torch:
-    def __init__(self, path: Path, device: str, *, compiled: bool) -> None:
-        model, card = load_model(path)
-        self.image_shape, self._device = card.image_shape, torch.device(device)
-        Compute(self._device, torch.float32).place(model)
+class InTorch:
+    """A network in torch on a device, to which it is moved."""
+
+    def __init__(
+        self, model: nn.Module, image_shape: tuple[int, int, int], device: torch.device, *, compiled: bool = False
+    ) -> None:
+        self.image_shape, self._device = image_shape, device
+        Compute(device, torch.float32).place(model)
         self._model: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compiled else model
 
     def whole(self, images: Array) -> Once:
+        """See `Running`."""
+
         @torch.inference_mode()
         def once() -> Array:
             answer: Array = self._model(self._placed(images)).argmax(dim=1).cpu().numpy()
@@ -70,6 +78,7 @@ class _Torch:
         return once
 
     def inside(self, images: Array) -> Once:
+        """See `Running`."""
         placed = self._placed(images)
 
         @torch.inference_mode()
@@ -84,15 +93,19 @@ class _Torch:
         return torch.from_numpy(images).to(self._device).contiguous(memory_format=torch.channels_last)
 
 
-class _OnnxRuntime:
+class InOnnxRuntime:
+    """A file in onnxruntime."""
+
     def __init__(self, model: OnnxModel) -> None:
         self.image_shape, self._model = model.card.image_shape, model
 
     def whole(self, images: Array) -> Once:
+        """See `Running`."""
         given = self._model.given(images)
         return lambda: self._model.run(given)
 
     def inside(self, images: Array) -> Once:
+        """See `Running`."""
         return self._model.bound(self._model.given(images))
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from torch import nn
 
 from compress.cli.charts import class_bars
 from compress.cli.data import sums_report
+from compress.cli.exhibits import mistakes, show_held_out
+from compress.cli.exported import file_facts, latencies
 from compress.cli.unlabelled import AGREEMENT
 from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
 from compress.methods import Ingredients
+from compress.report import write_page
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
 from compress.task import Task, TaskSpec
@@ -57,38 +61,78 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
     readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card)
     origin = _origin(done, student_score, scored_on)
     save_model(run.student, student, card and replace(card, origin=origin), readme)
+    exhibits = _exhibits(done, source, student_score) if labelled else {}
     order, images = Order(origin=origin), next(task.held_out()).images
     facts, results = export_verified(deployable(student.cpu()), task.spec, run.onnx, order, images=images)
-    onnx_score = evaluate(OnnxScores(OnnxModel(run.onnx)), task, Compute(torch.device("cpu"), torch.float32))
-    scoring = sum(score.seconds for score in (done.teacher_score, student_score, onnx_score))
-    rows = {
-        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, task.spec, None),
-        "student": _row(settings.student, student, student_score, task.spec, run.student / "model.safetensors"),
-        "onnx": {"name": "model.onnx", **dict(onnx_score.numbers), "bytes": run.onnx.stat().st_size},
-    }
+    rows, exported, scoring = _networks(done, student_score)
     report: dict[str, Any] = {
         "schema_version": 1,
         "task": task.spec.name,
         "data": source.name if labelled else None,
+        "embedded": source.fingerprint is not None,
         "n": student_score.count,
         **sums_report(source.held_out()),
         "scored_on": scored_on,
         "kept": student_score.headline / done.teacher_score.headline if labelled else None,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": {**done.seconds, "evaluation": scoring},
         **rows,
         **_parity(facts, results),
+        "exported": exported,
+        "latency": latencies({"teacher": done.given.teacher, "student": student}, run.onnx, task.spec.image_shape),
+        "classes": task.spec.class_names,
+        **exhibits,
     }
     run.write_report(report)
-    for name, by_class in student_score.by_class.items():
-        both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
-        class_bars(run.path / f"{name}.png", f"{name} on {scored_on}", both)
-    console.print(_table(rows, student_score.metric, labelled=labelled))
-    console.print(f"scored on {scored_on}", soft_wrap=True)
+    _show(report, done, student_score)
     _say(facts, results)
-    places = f"run directory  {run.path}\nsamples        {run.path / 'samples'}\nONNX file      {run.onnx}"
-    console.print(places, soft_wrap=True)
+    _print_places(run)
     require_parity(results)
     return report
+
+
+def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
+    """The rows of the table, the facts of the exported file, and the seconds spent on all scores."""
+    run, spec, settings, file = done.run, done.task.spec, done.given.settings, OnnxModel(done.run.onnx)
+    onnx = evaluate(OnnxScores(file), done.task, Compute(torch.device("cpu"), torch.float32))
+    weights, name = run.student / "model.safetensors", run.onnx.name
+    rows = {
+        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, spec, None),
+        "student": _row(settings.student, done.given.student, student, spec, weights),
+        "onnx": {"name": name, **dict(onnx.numbers), "bytes": run.onnx.stat().st_size},
+    }
+    scoring = sum(score.seconds for score in (done.teacher_score, student, onnx))
+    return rows, {name: file_facts(file, run.onnx, onnx)}, scoring
+
+
+def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, Any]:
+    """What the report shows of held-out images."""
+    task, given = done.task, done.given
+    networks = (given.teacher, given.student)
+    return {
+        "palette": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in task.spec.palette],
+        "confusion": mistakes(student.confusion, task.spec.class_names),
+        "shown": show_held_out(done.run.path / "held-out", source.held_out(), task, networks, given.compute),
+    }
+
+
+def _show(report: Mapping[str, Any], done: Finished, student: Score) -> None:
+    """The table on standard output, bars by class as pictures, and the page."""
+    labelled, scored_on = report["kept"] is not None, report["scored_on"]
+    for name, by_class in student.by_class.items():
+        both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
+        class_bars(done.run.path / f"{name}.png", f"{name} on {scored_on}", both)
+    rows = {role: report[role] for role in ("teacher", "student", "onnx")}
+    console.print(_table(rows, student.metric, labelled=labelled))
+    console.print(f"scored on {scored_on}", soft_wrap=True)
+    write_page(done.run)
+
+
+def _print_places(run: RunDirectory) -> None:
+    places = {"run directory": run.path, "samples": run.path / "samples", "ONNX file": run.onnx}
+    places["report"] = run.path / "report.html"
+    for name, place in places.items():
+        console.print(f"{name:14} {place}", soft_wrap=True)
 
 
 def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:

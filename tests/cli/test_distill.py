@@ -38,7 +38,7 @@ def test_a_run_leaves_everything_it_promises(compress, arguments, tmp_path: Path
     run = tmp_path / "run"
     for name in ("config.yaml", "environment.json", "metrics.jsonl", "metrics.csv", "train.log", "report.json",
                  "checkpoints/last/state.pt", "student/config.json", "student/model.safetensors", "student/README.md",
-                 "export/model.onnx"):  # fmt: skip
+                 "export/model.onnx", "report.html", "held-out/01.png"):  # fmt: skip
         assert (run / name).is_file(), name
     assert len(list((run / "samples").glob("*.png"))) >= 2
     assert not list(run.rglob("*.part"))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress import replay
-from compress.balance import balance, rescaled
+from compress.balance import balance, evenness, rescaled, variety
 from compress.replay import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.task import Samples, Statistics
 
@@ -150,6 +150,45 @@ def test_newcomers_enter_at_the_highest_priority(randomness: torch.Generator) ->
     assert buffer.state_dict()["priority"].tolist() == [7.0] * 4
 
 
+def test_every_draw_is_counted_until_the_sample_leaves(randomness: torch.Generator) -> None:
+    buffer = ReplayBuffer(6, newest, Uniform())
+    buffer.add(samples(6))
+    drawn = torch.cat([buffer.draw(50, randomness).index for _ in range(3)])
+    assert torch.equal(buffer.state_dict()["draws"], torch.bincount(drawn, minlength=6).int())
+    buffer.add(samples(2, value=9))
+    state = buffer.state_dict()
+    new = state["images"][:, 0, 0, 0] == 9
+    assert state["draws"][new].sum() == 0
+    assert (state["draws"][~new] > 0).all()
+
+
+def test_the_numbers_of_a_buffer_say_how_even_how_old_and_how_hard_it_is(randomness: torch.Generator) -> None:
+    buffer = ReplayBuffer(12, newest, Prioritised(beta=0.5))
+    assert buffer.numbers() == {}
+    buffer.add(samples(4, label=0))
+    assert buffer.numbers() == {"buffer_evenness": 0.0, "buffer_age": 0.0}
+    drawn = buffer.draw(64, randomness)
+    buffer.refresh(drawn, torch.tensor([1.0, 2.0, 3.0, 6.0])[drawn.index])
+    for _ in range(2):
+        buffer.add(samples(4, label=1))
+    numbers = buffer.numbers()
+    assert numbers["buffer_age"] == 1.0, "of rounds 2, 1 and 0 ago"
+    assert numbers["buffer_priority"] == 3.0, "of the four that were drawn"
+    assert numbers["buffer_evenness"] == pytest.approx(0.459, abs=0.001), "a third and two thirds, of four classes"
+
+
+def test_evenness_is_one_for_even_classes_and_zero_for_one() -> None:
+    assert evenness(torch.full((7,), 1 / 7)) == pytest.approx(1.0)
+    assert evenness(torch.tensor([0.0, 1.0, 0.0])) == 0.0
+
+
+def test_variety_is_zero_for_copies_of_one_image_and_grows_with_the_differences() -> None:
+    noise = torch.randint(256, (200, 3, 80, 80), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert variety(noise[:1].expand(200, -1, -1, -1)) == 0.0
+    assert variety(noise // 4) == pytest.approx(variety(noise) / 4, rel=0.05)
+    assert variety(noise) == pytest.approx(12**-0.5, rel=0.05)
+
+
 def test_a_restored_buffer_draws_and_evicts_the_same(randomness: torch.Generator) -> None:
     first = ReplayBuffer(6, Balanced(2.0), Prioritised(beta=0.5))
     first.add(samples(5, value=1))
@@ -162,3 +201,4 @@ def test_a_restored_buffer_draws_and_evicts_the_same(randomness: torch.Generator
     draws = [buffer.draw(32, torch.Generator().manual_seed(5)) for buffer in (first, second)]
     assert torch.equal(draws[0].images, draws[1].images)
     assert torch.equal(draws[0].weights, draws[1].weights)
+    assert first.numbers() == second.numbers()

@@ -49,13 +49,25 @@ def test_iou_of_a_hand_counted_map() -> None:
 
 @pytest.mark.parametrize("top", [1, 5])
 def test_accuracy_is_that_of_torchmetrics(top: int) -> None:
-    ours, oracle = TopAccuracy(7), MulticlassAccuracy(7, top_k=top, average="micro")
+    ours, oracle = TopAccuracy(NAMES), MulticlassAccuracy(7, top_k=top, average="micro")
     for logits, targets in batches():
         ours.update(logits, targets)
         oracle.update(logits, targets)
     assert ours.compute()[f"top{top}"] == pytest.approx(oracle.compute().item())
 
 
+def test_accuracy_by_class_is_that_of_torchmetrics_where_a_class_has_images() -> None:
+    ours, oracle = TopAccuracy(NAMES), MulticlassAccuracy(7, average="none")
+    for logits, targets in batches():
+        ours.update(logits, targets)
+        oracle.update(logits, targets)
+    present = ours.counts.sum(dim=1) > 0
+    assert 1 < present.sum() < 7
+    expected = dict(zip(NAMES, oracle.compute().tolist(), strict=True))
+    assert ours.compute()["accuracy"] == {
+        name: pytest.approx(expected[name]) for name, there in zip(NAMES, present, strict=True) if there
+    }
+
+
 def test_nothing_counted_is_zero_and_not_a_crash() -> None:
-    assert TopAccuracy(10).compute() == {"top1": 0.0, "top5": 0.0}
-    assert ConfusionMatrix(NAMES, 255).compute()["miou"] == 0.0
+    assert TopAccuracy(NAMES).compute() == {"top1": 0.0, "top5": 0.0, "accuracy": {}}

@@ -1,0 +1,100 @@
+"""How teacher and student do on each class, and what the student takes one class for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .pictures import shares_uri
+from .record import Record
+from .wording import metric_name
+
+MOST_BARS = 40
+MOST_CELLS = 20
+"""Classes whose confusion is a table with names; that of more is a picture."""
+MISTAKES = 8
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One class; None where a network has no number for it."""
+
+    name: str
+    teacher: float | None
+    student: float | None
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A number by class of both networks."""
+
+    title: str
+    rows: Sequence[Bar]
+    left_out: int
+    """Classes that are not shown, of which the student's numbers are higher."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One class taken for another, a share of what it should have been."""
+
+    true: str
+    seen: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Rows are what is there, columns what the student sees, cells the share of their row."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[float]]
+    """Empty where there are too many classes for a table."""
+    picture: str
+    """A data URI; empty where there is a table."""
+    mistakes: Sequence[Mistake]
+
+
+def bars(record: Record) -> list[Bars]:
+    """The numbers by class of both networks, in the order of the classes, or the student's lowest of very many."""
+    found = []
+    for name, student in record.results["student"].items():
+        if not isinstance(student, Mapping):
+            continue
+        teacher = record.results["teacher"].get(name, {})
+        classes = [known for known in record.classes or student if known in student or known in teacher]
+        shown = classes
+        if len(classes) > MOST_BARS:
+            shown = sorted(classes, key=lambda known: student.get(known, 1.0))[:MOST_BARS]
+        rows = [Bar(known, teacher.get(known), student.get(known)) for known in shown]
+        found.append(Bars(metric_name(name), rows, len(classes) - len(shown)))
+    return found
+
+
+def confusion(record: Record) -> Confusion | None:
+    """The student's, where its metric counts it."""
+    counted: Mapping[str, Mapping[str, int]] = record.results.get("confusion", {})
+    if not counted:
+        return None
+    names = list(record.classes)
+    places = {name: place for place, name in enumerate(names)}
+    counts = torch.zeros(len(names), len(names))
+    for true, answers in counted.items():
+        for seen, count in answers.items():
+            counts[places[true], places[seen]] = count
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    rows, picture = (shares.tolist(), "") if len(names) <= MOST_CELLS else ([], shares_uri(shares))
+    return Confusion(names, rows, picture, _worst(names, shares))
+
+
+def _worst(names: Sequence[str], shares: torch.Tensor) -> list[Mistake]:
+    """The largest shares off the diagonal."""
+    wrong = shares.clone().fill_diagonal_(0).flatten()
+    highest = wrong.topk(min(MISTAKES, len(wrong)))
+    return [
+        Mistake(names[place // len(names)], names[place % len(names)], share)
+        for share, place in zip(highest.values.tolist(), highest.indices.tolist(), strict=True)
+        if share > 0
+    ]

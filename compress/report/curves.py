@@ -1,0 +1,120 @@
+"""What rose and fell over the rounds: small multiples, one number each, as lines for SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .wording import number
+
+WIDTH, HEIGHT = 260, 90
+"""Of the drawing, in its own units; the page scales it."""
+MOST_POINTS = 200
+LOGARITHMIC_FROM = 30  # times the smallest value: beyond, most of a linear curve lies flat on its axis
+
+SHARE, LOSS = "share", "loss"
+GROUPS = ("What the samples are held to", "What the student learns", "What the buffer holds")
+KNOWN: Mapping[str, tuple[int, str, str, str]] = {
+    "one_hot": (0, LOSS, "One-hot loss", "cross-entropy of the teacher to what was asked for"),
+    "bn": (0, LOSS, "Statistics", "distance to those of the teacher’s batch normalisation"),
+    "adversarial": (0, LOSS, "Adversarial", "the student’s disagreement that samples seek, negative"),
+    "disagreement": (0, LOSS, "Disagreement", "divergence of student and teacher that samples seek, negative"),
+    "competition": (0, LOSS, "Competition", "divergence of student and teacher that samples seek, negative"),
+    "logit_distance": (0, LOSS, "Logit distance", "between student and teacher, sought by samples, negative"),
+    "activation": (0, LOSS, "Activation", "strength of the teacher’s last features, negative"),
+    "balance": (0, LOSS, "Class balance", "of a round’s samples: least when classes are even"),
+    "variation": (0, LOSS, "Variation", "between neighbouring pixels"),
+    "instance": (0, LOSS, "Instances", "how hard images are to tell from one another"),
+    "recognised": (0, SHARE, "Recognised", "samples in which the teacher sees what they were made for"),
+    "confidence": (0, SHARE, "Teacher’s confidence", "its largest probability, on new samples"),
+    "variety": (0, LOSS, "Variety", "how much a pixel differs from sample to sample, of its range"),
+    "kl": (1, LOSS, "Distillation loss", "divergence of the student’s answers from the teacher’s"),
+    "l1": (1, LOSS, "Distillation loss", "distance of the student’s logits from the teacher’s"),
+    "alignment": (1, LOSS, "Alignment", "distance of the student’s features from the teacher’s"),
+    "hints": (1, LOSS, "Hints", "distance of the student’s feature maps from the teacher’s"),
+    "agreement": (1, SHARE, "Agreement", "same answer as the teacher, on the samples drawn"),
+    "admitted": (2, SHARE, "Admitted", "new samples that entered the buffer"),
+    "buffer_evenness": (2, SHARE, "Class evenness", "1 when the buffer holds all classes alike"),
+    "buffer_priority": (2, LOSS, "Mean priority", "of samples that were drawn at least once"),
+    "buffer_age": (2, LOSS, "Median age", "of the samples held, in rounds"),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One small plot: what it is called and means, its axis, and its line."""
+
+    title: str
+    meaning: str
+    first: str
+    last: str
+    low: str
+    high: str
+    line: str
+    """Points of an SVG polyline."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Plots that belong together."""
+
+    title: str
+    curves: Sequence[Curve]
+    unchanging: Sequence[str]
+    """What never changed, in words: a flat line says no more."""
+
+
+def groups(history: Sequence[Mapping[str, float]]) -> list[Group]:
+    """All numbers of a run but its count of rounds; empty groups are left out."""
+    names = list(dict.fromkeys(name for row in history for name in row if name != "round"))
+    names.sort(key=lambda name: list(KNOWN).index(name) if name in KNOWN else -1)
+    found = []
+    for index, title in enumerate(GROUPS):
+        curves, unchanging = [], []
+        for name in names:
+            place, kind, label, meaning = KNOWN.get(name, (0, LOSS, name.replace("_", " "), "mean over the round"))
+            points = [(row["round"], row[name]) for row in history if math.isfinite(row.get(name, math.nan))]
+            if place != index or not points:
+                continue
+            if len({value for _, value in points}) == 1 < len(points):
+                unchanging.append(f"{label} ({meaning}) stayed at {number(points[0][1])}")
+            else:
+                curves.append(_curve(label, meaning, kind, points, history[-1]["round"]))
+        if curves or unchanging:
+            found.append(Group(title, curves, unchanging))
+    return found
+
+
+def _curve(title: str, meaning: str, kind: str, points: Sequence[tuple[float, float]], end: float) -> Curve:
+    thinned = _thinned(points)
+    values = [value for _, value in thinned]
+    low, high, logarithmic = _axis(values, kind)
+    if logarithmic:
+        meaning += "; logarithmic axis"
+    if len(thinned) < len(points):
+        meaning += f"; means of {math.ceil(len(points) / MOST_POINTS)} rounds"
+    span, places = (math.log(high / low) if logarithmic else high - low), []
+    for turn, value in thinned if len(thinned) > 1 else thinned * 2:  # a single point is drawn as a dot
+        rise = math.log(value / low) if logarithmic else value - low
+        places.append(f"{turn / max(end, 1) * WIDTH:.1f},{HEIGHT * (1 - rise / span):.1f}")
+    first, last = number(points[0][1]), number(points[-1][1])
+    return Curve(title, meaning, first, last, number(low), number(high), " ".join(places))
+
+
+def _axis(values: Sequence[float], kind: str) -> tuple[float, float, bool]:
+    """Lowest and highest value that is shown, and whether the axis is logarithmic; shares have one axis for all."""
+    low, high = min(values), max(values)
+    if kind == SHARE and low >= 0 and high <= 1:
+        return 0.0, 1.0, False
+    if low > 0 and high / low > LOGARITHMIC_FROM:
+        return low, high, True
+    low, high = min(low, 0.0), max(high, 0.0)
+    return low, high if high > low else low + 1, False
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most `MOST_POINTS`: means of as many neighbours as that takes."""
+    size = math.ceil(len(points) / MOST_POINTS)
+    chunks = [points[at : at + size] for at in range(0, len(points), size)]
+    return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]

@@ -1,0 +1,99 @@
+"""The page itself: what is in it, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from compress.files import write_text
+from compress.run_directory import RunDirectory
+
+from . import classes, networks, samples
+from .curves import HEIGHT, WIDTH, groups
+from .doubts import doubts
+from .pictures import picture_uri
+from .record import Record, read_record
+from .wording import duration, metric_name, percent, several
+
+PLACES = ("teacher_weights", "data_root", "collected")
+"""Settings that hold paths of the machine: the page is for showing around and says their last part only."""
+ANSWERS: Mapping[str, str] = {
+    "classification": "Under each image stands the class it was made for, then what the teacher and the student see.",
+    "segmentation": "Each row: the image, the label map it was made for, the teacher’s answer, the student’s answer.",
+}
+
+
+def write_page(run: RunDirectory) -> Path:
+    """Write `report.html`, whole or not at all; raises `UsageError` if a file of the run is broken."""
+    page = run.path / "report.html"
+    write_text(page, rendered(read_record(run)))
+    return page
+
+
+def rendered(record: Record) -> str:
+    """The page; every text that comes from outside is escaped."""
+    environment = Environment(
+        loader=PackageLoader("compress.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "duration": duration, "metric_name": metric_name, "several": several}
+    finished = _finished(record) if record.results else {"finished": False}
+    return environment.get_template("page.html").render(
+        record=record,
+        settings=dict(_flat(_without_places(record.settings))),
+        headline=networks.headline(record),
+        groups=groups(record.history),
+        plot={"width": WIDTH, "height": HEIGHT},
+        warmup=_warmup(record),
+        growth=samples.growth(record),
+        answers=ANSWERS.get(record.settings["task"], ""),
+        hardest=samples.hardest(record),
+        most_drawn=samples.most_drawn(record),
+        doubts=doubts(record),
+        **finished,
+    )
+
+
+def _finished(record: Record) -> dict[str, Any]:
+    """What only a finished run has."""
+    results = record.results
+    shown = [{**entry, "uri": picture_uri(record.folder / entry["picture"])} for entry in results.get("shown", ())]
+    seconds: Mapping[str, float] = results["seconds"]
+    ended = results.get("finished")
+    return {
+        "finished": True,
+        "figures": networks.figures(record),
+        "networks": networks.networks(record),
+        "bars": classes.bars(record) if record.labelled else [],
+        "confusion": classes.confusion(record) if record.labelled else None,
+        "shown": shown,
+        "seconds": seconds,
+        "work": duration(sum(seconds.values())),
+        "ended": datetime.fromisoformat(ended).strftime("%d %B %Y, %H:%M UTC").lstrip("0") if ended else "",
+    }
+
+
+def _warmup(record: Record) -> float:
+    """Where the student's training begins, a share of the axis of rounds."""
+    last = max(len(record.history) - 1, 1)
+    return min(int(record.settings["distillation"]["warmup"]) / last, 1.0)
+
+
+def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: Path(value).name if key in PLACES and value else value for key, value in settings.items()}
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name, those that are not given left out."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        elif value is not None:
+            yield f"{above}{key}", value

@@ -1,0 +1,53 @@
+"""Pictures as data URIs, so that the page is one file."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+WIDEST = 1600
+"""Pixels; wider pictures are reduced."""
+LARGEST = 400_000
+"""Bytes of a picture as PNG; larger ones are photographs or noise, and go as JPEG."""
+SAMPLE_SIDE = 128
+ACCENT = (0, 114, 178)
+
+
+def picture_uri(path: Path) -> str:
+    """A picture of the run."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    if picture.width <= WIDEST and path.stat().st_size <= LARGEST:
+        return _uri("png", path.read_bytes())
+    picture.thumbnail((WIDEST, 4 * WIDEST))
+    return _encoded(picture, "jpeg")
+
+
+def sample_uri(image: Tensor) -> str:
+    """A uint8 sample `[3, h, w]`, as it is or reduced to `SAMPLE_SIDE`."""
+    picture = to_pil_image(image)
+    picture.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
+    return _encoded(picture, "png")
+
+
+def shares_uri(shares: Tensor) -> str:
+    """Shares `[k, k]` in [0, 1], a pixel each: the more, the less transparent, so that any background will do."""
+    opacity = shares.mul(255).round().to(torch.uint8)
+    colour = torch.tensor(ACCENT, dtype=torch.uint8).view(3, 1, 1).expand(3, *shares.shape)
+    return _encoded(to_pil_image(torch.cat([colour, opacity[None]])), "png")
+
+
+def _encoded(picture: Image.Image, kind: str) -> str:
+    written = io.BytesIO()
+    picture.save(written, kind, **({"quality": 88} if kind == "jpeg" else {"optimize": True}))
+    return _uri(kind, written.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{b64encode(data).decode()}"
