@@ -15,9 +15,9 @@ from compress.run_directory import RunDirectory
 from . import classes, networks, samples
 from .curves import HEIGHT, WIDTH, groups
 from .doubts import doubts
-from .pictures import picture_uri
+from .pictures import picture_uri, tile_uri
 from .record import Record, read_record
-from .wording import duration, metric_name, percent, several
+from .wording import duration, percent, several
 
 PLACES = ("teacher_weights", "data_root", "collected")
 """Settings that hold paths of the machine: the page is for showing around and says their last part only."""
@@ -43,7 +43,7 @@ def rendered(record: Record) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "duration": duration, "metric_name": metric_name, "several": several}
+    environment.filters |= {"percent": percent, "duration": duration, "several": several}
     finished = _finished(record) if record.results else {"finished": False}
     return environment.get_template("page.html").render(
         record=record,
@@ -64,7 +64,10 @@ def rendered(record: Record) -> str:
 def _finished(record: Record) -> dict[str, Any]:
     """What only a finished run has."""
     results = record.results
-    shown = [{**entry, "uri": picture_uri(record.folder / entry["picture"])} for entry in results.get("shown", ())]
+    shown = [
+        {**entry, "uri": (tile_uri if "label" in entry else picture_uri)(record.folder / entry["picture"])}
+        for entry in results.get("shown", ())
+    ]
     seconds: Mapping[str, float] = results["seconds"]
     ended = results.get("finished")
     return {

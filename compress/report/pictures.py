@@ -15,7 +15,8 @@ WIDEST = 1600
 """Pixels; wider pictures are reduced."""
 LARGEST = 400_000
 """Bytes of a picture as PNG; larger ones are photographs or noise, and go as JPEG."""
-SAMPLE_SIDE = 128
+TILE = 96
+"""Pixels of the longer side of single images, which the page shows at this size: smaller ones are enlarged by it."""
 ACCENT = (0, 114, 178)
 
 
@@ -30,9 +31,19 @@ def picture_uri(path: Path) -> str:
 
 
 def sample_uri(image: Tensor) -> str:
-    """A uint8 sample `[3, h, w]`, as it is or reduced to `SAMPLE_SIDE`."""
-    picture = to_pil_image(image)
-    picture.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
+    """A uint8 sample `[3, h, w]` as a tile."""
+    return _tile(to_pil_image(image))
+
+
+def tile_uri(path: Path) -> str:
+    """A single image of the run as a tile."""
+    with Image.open(path) as opened:
+        return _tile(opened.convert("RGB"))
+
+
+def _tile(picture: Image.Image) -> str:
+    """As it is, or reduced to `TILE`."""
+    picture.thumbnail((TILE, TILE))
     return _encoded(picture, "png")
 
 
