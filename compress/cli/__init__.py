@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -9,8 +10,10 @@ from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 from compress import __version__
-from compress.configuration import first_complaint
-from compress.errors import CompressError
+from compress.errors import CompressError, first_complaint, printable
+
+UNUSABLE = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+"""What the system says of a path that was named and cannot be used as it was meant."""
 
 app = App(
     name="compress",
@@ -54,9 +57,17 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        known = error.errno in UNUSABLE and error.filename is not None
+        said = f"cannot use {error.filename}: {error.strerror}; name another file or folder, or mend it"
+        _fail(said if known else _failed(error), 2 if known else 1, error if debug else None)
     except Exception as error:
-        _fail(f"the run failed: {type(error).__name__}: {error}; --debug shows where", 1, error if debug else None)
+        _fail(_failed(error), 1, error if debug else None)
     sys.exit(0)
+
+
+def _failed(error: Exception) -> str:
+    return f"the run failed: {type(error).__name__}: {error}; --debug shows where"
 
 
 def _explained(error: CycloptsError) -> str:
@@ -72,5 +83,5 @@ def _fail(message: str, code: int, error: Exception | None) -> None:
 
         if not first_to_fail():
             sys.exit(code)
-    print("compress:", " ".join(message.split()), file=sys.stderr)
+    print("compress:", printable(" ".join(message.split())), file=sys.stderr)
     sys.exit(code)

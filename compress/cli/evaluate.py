@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from compress.compute import Compute
 from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
 from compress.export import OnnxModel, OnnxScores, spec_of
+from compress.progress import output
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, Place, open_data
 from compress.tasks.models.saved import load_model
@@ -74,7 +74,7 @@ def evaluate_model(
         facts = {"schema_version": 1, "task": source.task, "data": source.name, "n": score.count}
         print(json_format.dumps({**facts, **dict(score.numbers), **sums_report(source.held_out())}))
     else:
-        Console(highlight=False).print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
+        output.print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
 
 
 def _open_own(
