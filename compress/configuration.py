@@ -59,14 +59,18 @@ def recipe_names() -> list[str]:
     )
 
 
+def recipe_text(name: str) -> str:
+    """A packaged recipe as it was written; its first line says what it is for."""
+    return (files("compress.configs") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def load_config(name: str) -> dict[str, Any]:
     """A settings file by path, or a packaged recipe by name.
 
     Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, or is not a mapping.
     """
     if name in recipe_names():
-        folder, _, recipe = name.partition("/")
-        return parse_yaml((files("compress.configs") / folder / f"{recipe}.yaml").read_text(encoding="utf-8"), name)
+        return parse_yaml(recipe_text(name), name)
     path = Path(name)
     if not path.is_file():
         raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")

@@ -24,17 +24,56 @@ app = App(
     ),
     help_epilogue="`compress COMMAND --help` explains a command; `--debug` shows the traceback of an error.",
 )
-for _name, _target, _help in (
-    ("distill", "compress.cli.distill:distill", "Teacher in; data-free student and verified ONNX file out."),
-    ("teach", "compress.cli.teach:teach", "Train a teacher on labelled data."),
-    ("evaluate", "compress.cli.evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data."),
-    ("predict", "compress.cli.predict:predict", "Show what a model sees in your own photographs."),
-    ("export", "compress.cli.export:export", "Write a run's student as ONNX and prove that it does the same."),
-    ("benchmark", "compress.cli.benchmark:benchmark", "Time models and ONNX files side by side."),
-    ("doctor", "compress.cli.doctor:doctor", "Say what is installed, what runs here, and what to do if it does not."),
-    ("list", "compress.cli.names:list_names", "Print the teachers, students, methods, data sets or recipes."),
-):
-    app.command(_target, name=_name, help=_help)
+RUN = "runs/digit-scenes-ssd-kd-1"
+COMMANDS = (
+    (
+        "distill",
+        "distill:distill",
+        "Teacher in; data-free student and verified ONNX file out.",
+        "--task segmentation --teacher deeplabv3 --method fast-dfkd --distillation.rounds 60",
+    ),
+    ("teach", "teach:teach", "Train a teacher on labelled data.", "--teacher convnext_atto --out teacher"),
+    ("evaluate", "evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data.", f"{RUN} --json"),
+    (
+        "predict",
+        "predict:predict",
+        "Show what a model sees in your own photographs.",
+        f"{RUN} photograph.jpg --out answers",
+    ),
+    (
+        "export",
+        "export:export",
+        "Write a run's student as ONNX and prove that it does the same.",
+        f"{RUN} --precision int8",
+    ),
+    ("benchmark", "benchmark:benchmark", "Time models and ONNX files side by side.", f"{RUN} --batch 1 --batch 16"),
+    (
+        "doctor",
+        "doctor:doctor",
+        "Say what is installed, what runs here, and what to do if it does not.",
+        "--json",
+    ),
+    ("list", "names:list_names", "Print the teachers, students, methods, data sets or recipes.", "methods"),
+    ("config show", "config:show", "Print what a recipe or a file comes to.", "cifar10/ssd-kd"),
+    ("config validate", "config:validate", "Check files of settings.", "mine.yaml theirs.yaml"),
+    ("config schema", "config:schema", "Print the JSON schema of the settings, for editors.", "> schema.json"),
+    (
+        "completion",
+        "completion:completion",
+        "Print the script that lets bash, zsh or fish complete.",
+        "fish > ~/.config/fish/completions/compress.fish",
+    ),
+)
+"""Words, where they lead, what they do, and how they may go on in an example."""
+app.command(App(name="config", help="Show, check and describe settings before they are used."))
+for _words, _target, _help, _example in COMMANDS:
+    _group, _, _name = _words.rpartition(" ")
+    (app[_group] if _group else app).command(
+        f"compress.cli.{_target}",
+        name=_name,
+        help=_help,
+        help_epilogue=f"For example: `compress {_words} {_example}`",
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
