@@ -18,6 +18,7 @@ from compress.compute import Compute
 from compress.configuration import merged
 from compress.errors import UsageError
 from compress.methods import SHARING
+from compress.outside import require_name
 from compress.parallel import Workers
 from compress.settings import DistillSettings
 from compress.task import IGNORE_INDEX
@@ -111,7 +112,10 @@ def _own_data(
     background: int | None,
     palette: Sequence[tuple[int, int, int]],
 ) -> DataSource:
-    names, shape = tuple(map(str, class_names)), tuple(image_shape)
+    try:
+        names, shape = tuple(require_name(str(name)) for name in class_names), tuple(image_shape)
+    except ValueError as error:
+        raise UsageError(f"class_names cannot be used: {error}") from error
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(f"class_names holds {len(names)} names, some of them twice or too few: name each class once")
     if len(shape) != 3 or shape[0] != 3 or min(shape) < 1:

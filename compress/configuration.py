@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from compress.errors import UsageError, unknown_name
+from compress.errors import UsageError, first_complaint, unknown_name
+from compress.outside import read_bytes
 
-SIZE_LIMIT = 1_000_000  # bytes; a settings file is a few hundred
+SIZE_LIMIT = 50_000  # bytes; a settings file is a few hundred
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -22,16 +23,19 @@ class _Loader(yaml.SafeLoader):
     """YAML as data: no tags, no duplicate keys, no aliases, and `1e-3` is a number."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases, which can make a short file expand without end."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.current_event.start_mark  # that of the event which was just checked
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        """Refuse aliases, which can make a short file expand without end, and tags, which say what to make of text."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        for kind, given in (("aliases", isinstance(event, yaml.AliasEvent)), ("tags", getattr(event, "tag", None))):
+            if given:
+                raise yaml.MarkedYAMLError(problem=f"{kind} are not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice."""
+        """Refuse a key that stands twice, or is no text."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(problem="a key is no plain text", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -55,23 +59,27 @@ def recipe_names() -> list[str]:
     )
 
 
+def recipe_text(name: str) -> str:
+    """A packaged recipe as it was written; its first line says what it is for."""
+    return (files("compress.configs") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def load_config(name: str) -> dict[str, Any]:
     """A settings file by path, or a packaged recipe by name.
 
     Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, or is not a mapping.
     """
     if name in recipe_names():
-        folder, _, recipe = name.partition("/")
-        return parse_yaml((files("compress.configs") / folder / f"{recipe}.yaml").read_text(encoding="utf-8"), name)
+        return parse_yaml(recipe_text(name), name)
     path = Path(name)
     if not path.is_file():
         raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")
-    if path.stat().st_size > SIZE_LIMIT:
-        raise UsageError(f"{path} is {path.stat().st_size / 1e6:.0f} MB: that is no settings file")
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), name)
+        return parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no settings file: {error}; give a YAML file") from error
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
@@ -124,15 +132,9 @@ def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            raise unknown_name("setting", ".".join(map(str, first["loc"])), _setting_names(schema)) from error
+            name, known = ".".join(map(str, first["loc"])), _setting_names(schema)
+            raise unknown_name("setting", name, known, listed="compress config schema") from error
         raise UsageError(first_complaint(error)) from error
-
-
-def first_complaint(error: ValidationError) -> str:
-    """The first of pydantic's complaints as one line: which setting, why, and what it was given."""
-    first = error.errors()[0]
-    reason = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{'.'.join(map(str, first['loc']))}: {reason}, not {first['input']!r}"
 
 
 def _with_paths(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,10 +17,27 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from compress.errors import printable
 
 SECONDS_BETWEEN_LINES = 15.0
 
-console = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """A console on which text is text: names from outside can neither set colours nor move the cursor."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What all text goes through, that of tables too."""
+        return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
+
+
+console = PlainConsole(stderr=True)
+output = PlainConsole(stderr=False)
+"""Standard output, for what was asked for."""
 
 
 class Steps:

@@ -19,7 +19,8 @@ import yaml
 from torch import Tensor
 from torchvision.io import encode_png
 
-from compress.errors import UsageError
+from compress.checkpoints import load_plain
+from compress.errors import UsageError, printable
 from compress.files import require_space, write_text, write_with
 from compress.parallel import Workers
 
@@ -127,7 +128,9 @@ class RunDirectory:
         if not self.checkpoint.is_file():
             raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with --overwrite")
         try:
-            state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True)
+            state: dict[str, Any] = load_plain(self.checkpoint)
+            if not all(isinstance(row, dict) for row in state["history"]):
+                raise ValueError("its history is no table")
         except Exception as error:  # broken checkpoints raise nine unrelated types
             raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with --overwrite") from error
         return state
@@ -135,7 +138,7 @@ class RunDirectory:
     def log(self, line: str) -> None:
         """Append a line to train.log."""
         with (self.path / "train.log").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(printable(line) + "\n")
 
 
 def write_png(path: Path, picture: Tensor) -> None:

@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+Number = Annotated[int, Field(ge=0, le=100_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Shift = Annotated[int, Field(ge=0, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 ImageSize = Annotated[
     Side | None,
@@ -25,7 +29,7 @@ CropSize = Annotated[
 class Section(BaseModel):
     """Closed and frozen: a misspelt key is an error. Files are validated strictly, flags arrive as text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InversionSettings(Section):
@@ -35,8 +39,8 @@ class InversionSettings(Section):
     steps: Count = Field(5, description="Adaptation steps of generator and latents a round.")
     lr_generator: Positive = Field(5e-3, description="Adam's learning rate for the generator.")
     lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents, or for pixels.")
-    latent: Count = Field(256, description="Length of a latent vector.")
-    width: Count = Field(128, description="Channels of the generator.")
+    latent: Width = Field(256, description="Length of a latent vector.")
+    width: Width = Field(128, description="Channels of the generator.")
     conditional: bool = Field(
         True, description="Show the target to the generator; otherwise the latents alone are bent to it."
     )
@@ -51,7 +55,7 @@ class InversionSettings(Section):
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
     adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
     balance: Weight = Field(0.0, description="Weight of the evenness of the classes in a batch.")
-    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a synthetic image, pixels.")
+    shift: Shift = Field(4, description="Largest random shift of a synthetic image, pixels.")
 
 
 class ReplaySettings(Section):
@@ -69,12 +73,12 @@ class GanSettings(Section):
 
     iterations: Count = Field(500, description="Iterations of both networks a warm-up round; then they are done.")
     batch: Count = Field(100, description="Images an iteration.")
-    latent: Count = Field(128, description="Length of a latent vector.")
-    width: Count = Field(256, description="Channels of generator and discriminator.")
+    latent: Width = Field(128, description="Length of a latent vector.")
+    width: Width = Field(256, description="Channels of generator and discriminator.")
     lr: Positive = Field(2e-4, description="Adam's learning rate for both.")
     decay: Fraction = Field(0.9999, description="Decay of the moving average of the generator that makes the samples.")
-    average_from: Annotated[int, Field(ge=0)] = Field(1000, description="Iteration at which that average begins.")
-    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of what both networks see, pixels.")
+    average_from: Number = Field(1000, description="Iteration at which that average begins.")
+    shift: Shift = Field(4, description="Largest random shift of what both networks see, pixels.")
     integration: Weight = Field(0.1, description="Weight of feature integration, transfer and blend.")
     smoothing: Weight = Field(0.1, description="Weight of category frequency smoothing.")
     samples: Count = Field(5000, description="Images made a round after the warm-up.")
@@ -86,7 +90,7 @@ class DistillationSettings(Section):
     """How the student learns."""
 
     rounds: Count = Field(220, description="Rounds in all: each makes samples, then trains the student.")
-    warmup: Annotated[int, Field(ge=0)] = Field(20, description="Rounds at the start that only make samples.")
+    warmup: Number = Field(20, description="Rounds at the start that only make samples.")
     steps: Count = Field(100, description="Student steps a round.")
     batch: Count = Field(256, description="Samples a student step.")
     temperature: Positive = Field(20.0, description="Softening τ of the Kullback-Leibler loss.")
@@ -94,7 +98,7 @@ class DistillationSettings(Section):
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum 0.9, or AdamW.")
     lr: Positive = Field(0.2, description="Peak learning rate; a short rise, then half a cosine.")
     weight_decay: Weight = Field(1e-4, description="Weight decay; gains and biases are exempt.")
-    shift: Annotated[int, Field(ge=0)] = Field(4, description="Largest random shift of a drawn image, pixels.")
+    shift: Shift = Field(4, description="Largest random shift of a drawn image, pixels.")
     shuffle_channels: bool = Field(False, description="Show each drawn image with its colour channels in random order.")
 
 
@@ -115,7 +119,7 @@ class DistillSettings(Section):
     collected: Path | None = Field(
         None, description="Folder of real images for hidfd and kd: CLASS/*.png|jpg, for segmenters *.png|jpg."
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same student, bit for bit on a CPU.")
+    seed: Seed = Field(0, description="Same seed, same student, bit for bit on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
     inversion: InversionSettings = Field(default_factory=InversionSettings, description="How samples are made.")
@@ -149,6 +153,6 @@ class TeachSettings(Section):
     pretrained: bool = Field(
         True, description="Begin with ImageNet weights if they are on disk or can be downloaded; never for digits."
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Same seed, same teacher on a CPU.")
+    seed: Seed = Field(0, description="Same seed, same teacher on a CPU.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")

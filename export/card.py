@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compress.outside import plain_json, require_name
+
 if TYPE_CHECKING:  # the contract needs torch
     from compress.task import TaskSpec
 
 SCHEMA_VERSION = 1
 CARD_KEY = "compress"
 """The one entry of `metadata_props` that this package reads; the others are for tools that look for their names."""
+
+
+KNOWN = {
+    "input": ("float", "uint8"),
+    "output": ("logits", "probabilities", "decision"),
+}
+"""What some fields may say."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class FileCard:
         """The card in a file's metadata; raises `ValueError` that says what is missing or wrong."""
         if CARD_KEY not in entries:
             raise ValueError("it does not say its task and classes")
-        found = json.loads(entries[CARD_KEY])
+        found = plain_json(entries[CARD_KEY])
         if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"its card is not of version {SCHEMA_VERSION}, the one that is known here")
         try:
@@ -91,8 +100,27 @@ class FileCard:
         names = isinstance(self.class_names, tuple) and all(isinstance(name, str) for name in self.class_names)
         if not names or not self.class_names:
             raise ValueError("its class names are no list of texts")
-        if self.palette and len(self.palette) != len(self.class_names):
-            raise ValueError(f"its palette has {len(self.palette)} colours for {len(self.class_names)} classes")
+        for name in self.class_names:
+            require_name(name)
+        if self.image_size is not None and not _is_number(self.image_size, 1, 1 << 16):
+            raise ValueError(f"its image size is {self.image_size!r:.80}")
+        if not isinstance(self.palette, tuple) or len(self.palette) not in (0, len(self.class_names)):
+            raise ValueError(f"its palette does not hold a colour for each of its {len(self.class_names)} classes")
+        if not all(_is_colour(colour) for colour in self.palette):
+            raise ValueError("its palette holds what is no colour")
+        if not isinstance(self.task, str) or not _is_number(self.ignore_index, -1, 1 << 16):
+            raise ValueError(f"its task is {self.task!r:.80}, its ignored index {self.ignore_index!r:.80}")
+        for field_name, known in KNOWN.items():
+            if getattr(self, field_name) not in known:
+                raise ValueError(f"its {field_name} is {getattr(self, field_name)!r:.80}, not {' or '.join(known)}")
+
+
+def _is_number(value: object, least: int, beyond: int) -> bool:
+    return isinstance(value, int) and least <= value < beyond
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(_is_number(part, 0, 256) for part in value)
 
 
 def _frozen(value: Any) -> Any:

@@ -66,6 +66,10 @@ class OnnxModel:
         self.provider: str = self._session.get_providers()[0]
         self._input = self._session.get_inputs()[0]
         self._names = [output.name for output in self._session.get_outputs()]
+        wanted = ["classes", "scores"] if self.card.output == "decision" else [self.card.output]
+        if len(self._session.get_inputs()) != 1 or self._names != wanted:
+            found = f"takes {len(self._session.get_inputs())} inputs and answers {', '.join(self._names)}"
+            raise UsageError(f"cannot use {path}: it {found}, its card says {wanted[0]}; export it again")
 
     def run(self, images: Array) -> dict[str, Array]:
         """The file's outputs by name for one batch of its own input: `images` or `pixels`, see `compress.export.Form`.
@@ -77,7 +81,20 @@ class OnnxModel:
             values = self._session.run(self._names, {self._input.name: np.ascontiguousarray(images)})
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {first_line(error)}") from error
-        return dict(zip(self._names, map(np.asarray, values), strict=True))
+        answer = dict(zip(self._names, map(np.asarray, values), strict=True))
+        self._require_known_classes(answer, len(images))
+        return answer
+
+    def _require_known_classes(self, answer: Mapping[str, Array], count: int) -> None:
+        """Raise `UsageError` unless the file answers each image with classes that its card names."""
+        first, names = answer[self._names[0]], len(self.card.class_names)
+        if "classes" in answer:
+            known = first.shape == answer["scores"].shape and first.ndim in (2, 3) and first.size > 0
+            known = known and 0 <= first.min() <= first.max() < names
+        else:
+            known = first.ndim in (2, 4) and first.shape[1] == names
+        if not known or len(first) != count:
+            raise UsageError(f"the file answers with {list(first.shape)}, which is not of its {names} classes")
 
     def given(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input, whichever of the two that is."""

@@ -76,3 +76,43 @@ def cifar10(tmp_path: Path) -> Path:
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}, protocol=2))
     return folder
+
+
+Complaint = Callable[[Callable[[], object]], str]
+
+
+@pytest.fixture(scope="session")
+def complaint() -> Complaint:
+    """`complaint(load)`: the line of the `UsageError` that a load ends in, or nothing if it ends well."""
+    from compress.errors import UsageError
+
+    def of(load: Callable[[], object]) -> str:
+        try:
+            load()
+        except UsageError as error:
+            line = str(error)
+        else:
+            return ""
+        assert line.isprintable()
+        assert 0 < len(line) < 1100
+        return line
+
+    return of
+
+
+def _peak() -> int:
+    """Most memory of this process since it was last reset, in kilobytes."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+
+@pytest.fixture
+def bounded_memory() -> Iterator[None]:
+    """The test takes no more than 300 MB beside what there was before it; looked at on Linux only."""
+    reset = Path("/proc/self/clear_refs")
+    if not reset.exists():
+        yield
+        return
+    reset.write_text("5")
+    before = _peak()
+    yield
+    assert _peak() - before < 300_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CONTRACTS = {"task", "losses", "errors", "files"}
+CONTRACTS = {"task", "losses", "errors", "files", "outside", "pickles", "checkpoints"}
 LEARNING = {"augment", "compute", "optimizers", "schedules"}
 ENGINE = {
     "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",

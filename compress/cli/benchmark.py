@@ -13,18 +13,19 @@ from rich.table import Table
 
 from compress.cli.charts import throughput_lines
 from compress.cli.contenders import Contender, cold_start, contenders_of
-from compress.cli.handover import console as results
 from compress.errors import UsageError
 from compress.export.latency import Latency, interleaved
 from compress.files import write_text
-from compress.progress import Steps, console
+from compress.progress import Steps, console, output
 from compress.run_directory import environment
+
+Side = Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]
 
 
 def benchmark(
     *models: Path,
     batch: list[Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]] | None = None,
-    size: tuple[int, int] | None = None,
+    size: tuple[Side, Side] | None = None,
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu",
     compiled: Annotated[bool, Parameter(negative=())] = False,
     seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=600))] = 2.0,
@@ -81,7 +82,7 @@ def benchmark(
     if json:
         print(json_format.dumps(report))
     else:
-        results.print(_starts(contenders, starts), _timings(contenders, rows))
+        output.print(_starts(contenders, starts), _timings(contenders, rows))
 
 
 def _row(contender: Contender, batch: int, timed: dict[str, dict[str, Latency]], first: Contender) -> dict[str, Any]:

@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+
 from compress.files import write_with
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
 """Okabe and Ito's, for all eyes."""
 MOST_BARS = 60
+as_it_is = mpl.rc_context({"text.parse_math": False})
+"""Names of classes and files are no formulas, whatever stands between dollar signs in them."""
 
 
+@as_it_is
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
     """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` where there is one.
 
@@ -41,6 +46,7 @@ def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]
     write_with(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
+@as_it_is
 def throughput_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """A png of images a second over the batch, a line a model and runtime: rows of `compress benchmark`."""
     from matplotlib.figure import Figure

@@ -11,6 +11,7 @@ import yaml
 from cyclopts import Parameter
 from torch import nn
 
+from compress.checkpoints import restore
 from compress.cli.data import inspect
 from compress.cli.handover import Finished, hand_over
 from compress.cli.models import (
@@ -150,7 +151,7 @@ def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Dis
     torch.manual_seed(given.settings.seed)
     distiller = find_method(given.settings.method)(given)
     if state:
-        distiller.load_state_dict(dict(state))
+        restore(distiller, dict(state))
     given.workers.align(distiller)
     return distiller
 

@@ -14,9 +14,9 @@ import onnxruntime
 import torch
 from cyclopts import Parameter
 from onnx import parser
-from rich.console import Console
 
 from compress.export.providers import PROVIDERS, preload
+from compress.progress import output
 from compress.run_directory import environment
 
 RUNTIMES, CPU = ("onnxruntime", "onnxruntime-gpu"), PROVIDERS["cpu"]
@@ -46,14 +46,13 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
         listed = [asdict(finding) for finding in findings]
         print(json_format.dumps({"schema_version": 1, "environment": facts, "findings": listed}))
         return
-    console = Console(highlight=False)
-    console.print(f"Python {facts['python']}, {facts['platform']}, {facts['threads']} threads")
+    output.print(f"Python {facts['python']}, {facts['platform']}, {facts['threads']} threads")
     for library, number in facts["libraries"].items():
-        console.print(f"  {library} {number}")
+        output.print(f"  {library} {number}")
     for finding in findings:
-        console.print(f"{'fix' if finding.advice else 'ok '}  {finding.subject}: {finding.said}", soft_wrap=True)
+        output.print(f"{'fix' if finding.advice else 'ok '}  {finding.subject}: {finding.said}", soft_wrap=True)
         if finding.advice:
-            console.print(f"     {finding.advice}", soft_wrap=True)
+            output.print(f"     {finding.advice}", soft_wrap=True)
 
 
 def _installed(package: str) -> str | None:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from compress.compute import Compute
 from compress.errors import UsageError
 from compress.evaluation import Score, evaluate
 from compress.export import OnnxModel, OnnxScores, spec_of
+from compress.progress import output
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, Place, open_data
 from compress.tasks.models.saved import load_model
@@ -40,8 +40,6 @@ def evaluate_model(
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
     """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data, or without any.
-
-    compress evaluate runs/digits-ssd-kd-1 --without-data
 
     Parameters
     ----------
@@ -85,7 +83,7 @@ def evaluate_model(
         facts = {"schema_version": 1, "task": source.task, "data": source.name, "n": score.count}
         print(json_format.dumps({**facts, **dict(score.numbers), **sums_report(source.held_out())}))
     else:
-        Console(highlight=False).print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
+        output.print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
 
 
 def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
@@ -95,13 +93,12 @@ def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
         facts = {"schema_version": 1, "task": card.task, "data": None, "n": found.images}
         print(json_format.dumps({**facts, **numbers, "confidence": CONFIDENCE}))
         return
-    console = Console(highlight=False)
-    console.print(
+    output.print(
         f"agreement {found.share:.4f}, between {found.low:.4f} and {found.high:.4f} with {CONFIDENCE:.0%} confidence, "
         f"on {found.images} new synthetic images",
         soft_wrap=True,
     )
-    console.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
+    output.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
 
 
 def _open_own(

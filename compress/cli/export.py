@@ -12,11 +12,12 @@ from cyclopts.validators import Number
 from torch import Tensor
 
 from compress.cli.data import place_of
-from compress.cli.handover import console, report_export
+from compress.cli.handover import report_export
 from compress.compute import Compute
 from compress.errors import GateError, UsageError
 from compress.evaluation import evaluate
 from compress.export import ExportFacts, Form, OnnxModel, OnnxScores, Order, export_verified
+from compress.progress import output as console
 from compress.run_directory import RunDirectory
 from compress.task import Deployable, Task
 from compress.tasks import make_task
@@ -133,7 +134,10 @@ def _synthetic_samples(run: Path) -> Tensor | None:
     """uint8 `[n, 3, h, w]` from what a run still holds, spread over its length; None if it is no run."""
     if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
         return None
-    images: Tensor = RunDirectory(run).read_checkpoint()["buffer"]["images"]
+    buffer = RunDirectory(run).read_checkpoint().get("buffer")
+    images = buffer.get("images") if isinstance(buffer, dict) else None
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+        return None
     chosen = torch.linspace(0, len(images) - 1, min(SYNTHETIC, len(images))).round().long()
     return images[chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]]
 

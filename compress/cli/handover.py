@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -25,6 +24,7 @@ from compress.compute import Compute
 from compress.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
 from compress.methods import Ingredients
+from compress.progress import output as console
 from compress.report import write_page
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
@@ -33,7 +33,6 @@ from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.saved import Card, save_model
 
-console = Console(highlight=False)  # results belong on standard output
 UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
 

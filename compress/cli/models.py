@@ -16,7 +16,15 @@ from compress.progress import Steps, console
 from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
 from compress.tasks.data.collected import read_collected, read_photographs
-from compress.tasks.models import STORED, NormalisedModel, create_model, fit_weights, read_weights, require_image_size
+from compress.tasks.models import (
+    STORED,
+    NormalisedModel,
+    architecture_name,
+    create_model,
+    fit_weights,
+    read_weights,
+    require_image_size,
+)
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
@@ -55,10 +63,10 @@ def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
     """What will be said of the model in its own file."""
     mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
-    channels = model.network.channels if isinstance(model.network, ClassifierSharing) else 0
+    shared = model.network if isinstance(model.network, ClassifierSharing) else None
     return Card(
         task=source.task,
-        network=name,
+        network=architecture_name(name, shared.backbone if shared else model.network),
         data=source.name,
         class_names=source.class_names,
         image_shape=source.image_shape,
@@ -67,7 +75,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
         image_size=source.image_size,
         crop_size=source.crop_size,
         palette=palette_of(source) if source.task == "segmentation" else (),
-        shared_channels=channels,
+        shared_channels=shared.channels if shared else 0,
     )
 
 

@@ -46,6 +46,7 @@ def _data() -> list[str]:
 
 
 def _configs() -> list[str]:
-    from compress.configuration import recipe_names
+    from compress.configuration import recipe_names, recipe_text
 
-    return recipe_names()
+    firsts = {name: recipe_text(name).partition("\n")[0] for name in recipe_names()}
+    return [f"{name:28} {first.removeprefix('# ')}" for name, first in firsts.items()]

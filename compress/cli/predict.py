@@ -18,8 +18,8 @@ from PIL import Image
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
 from compress.files import write_text, write_with
-from compress.progress import Steps, console
-from compress.tasks.data.image_files import SUFFIXES, as_rgb, image_files, opened
+from compress.progress import Steps, console, output
+from compress.tasks.data.image_files import SUFFIXES, as_rgb, bombs_refused, image_files, opened
 from compress.tasks.models.saved import load_model
 from compress.tasks.pictures import overlay
 
@@ -63,7 +63,7 @@ def predict(
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
         for index, file in enumerate(files):
-            with opened(file) as image:
+            with bombs_refused(), opened(file) as image:
                 photograph = as_rgb(image)
             seen = look(photograph)
             maps = seen.classes.ndim == 2
@@ -123,7 +123,7 @@ def _at_size(card: FileCard, size: int | None) -> FileCard:
 
 def _guesses(name: str, seen: Decision) -> dict[str, Any]:
     guesses = [{"class": name, "probability": p} for name, p in zip(seen.names, seen.scores.tolist(), strict=True)]
-    print(f"{name}: {seen.names[0]} {guesses[0]['probability']:.1%}")
+    output.print(f"{name}: {seen.names[0]} {guesses[0]['probability']:.1%}", soft_wrap=True)
     return {"guesses": guesses}
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 
 from compress.cli.exported import exported_files
-from compress.cli.handover import console
 from compress.configuration import load_config, validated
 from compress.errors import UsageError
-from compress.progress import console as progress
+from compress.progress import console, output
 from compress.report import write_page
 from compress.report.record import read_json, read_record
 from compress.run_directory import RunDirectory
@@ -37,7 +36,7 @@ def report(run: Path, /) -> None:
         known, metric = results.get("exported", {}), read_record(folder).metric
         files = exported_files(folder.onnx.parent, known, metric, _task(folder) if results["data"] else None)
         folder.write_report({**results, "exported": files})
-    console.print(f"report         {write_page(folder)}", soft_wrap=True)
+    output.print(f"report         {write_page(folder)}", soft_wrap=True)
 
 
 def _task(run: RunDirectory) -> Task | None:
@@ -48,6 +47,6 @@ def _task(run: RunDirectory) -> Task | None:
     try:
         source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     except UsageError as error:
-        progress.print(f"files are not scored: {error}", soft_wrap=True)
+        console.print(f"files are not scored: {error}", soft_wrap=True)
         return None
     return make_task(source, torch.nn.Identity, torch.nn.Identity)

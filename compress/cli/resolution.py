@@ -22,7 +22,7 @@ def resolved(wanted: DistillSettings) -> dict[str, Any]:
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
     """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
-    given = merged(load_config(config) if config else {}, flags)
+    given = merged({} if config is None else load_config(config), flags)
     probe = validated(DistillSettings, given)
     data = find_data(probe.data, probe.task).name
     recipe = f"{data}/{probe.method}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import torch
 from cyclopts import Parameter
 
+from compress.checkpoints import load_plain, restore
 from compress.cli.charts import class_bars
 from compress.cli.data import inspect, say_sums, sums_report
 from compress.cli.models import beginning, card_of, new_model
@@ -71,7 +72,7 @@ def teach(
     origin = {"network": name, "data": source.name, "image_shape": list(source.image_shape), "seed": wanted.seed}
     facts = {**origin, **asdict(plan)}
     if resume:
-        training.load_state_dict(_unfinished(checkpoint, facts))
+        restore(training, _unfinished(checkpoint, facts))
     else:
         checkpoint.unlink(missing_ok=True)  # of another training, which --overwrite gives up
     _run(training, checkpoint, facts)
@@ -119,8 +120,8 @@ def _run(training: Training, checkpoint: Path, facts: dict[str, Any]) -> None:
 
 def _unfinished(checkpoint: Path, facts: dict[str, Any]) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-        before = json.loads(state.pop("facts"))
+        state: dict[str, Any] = load_plain(checkpoint)
+        before = dict(json.loads(state.pop("facts")))
     except Exception as error:  # broken checkpoints raise nine unrelated types
         raise UsageError(f"{checkpoint} is broken: begin anew with --overwrite") from error
     changed = [key for key, value in facts.items() if before.get(key) != value]

@@ -120,6 +120,8 @@ SOURCES: Mapping[str, Listing] = {
 
 def find_data(name: str | None, task: str) -> Listing:
     """The data set `name`, or the task's embedded default; raises `UsageError` if it does not exist or fit the task."""
+    if task not in DEFAULT_DATA:
+        raise unknown_name("task", task, DEFAULT_DATA)
     listing = SOURCES.get(name or DEFAULT_DATA[task])
     if listing is None:
         raise unknown_name("data set", str(name), SOURCES)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from compress.errors import UsageError
+from compress.outside import require_name
 
 from .pickled import PixelArray, as_text, read_table
 from .source import DataSource, FileSum, LabelledImages, Place
@@ -100,7 +101,7 @@ def _class_names(file: Path, files: CifarFiles) -> tuple[tuple[str, ...], FileSu
     table, md5 = read_table(file)
     listed = table.get(files.names_key)
     try:
-        names = tuple(as_text(name) for name in listed) if isinstance(listed, list) else ()
+        names = tuple(require_name(as_text(name)) for name in listed) if isinstance(listed, list) else ()
     except ValueError as error:
         raise UsageError(f"{file}: the class name {error}; unpack the archive anew") from error
     if len(set(names)) != files.classes or len(names) != files.classes:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError, unknown_name
+from compress.outside import members
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .image_folder import read_classes
@@ -24,7 +25,7 @@ def read_collected(folder: Path, source: DataSource) -> LabelledImages:
     """
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}: give a folder of images, one folder a class")
-    found = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+    found = {entry.name for entry in members(folder, Path.is_dir)}
     for name in sorted(found - set(source.class_names)):
         raise unknown_name(f"class folder in {folder}:", name, source.class_names)
     missing = [name for name in source.class_names if name not in found]

@@ -5,28 +5,42 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import RLock
 from typing import TypeVar
 
 from PIL import Image
 
 from compress.errors import UsageError, first_line
+from compress.outside import members, require_regular
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 PIXEL_LIMIT = 50_000_000
 """Of one image: beyond, a file of a few kilobytes may fill the memory."""
+LARGE = 8_000_000
+"""Pixels beyond which images are decoded one at a time."""
 MEMORY_LIMIT = 8_000_000_000
 """Bytes of one split, which is held in memory; the 50,000 validation images of ImageNet fit at 224 pixels."""
+BLOCK = 1 << 26
+"""Bytes that Pillow asks for at once: the system takes such blocks back, and keeps smaller ones for each thread."""
 DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
+
+Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The png and jpg files of a folder in order of their names, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    """The png and jpg files of a folder in order of their names, without hidden ones.
+
+    Raises `UsageError` if one of them is a link out of the folder.
+    """
+    return members(folder, lambda path: path.suffix.lower() in SUFFIXES)
+
+
+_ONE_AT_A_TIME = RLock()  # the same thread may hold an image and its label map
 
 
 @contextmanager
@@ -37,12 +51,15 @@ def opened(file: Path) -> Iterator[Image.Image]:
     channel or more than 50 million pixels, or cannot be decoded while the context is entered.
     """
     try:
+        require_regular(file)
         with Image.open(file, formats=("PNG", "JPEG")) as image:
             if image.mode in DEEP_MODES:
                 raise ValueError("more than 8 bits a channel")
-            if image.width * image.height > PIXEL_LIMIT:
+            pixels = image.width * image.height
+            if pixels > PIXEL_LIMIT:
                 raise ValueError(f"{image.width}x{image.height} pixels are too many")
-            yield image
+            with _ONE_AT_A_TIME if pixels > LARGE else nullcontext():
+                yield image
     except UsageError:
         raise
     except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
@@ -51,14 +68,24 @@ def opened(file: Path) -> Iterator[Image.Image]:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """The image in three colours, without its transparency."""
-    return image.convert("RGBA" if "transparency" in image.info else image.mode).convert("RGB")
+    """The image in three colours, without its transparency; itself, decoded, if it is that already."""
+    image.load()
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@contextmanager
+def bombs_refused() -> Iterator[None]:
+    """What Pillow takes for a decompression bomb and warns of is an error meanwhile."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def read_all(read: Callable[[Item], Read], items: Sequence[Item]) -> Iterator[Read]:
-    """`read` of every item in order, several at a time; what Pillow takes for a decompression bomb is an error."""
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    """`read` of every item in order, several at a time."""
+    with bombs_refused(), ThreadPoolExecutor() as pool:
         yield from pool.map(read, items)
 
 

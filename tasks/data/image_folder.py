@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
+from compress.outside import members, require_name
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .source import DataSource, LabelledImages, Place
@@ -53,10 +54,12 @@ def open_image_folder(place: Place) -> DataSource:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
-    strange = next((name for name in names if not name.isprintable()), None)
-    if strange is not None:
-        raise UsageError(f"the class folder {strange!r} in {folder} has a name that cannot be printed: rename it")
+    names = tuple(path.name for path in members(folder, Path.is_dir))
+    try:
+        for name in names:
+            require_name(name)
+    except ValueError as error:
+        raise UsageError(f"a class folder in {folder} cannot be used: {error}; rename it") from error
     if len(names) < 2:
         raise UsageError(f"{folder} holds {len(names)} class folders: at least two are needed, FOLDER/CLASS/*.png")
     return names

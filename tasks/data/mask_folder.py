@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
+from compress.outside import read_bytes, require_name
 from compress.task import IGNORE_INDEX
 
 from .label_maps import Decode, Pairs, index_table, indices, paired_source
@@ -26,6 +27,8 @@ from .source import DataSource, LabelledImages, Place
 
 VOID = "void"
 CLASS_LIMIT, TEXT_LIMIT = 250, 100_000
+STRIP = 64
+"""Rows of a mask whose colours are looked up at once: each pixel takes some fifty bytes meanwhile."""
 LINE = re.compile(r"(?P<name>\S(?:.*?\S)?)(?:\s+(?P<colour>\d{1,3}\s+\d{1,3}\s+\d{1,3}))?")
 TRAINING, HELD_OUT = "train", ("test", "val")
 
@@ -82,17 +85,15 @@ def open_mask_folder(place: Place) -> DataSource:
 def read_classes(file: Path) -> ClassList:
     """Raises `UsageError` that names the line if the file says two things at once or nothing that can be used."""
     try:
-        text = file.read_bytes()[: TEXT_LIMIT + 1].decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: give the names of the classes in it, one a line") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    matches = [LINE.fullmatch(line) for line in lines]
-    names = tuple(match["name"] for match in matches if match)
+        text = read_bytes(file, TEXT_LIMIT).decode("utf-8-sig")
+        matches = [LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
+        names = tuple(require_name(match["name"]) for match in matches if match)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read {file}: {first_line(error)}; give the names of the classes in it, one a line"
+        ) from error
     given = [match["colour"] for match in matches if match]
     counted = [name for name in names if name.lower() != VOID]
-    wrong = next((name for name in names if not name.isprintable()), None)
-    if wrong is not None or len(text) > TEXT_LIMIT:
-        raise UsageError(f"{file} holds {wrong!r}: names must be printable, and the file short")
     if not 2 <= len(counted) <= CLASS_LIMIT or len(set(counted)) < len(counted):
         raise UsageError(
             f"{file} names {len(counted)} classes, {len(set(counted))} different: 2 to {CLASS_LIMIT} are needed"
@@ -119,8 +120,8 @@ def by_colour(colours: tuple[tuple[int, int, int], ...], classes: NDArray[np.uin
     keys = _key(np.array(colours, np.int64))
     order = keys.argsort()
 
-    def decode(labels: Image.Image) -> NDArray[np.uint8]:
-        pixels = np.array(labels.convert("RGB"), np.int64)
+    def decode_strip(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        pixels = strip.astype(np.int64)
         found = _key(pixels)
         nearest = order[np.searchsorted(keys[order], found).clip(max=len(keys) - 1)]
         known = keys[nearest] == found
@@ -128,6 +129,10 @@ def by_colour(colours: tuple[tuple[int, int, int], ...], classes: NDArray[np.uin
             raise ValueError(f"it holds the colour {tuple(pixels[~known][0].tolist())}, which is no class")
         decoded: NDArray[np.uint8] = classes[nearest]
         return decoded
+
+    def decode(labels: Image.Image) -> NDArray[np.uint8]:
+        rows = np.asarray(labels.convert("RGB"))
+        return np.concatenate([decode_strip(rows[top : top + STRIP]) for top in range(0, len(rows), STRIP)])
 
     return decode
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
+from compress.outside import read_bytes
 from compress.task import IGNORE_INDEX
 
 from .image_files import require_memory
@@ -23,8 +27,10 @@ from .source import LabelledImages
 
 SPLITS = "splits.mat"
 INDICES = {"train": "trainNdxs", "test": "testNdxs"}
+NUMBERS = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 SIDE_LIMIT = 4096
-SPLITS_LIMIT = 100_000  # bytes; the official file has 2,626, and compressed ones can be bombs
+CHUNK_LIMIT = 100_000_000  # bytes that reading one image may decompress; a whole image has 0.9 million
+SPLITS_LIMIT = 100_000  # bytes, and numbers in it; the official file has 2,626
 
 
 class LabelledMat:
@@ -77,6 +83,8 @@ class LabelledMat:
                     raise ValueError("it holds no images, labels and names")
                 if any(dataset.file != content or dataset.external or dataset.is_virtual for dataset in datasets):
                     raise ValueError("its data lie in other files")
+                if any(math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > CHUNK_LIMIT for dataset in datasets):
+                    raise ValueError("its data are packed in pieces that are too large")
                 yield datasets[0], datasets[1], datasets[2]
         except UsageError:
             raise
@@ -96,13 +104,17 @@ def _class_table(classes: int) -> NDArray[np.uint8]:
 
 def _read_splits(file: Path, count: int) -> dict[str, list[int]]:
     """Positions from 0 by split; the file, in MATLAB 5's format, counts from 1."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
-        if file.stat().st_size > SPLITS_LIMIT:
-            raise ValueError("too large")
-        content = loadmat(file, variable_names=list(INDICES.values()))
-        splits = {name: content[key].astype(np.int64).ravel() - 1 for name, key in INDICES.items()}
+        content, wanted = io.BytesIO(read_bytes(file, SPLITS_LIMIT)), list(INDICES.values())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            listed = whosmat(content)  # by the headers: reading an array or a cell array makes what its header says
+            if any(n in wanted and (kind not in NUMBERS or math.prod(s) > SPLITS_LIMIT) for n, s, kind in listed):
+                raise ValueError("it holds other things than lists of numbers")
+            read = loadmat(content, variable_names=wanted)
+            splits = {name: read[key].astype(np.int64).ravel() - 1 for name, key in INDICES.items()}
     except Exception as error:  # SciPy raises many types, and KeyError for what is not there
         raise UsageError(
             f"cannot read {file}: {type(error).__name__}; put NYUv2's official split file, {SPLITS}, beside the .mat"

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from compress.errors import UsageError, unknown_name
-from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .cifar import CIFAR_NETWORKS
 from .normalised import NormalisedModel, deployable
+from .stored import STORED, normaliser, require_stored
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter, torchvision_names
 from .weights import fingerprint, fit_weights, read_weights
 
 __all__ = [
-    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "create_model", "deployable", "fingerprint", "fit_weights",
-    "model_names", "read_weights", "takes_encoder",
+    "CIFAR_NETWORKS", "STORED", "NormalisedModel", "architecture_name", "create_model", "deployable", "fingerprint",
+    "fit_weights", "model_names", "read_weights", "takes_encoder",
 ]  # fmt: skip
 
-STORED = ("hf-hub:", "local-dir:")
-"""Beginnings of the names of timm models that come with their weights."""
 DEFAULT_ENCODER = "resnet18"
 """Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
 
@@ -65,7 +64,9 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None,
     import timm
 
     stored = name.startswith(STORED)
-    if not stored and not timm.is_model(name):
+    if stored:
+        require_stored(name)
+    elif not timm.is_model(name):
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
         network = timm.create_model(name, pretrained=stored or imagenet, num_classes=num_classes)
@@ -74,17 +75,26 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None,
             network = timm.create_model(
                 name, pretrained=stored or imagenet, num_classes=num_classes, img_size=image_size
             )
+        mean, std = normaliser(origin)
     except Exception as error:  # timm and the networks refuse with many types, RuntimeError to AssertionError
         raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
     known = origin.get("num_classes")
     if stored and known and known != num_classes:  # timm would put a random last layer in
         raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or --data")
-    return NormalisedModel(network, origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
+    return NormalisedModel(network, mean, std)
 
 
 def takes_one_size(network: nn.Module) -> bool:
     """Whether a timm network is built for one image size, which `img_size` then chooses."""
     return bool(getattr(network, "pretrained_cfg", {}).get("fixed_input_size"))
+
+
+def architecture_name(name: str, network: nn.Module) -> str:
+    """The name without the place of its weights, so that it sends nobody who makes the network again to that place."""
+    if not name.startswith(STORED):
+        return name
+    origin: Any = network.pretrained_cfg
+    return str(origin["architecture"])
 
 
 def _sized(image_size: tuple[int, int] | None) -> str:

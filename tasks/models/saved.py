@@ -9,42 +9,51 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from safetensors import SafetensorError, safe_open
+import torch
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_complaint
 from compress.files import write_text, write_with
+from compress.outside import plain_json, require_name
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
-from . import create_model, fit_weights, read_weights, takes_one_size
+from . import STORED, create_model, fit_weights, read_weights, takes_one_size
 from .normalised import NormalisedModel
+from .safetensors_header import METADATA, read_header
 from .sharing import ClassifierSharing
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter
+from .weights import fitting
 
 HEADER_KEY = "compress"
+Side = Annotated[int, Field(ge=1, le=4096)]
+Shade = Annotated[int, Field(ge=0, le=255)]
+Name = Annotated[str, AfterValidator(require_name)]
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a saved model is."""
+    """What a saved model is; read from a file, it holds to these types and bounds."""
 
-    task: str
-    network: str
-    data: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    image_size: int | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    task: Annotated[str, Field(pattern="^(classification|segmentation)$")]
+    network: Name
+    data: Name
+    class_names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100_000)]
+    image_shape: tuple[Annotated[int, Field(ge=3, le=3)], Side, Side]
+    mean: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=3, max_length=3)]
+    image_size: Side | None = None
     """The shorter side of the data's images, pixels; None if these differ."""
-    crop_size: int | None = None
+    crop_size: Side | None = None
     """The side of the squares of them that it was trained on; None if these were whole images."""
-    palette: tuple[tuple[int, int, int], ...] = ()
+    palette: tuple[tuple[Shade, Shade, Shade], ...] = ()
     """One RGB colour a class, for pictures of label maps."""
-    shared_channels: int = 0
+    shared_channels: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where a student comes from: teacher, method, settings, scores."""
@@ -62,6 +71,9 @@ class Card:
             palette=self.palette,
             image_size=self.image_size,
         )
+
+
+_CARDS = TypeAdapter(Card)
 
 
 def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:
@@ -112,28 +124,51 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
     if file is None:
         raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
     card = _read_card(file)
+    tensors = read_weights(file)
+    _require_network(card, tensors, str(file))
+    network = _network(card)
+    fit_weights(network, tensors, str(file))
+    return NormalisedModel(network, card.mean, card.std).eval(), card
+
+
+def _network(card: Card) -> nn.Module:
     network = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:]).network
     if card.shared_channels:
         network = ClassifierSharing(network, card.image_shape, card.shared_channels, len(card.class_names))
-    model = NormalisedModel(network, card.mean, card.std)
-    fit_weights(model.network, read_weights(file), str(file))
-    return model.eval(), card
+    return network
+
+
+def _require_network(card: Card, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Raise `UsageError` unless the weights are those of the card's network, before memory is taken for that.
+
+    Transformers of SMP, the largest of which has 81 million parameters, cannot be made without numbers.
+    """
+    try:
+        with torch.device("meta"):
+            sketch = _network(card)
+    except UsageError:
+        return
+    fitting(sketch, tensors, origin)
 
 
 def _read_card(file: Path) -> Card:
     try:
-        with safe_open(file, framework="pt") as opened:
-            text = (opened.metadata() or {}).get(HEADER_KEY)
-        fields = json.loads(text) if text else None
-        if fields is None:
-            raise UsageError(
-                f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
-                "and the ONNX file of its run can be evaluated"
-            )
-        return Card(**{key: _without_lists(value) for key, value in fields.items()})
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        text = read_header(file).get(METADATA, {}).get(HEADER_KEY)
+        if text is not None:
+            plain_json(text)  # which sees what stands twice in it
+        card = None if text is None else _CARDS.validate_json(text, strict=True)
+    except ValidationError as error:
+        reason = f"its card is wrong, {first_complaint(error)}"
+        raise UsageError(f"cannot read {file}: {reason}; it is broken or was not written by compress") from error
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
-
-
-def _without_lists(value: Any) -> Any:
-    return tuple(map(_without_lists, value)) if isinstance(value, list) else value
+    if card is None:
+        raise UsageError(
+            f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
+            "and the ONNX file of its run can be evaluated"
+        )
+    if card.network.startswith(STORED):
+        raise UsageError(f"{file} names a network elsewhere, {card.network}: only names that timm knows are looked up")
+    if len(card.palette) not in (0, len(card.class_names)):
+        raise UsageError(f"{file} has {len(card.palette)} colours for {len(card.class_names)} classes: it is broken")
+    return card

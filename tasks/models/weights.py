@@ -8,8 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compress.checkpoints import load_plain
 from compress.errors import UsageError, first_line
 from compress.files import digest
+
+from .safetensors_header import read_header
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network")
 PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -30,9 +33,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             f"cannot read weights from {file}: {first_line(error)}; "
             "a .safetensors file or a state dictionary saved by torch works"
         ) from error
-    while isinstance(content, Mapping) and (nested := next((key for key in NESTED if _is_nested(content, key)), None)):
-        content = content[nested]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    for _ in NESTED:  # no deeper: a dictionary may hold itself
+        content = _unwrapped(content)
+    found = content.items() if isinstance(content, Mapping) else ()
+    tensors = {key: value for key, value in found if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise UsageError(f"no weights in {file}: it holds no tensors by name; save the model's state_dict()")
     for prefix in PREFIXES:
@@ -45,12 +49,14 @@ def _read(file: Path) -> object:
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
+        read_header(file)
         return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)
+    return load_plain(file, torch.device("cpu"))
 
 
-def _is_nested(content: Mapping[str, object], key: str) -> bool:
-    return isinstance(content.get(key), Mapping)
+def _unwrapped(content: object) -> object:
+    tables = [content[key] for key in NESTED if key in content] if isinstance(content, Mapping) else []
+    return next((table for table in tables if isinstance(table, Mapping)), content)
 
 
 def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
@@ -58,8 +64,14 @@ def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) 
 
     Weights of parts that a network has in training only, and says so by its `training_only`, are left out.
     """
+    network.load_state_dict(fitting(network, tensors, origin), strict=False)
+
+
+def fitting(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """What `fit_weights` loads, for a network that may have shapes and no numbers; raises what it raises."""
     wanted, unneeded = network.state_dict(), getattr(network, "training_only", ())
     tensors = {key: value for key, value in tensors.items() if not key.startswith(unneeded)}
+    alike = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
     complaints = []
     for label, names in (
         ("lacks", [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]),
@@ -69,13 +81,10 @@ def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) 
             [
                 f"{k} ({_shape(tensors[k])} in the file, {_shape(wanted[k])} in the network)"
                 for k in wanted
-                if k in tensors and tensors[k].shape != wanted[k].shape
+                if k in tensors and k not in alike
             ],
         ),
-        (
-            "holds NaN or infinity in",
-            [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()],
-        ),
+        ("holds NaN or infinity in", [k for k, v in alike.items() if v.is_floating_point() and not v.isfinite().all()]),
     ):
         if names:
             rest = f" and {len(names) - 2} more" if len(names) > 2 else ""
@@ -84,7 +93,7 @@ def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) 
         raise UsageError(
             f"{origin} does not fit the network: it {'; it '.join(complaints)}; check the name and the classes"
         )
-    network.load_state_dict(dict(tensors), strict=False)
+    return tensors
 
 
 def _shape(tensor: Tensor) -> str:

@@ -119,7 +119,7 @@ def test_a_folder_without_splits_is_held_out_and_not_trained_on(folder: Path) ->
         ("road 1 2 300\ntree 1 2 3\n", "from 0 to 255"),
         ("road\nroad\n", "names 2 classes, 1 different"),
         ("road\n", "names 1 classes"),
-        ("ro\x1bad\ntree\n", "must be printable"),
+        ("ro\x1bad\ntree\n", "cannot be printed"),
         ("road\nvoid\nold tree\n", "no map of indices but a picture of mode RGB"),
         ("road 128 0 0\nold tree 0 128 0\n", r"holds the colour \(0, 0, 0\), which is no class"),
     ],

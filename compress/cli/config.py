@@ -1,0 +1,61 @@
+"""`compress config`: settings before they are used."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from compress.cli.resolution import resolve, resolved
+from compress.configuration import load_config, recipe_names
+from compress.errors import UsageError
+from compress.settings import DistillSettings
+from compress.tasks.data import SOURCES
+
+
+def show(config: str, /) -> None:
+    """Print what a recipe or a file comes to, with all that it leaves to the schema, the method and the data.
+
+    Parameters
+    ----------
+    config
+        The name of a packaged recipe (`compress list configs`), or a YAML file.
+    """
+    print(yaml.safe_dump(resolved(_settings(config)), sort_keys=False), end="")
+
+
+def validate(*configs: str) -> None:
+    """Check files of settings and say of each whether `compress distill --config` takes it; exit code 2 if not of all.
+
+    Parameters
+    ----------
+    configs
+        YAML files, or names of packaged recipes.
+    """
+    if not configs:
+        raise UsageError("nothing to check: name files, `compress config validate FILE...`")
+    bad = 0
+    for config in configs:
+        try:
+            _settings(config)
+            print(f"{config!r}: ok")
+        except UsageError as error:
+            bad += 1
+            print(f"{config!r}: {error}")
+    if bad:
+        raise UsageError(f"{bad} of {len(configs)} cannot be used: what is wrong is said above, mend them")
+
+
+def schema() -> None:
+    """Print the JSON schema of the settings, for editors that complete and check YAML by one."""
+    print(json.dumps(DistillSettings.model_json_schema(), indent=1, ensure_ascii=False))
+
+
+def _settings(config: str) -> DistillSettings:
+    """As `compress distill --config` would run; a recipe for the data and the method that its name says."""
+    if config not in recipe_names():
+        return resolve({}, config)
+    data, _, method = config.partition("/")
+    return resolve(
+        {"task": SOURCES[data].task, "data": data, "method": load_config(config).get("method", method)}, config
+    )

@@ -1,0 +1,71 @@
+"""What comes from outside, and how much of it is looked at: bounded reads, plain JSON, and folders that are not left.
+
+Nothing here knows a format but JSON. What is refused raises `ValueError` that says why, for a caller who knows the name
+of the file and what to do about it; only what a listed folder holds is refused by name at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compress.errors import UsageError
+
+NAME_LIMIT = 255  # characters of a class name
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """All bytes of a regular file; raises `ValueError` for a pipe or a device, and beyond `limit` bytes."""
+    require_regular(path)
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit / 1e6:g} MB")
+    return content
+
+
+def require_regular(path: Path) -> None:
+    """Raise `ValueError` unless the path leads to a regular file: a pipe would be waited for without end."""
+    if not path.is_file():
+        raise ValueError("it is no regular file")
+
+
+def plain_json(text: str | bytes) -> Any:
+    """What JSON says, without duplicate keys, NaN and infinity; raises `ValueError` for any other text."""
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a key stands twice in it")
+    return table
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"it holds {constant}")
+
+
+def require_name(name: str) -> str:
+    """The name of a class, as it is; raises `ValueError` unless it can be printed and is of a bearable length."""
+    if not name or not name.isprintable() or len(name) > NAME_LIMIT:
+        raise ValueError(f"the name {name[:NAME_LIMIT]!r} cannot be printed or is too long")
+    return name
+
+
+def members(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The entries of a folder that are `wanted`, in order of their names and without hidden ones.
+
+    Raises `UsageError` for one that is a link out of the folder: whoever packs a folder must not choose what is read.
+    """
+    found = sorted(path for path in folder.iterdir() if path.name[0] != "." and wanted(path))
+    home = folder.resolve()
+    for path in found:
+        if path.is_symlink() and not path.resolve().is_relative_to(home):
+            raise UsageError(f"{path} is a link that leads out of its folder: put the files themselves there")
+    return found

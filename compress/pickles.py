@@ -1,0 +1,61 @@
+"""Pickles from outside, as far as they are data.
+
+A pickle is a program. What is wanted of one uses a small part of its language: numbers, text, lists, dictionaries, and
+a few names. So two things are checked before anything is made: every instruction is one of that part, and every name is
+one that the reader knows. The names are then answered with stand-ins; nothing is called by the file.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+INSTRUCTIONS = frozenset({
+    "PROTO", "MARK", "STOP", "GLOBAL", "REDUCE", "BUILD", "BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT",
+    "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2",
+    "TUPLE3", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "SHORT_BINSTRING", "BINSTRING",
+    "SHORT_BINBYTES", "BINBYTES", "BINUNICODE",
+})  # fmt: skip
+"""Those of protocol 2 that plain data and arrays of it are written with."""
+
+StandIn = Callable[..., Any]
+Find = Callable[[str], StandIn | None]
+"""What stands for a dotted name; None for a name that has no place in the file."""
+
+
+class PlainReader(pickle.Unpickler):
+    """Reads one pickle that `end_of_plain` has passed; names are answered by `find` alone."""
+
+    def __init__(self, content: bytes, find: Find) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._find = find
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The second wall: whatever the check overlooked, a name that has no stand-in is not looked up."""
+        return known(f"{module}.{name}", self._find)
+
+
+def known(name: str, find: Find) -> StandIn:
+    """The stand-in for a dotted name; raises `UnpicklingError` if there is none."""
+    stand_in = find(name)
+    if stand_in is None:
+        raise pickle.UnpicklingError(f"it names {name}, which is no plain data")
+    return stand_in
+
+
+def end_of_plain(file: BinaryIO, find: Find, instructions: frozenset[str] = INSTRUCTIONS) -> int:
+    """Where the pickle at the file's position ends; raises `ValueError` or `UnpicklingError` unless it is plain."""
+    start, argument = file.tell(), None  # type: tuple[int, Any]
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        if instruction.name not in instructions:
+            raise ValueError(f"it holds the instruction {instruction.name}, which plain data does not need")
+        if instruction.name == "PROTO" and argument != 2:
+            raise ValueError(f"it is of protocol {argument}, where 2 is expected")
+        if instruction.name == "GLOBAL":
+            known(argument.replace(" ", "."), find)
+        if instruction.name in ("BINPUT", "LONG_BINPUT") and argument > count + 1:
+            raise ValueError("it asks for memory that it does not use")  # the reader would allocate it
+    return file.tell() - start

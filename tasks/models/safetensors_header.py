@@ -1,0 +1,31 @@
+"""What a safetensors file says of itself, looked at before its reader is."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from compress.outside import plain_json, require_regular
+
+HEADER_LIMIT = 10_000_000
+"""Bytes; a tensor takes about a hundred."""
+METADATA = "__metadata__"
+
+
+def read_header(file: Path) -> dict[str, Any]:
+    """The tensors by name and, under `__metadata__`, text by name.
+
+    The format's own reader refuses what overlaps or lies beyond the file, but takes the last of two tensors of a name.
+    Raises `ValueError` if there is no such header or it names something twice.
+    """
+    require_regular(file)
+    with file.open("rb") as opened:
+        start = opened.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= HEADER_LIMIT:
+            raise ValueError(f"its header has {length} bytes")
+        header = plain_json(opened.read(length).decode("utf-8"))
+    if not isinstance(header, dict) or not isinstance(header.get(METADATA, {}), dict):
+        raise ValueError("its header is no table of tensors")
+    return header

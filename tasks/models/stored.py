@@ -1,0 +1,75 @@
+"""timm models that come with their weights: `hf-hub:OWNER/NAME[@REVISION]` and `local-dir:FOLDER`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compress.checkpoints import require_plain
+from compress.errors import UsageError, first_line
+from compress.outside import plain_json, read_bytes
+from compress.task import IMAGENET_MEAN, IMAGENET_STD
+
+from .safetensors_header import read_header
+
+HUB, FOLDER = "hf-hub:", "local-dir:"
+STORED = (HUB, FOLDER)
+"""Beginnings of the names of timm models that come with their weights."""
+ON_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)
+CONFIG_LIMIT = 5_000_000
+"""Bytes; names of 21,000 classes and what they mean take two million."""
+WEIGHTS = {".safetensors", ".bin", ".pth", ".tar"}
+GROWTH, MARGIN = 4, 100_000_000
+"""How much more than its file, in bytes, a network may take: weights of half precision, resampled embeddings."""
+
+
+def require_stored(name: str) -> None:
+    """Look at what timm would be sent to; raises `UsageError` if it is no place, or if the place holds no plain model.
+
+    What the hub sends cannot be looked at before timm reads it; timm reads weights only.
+    """
+    if name.startswith(HUB):
+        if not ON_HUB.fullmatch(name.removeprefix(HUB)) or ".." in name:
+            raise UsageError(f"{name!r} is no model on the hub: give hf-hub:OWNER/NAME or hf-hub:OWNER/NAME@REVISION")
+        return
+    folder = Path(name.removeprefix(FOLDER))
+    try:
+        config = plain_json(read_bytes(folder / "config.json", CONFIG_LIMIT))
+        if not isinstance(config, dict):
+            raise ValueError("config.json is no table")
+        files = [file for file in folder.iterdir() if file.suffix in WEIGHTS]
+        for file in files:
+            (read_header if file.suffix == ".safetensors" else require_plain)(file)
+        _require_weights_for(name, sum(file.stat().st_size for file in files))
+    except Exception as error:  # timm and broken files refuse with many types
+        raise UsageError(
+            f"cannot use {name!r}: {first_line(error)}; a folder with a config.json of timm and its weights is expected"
+        ) from error
+
+
+def _require_weights_for(name: str, held: int) -> None:
+    import timm
+
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    normaliser(network.pretrained_cfg)
+    wanted = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    if wanted > GROWTH * held + MARGIN:
+        raise ValueError(f"its network takes {wanted / 1e6:.0f} MB, its weights have {held / 1e6:.0f} MB")
+
+
+def normaliser(origin: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation that a timm network was trained with, ImageNet's if it does not say; `ValueError` if wrong."""
+    mean, std = origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD)
+    for numbers in (mean, std):
+        sound = isinstance(numbers, (list, tuple)) and len(numbers) == 3
+        if not sound or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+            raise ValueError(f"its mean is {mean!r:.80} and its deviation {std!r:.80}, not three numbers each")
+    if min(std) <= 0:
+        raise ValueError(f"its deviation is {std!r:.80}, not above 0")
+    return mean, std
