@@ -25,7 +25,7 @@ class Record:
     results: Mapping[str, Any]
     """What report.json holds; empty while the run is unfinished."""
     buffer: Mapping[str, Any]
-    """The replay buffer's columns in the last checkpoint; empty where there is none."""
+    """The replay buffer's columns in the last checkpoint; empty where there is none that can be shown."""
 
     @property
     def rounds(self) -> int:
@@ -56,14 +56,14 @@ class Record:
 def read_record(run: RunDirectory) -> Record:
     """All that the page is made of; raises `UsageError` if a file of the run is broken."""
     rows = _text(run.path / "metrics.jsonl").splitlines()
-    state = run.read_checkpoint() if run.checkpoint.is_file() else {"buffer": {}}
+    buffer = run.read_checkpoint()["buffer"] if run.checkpoint.is_file() else {}
     return Record(
         folder=run.path,
         settings=load_config(str(run.path / "config.yaml")),
         environment=read_json(run.path / "environment.json"),
         history=[_parsed(row, run.path / "metrics.jsonl") for row in rows],
         results=read_json(run.path / "report.json"),
-        buffer=state["buffer"],
+        buffer=buffer if "draws" in buffer else {},  # older checkpoints do not count them
     )
 
 
