@@ -129,7 +129,7 @@ class RunDirectory:
             raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with --overwrite")
         try:
             state: dict[str, Any] = load_plain(self.checkpoint)
-            if not all(isinstance(row, dict) for row in state["history"]):
+            if not all(isinstance(row, dict) for row in state.get("history", ())):
                 raise ValueError("its history is no table")
         except Exception as error:  # broken checkpoints raise nine unrelated types
             raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with --overwrite") from error

@@ -64,12 +64,12 @@ class OnnxModel:
         except ValueError as error:
             raise UsageError(f"cannot use {path}: {error}; only files written by `compress export` say it") from error
         self.provider: str = self._session.get_providers()[0]
-        self._input = self._session.get_inputs()[0]
-        self._names = [output.name for output in self._session.get_outputs()]
+        inputs, self._names = self._session.get_inputs(), [output.name for output in self._session.get_outputs()]
         wanted = ["classes", "scores"] if self.card.output == "decision" else [self.card.output]
-        if len(self._session.get_inputs()) != 1 or self._names != wanted:
-            found = f"takes {len(self._session.get_inputs())} inputs and answers {', '.join(self._names)}"
+        if len(inputs) != 1 or self._names != wanted:
+            found = f"takes {len(inputs)} inputs and answers {', '.join(self._names)}"
             raise UsageError(f"cannot use {path}: it {found}, its card says {wanted[0]}; export it again")
+        self._input = inputs[0]
 
     def run(self, images: Array) -> dict[str, Array]:
         """The file's outputs by name for one batch of its own input: `images` or `pixels`, see `compress.export.Form`.

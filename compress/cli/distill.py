@@ -104,8 +104,8 @@ def carry_out(given: Ingredients, folder: Path, *, resume: bool) -> Finished:
     """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own."""
     teacher_score = _checked_teacher(given.task, given.compute)
     state = RunDirectory.open(folder).read_checkpoint() if resume else {"history": []}
-    history = state.pop("history")
-    distiller = _prepared(given, state)
+    history = state.pop("history", [])
+    distiller = _prepared(given, state if resume else None)
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
     run.write_config(resolved(given.settings))
     lead(distiller, run, history)
@@ -150,7 +150,7 @@ def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Dis
     given.workers.align(given.teacher)
     torch.manual_seed(given.settings.seed)
     distiller = find_method(given.settings.method)(given)
-    if state:
+    if state is not None:
         restore(distiller, dict(state))
     given.workers.align(distiller)
     return distiller
