@@ -1,6 +1,7 @@
 """What can go wrong, as one small tree; the class decides the exit code of the command line.
 
     CompressError        1  the run failed
+    ├── Diverged         1  losses or weights are no numbers any more, also with smaller steps
     ├── UsageError       2  a name, flag, config, file or input that cannot be used
     ├── GateError        3  the work was done but a promise was not kept (parity, accuracy)
     └── Interrupted    130  stopped by the user after a checkpoint
@@ -18,6 +19,10 @@ class CompressError(Exception):
     """The run failed."""
 
     exit_code = 1
+
+
+class Diverged(CompressError):
+    """Losses or weights are no numbers any more; a run goes back to its last checkpoint a few times before it fails."""
 
 
 class UsageError(CompressError):

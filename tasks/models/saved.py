@@ -107,10 +107,7 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
 
     Raises `UsageError` if there is none, if it is broken, or if it was not written by this package.
     """
-    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
-    file = next((place for place in places if place.is_file()), None)
-    if file is None:
-        raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
+    file = weights_file(path)
     card = _read_card(file)
     network = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:]).network
     if card.shared_channels:
@@ -118,6 +115,15 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
     model = NormalisedModel(network, card.mean, card.std)
     fit_weights(model.network, read_weights(file), str(file))
     return model.eval(), card
+
+
+def weights_file(path: Path) -> Path:
+    """Where the weights are of a run directory, a model's own directory or a file; raises `UsageError` if nowhere."""
+    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
+    return file
 
 
 def _read_card(file: Path) -> Card:
