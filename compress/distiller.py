@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd import backward
 
 from compress import losses
 from compress.augment import RandomView
@@ -20,7 +21,7 @@ from compress.faults import CollapseGuard, StepGuard, require_finite
 from compress.hints import Hints
 from compress.inversion import Inversion
 from compress.lessons import Lesson
-from compress.optimizers import descend
+from compress.optimizers import set_rate
 from compress.parallel import ALONE, Workers
 from compress.random_state import random_state, set_random_state
 from compress.replay import Buffer
@@ -72,6 +73,8 @@ class Distiller:
         self.step = 0
         self.pace = 1.0
         """What learning rates are multiplied by: halved whenever the run goes back because it diverged."""
+        self.parts = 1
+        """In how many parts a batch is taken: twice as many whenever memory did not do."""
         self.guard, self.collapse = StepGuard(), CollapseGuard()
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
         """Spent on each half so far, of the parts before an interruption too."""
@@ -133,6 +136,7 @@ class Distiller:
     def _distil(self, begun: Begun, stopping: StopSignal) -> None:
         """The steps that are left of a round's, and the means of all of them among its numbers."""
         self.student.train()
+        parts = self.parts
         with self.hints.listening() if self.hints else nullcontext():
             while len(begun.steps) < self.plan.steps_per_round:
                 if stopping.asked and self.workers.size == 1:
@@ -140,6 +144,8 @@ class Distiller:
                     raise Interrupted("asked to stop between two steps")
                 begun.steps.append(self._distil_step())
         self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
+        if self.parts > parts:
+            begun.notice = f"out of memory: a batch of the student is taken in {self.parts} parts from now on"
         taken = [step for step in begun.steps if step]
         begun.numbers["skipped"] = begun.numbers.get("skipped", 0.0) + len(begun.steps) - len(taken)
         if taken:
@@ -152,23 +158,42 @@ class Distiller:
         share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
         images = self.compute.images(drawn.images[share])
         images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
+        set_rate(self.optimizer, self.pace * self.plan.learning_rate(self.step))
+        self.step += 1
+        heard = self._gradients(images, drawn.weights[share].to(images.device))
+        divergence = heard[self.plan.lesson.name]
+        losses_of_all = self.workers.gather(torch.stack([divergence, heard.pop("loss")], dim=1)).cpu()
+        if not self.guard.passes(losses_of_all):
+            return {}
+        self.optimizer.step()
+        self.buffer.refresh(drawn, losses_of_all[:, 0])
+        return {name: values.mean().item() for name, values in heard.items()}
+
+    def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do; numbers `[n]`."""
+        while True:
+            self.optimizer.zero_grad()
+            try:
+                parts = zip(images.chunk(self.parts), weights.chunk(self.parts), strict=True)
+                heard = [self._backward(*part, len(part[0]) / len(images)) for part in parts]
+                return {name: torch.cat([numbers[name] for numbers in heard]) for name in heard[0]}
+            except torch.OutOfMemoryError:
+                if len(images) < 4 * self.parts:
+                    raise  # batch normalisation needs two images
+                self.parts *= 2
+
+    def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
+        """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`."""
         with self.compute.autocast():
             divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
             loss, numbers = divergence, {self.plan.lesson.name: divergence}
             if self.hints:
                 numbers["hints"] = self.hints.distance()
                 loss = loss + self.hints.weight * numbers["hints"]
-        loss = loss * drawn.weights[share].to(loss.device)
-        rate = self.pace * self.plan.learning_rate(self.step)
-        self.step += 1
-        losses_of_all = self.workers.gather(torch.stack([divergence.detach(), loss.detach()], dim=1)).cpu()
-        if not self.guard.passes(losses_of_all):
-            return {}
-        numbers["agreement"] = losses.agreement(student_logits.detach(), teacher_logits)
-        means = {name: values.detach().mean().item() for name, values in numbers.items()}
-        descend(self.optimizer, loss.mean(), rate)
-        self.buffer.refresh(drawn, losses_of_all[:, 0])
-        return means
+        loss = loss * weights
+        backward(share * loss.mean())
+        numbers["agreement"] = losses.agreement(student_logits, teacher_logits)
+        return {name: values.detach() for name, values in {**numbers, "loss": loss}.items()}
 
     def _random_state(self) -> dict[str, Any]:
         return {"own": self.randomness.get_state(), "others": random_state()}
@@ -184,6 +209,7 @@ class Distiller:
             "begun": self.begun.plain() if self.begun else None,
             "step": self.step,
             "pace": self.pace,
+            "parts": self.parts,
             "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -197,7 +223,7 @@ class Distiller:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
-        self.next_round, self.step = state["next_round"], state["step"]
+        self.next_round, self.step, self.parts = state["next_round"], state["step"], state["parts"]
         self.begun = Begun.from_plain(state["begun"]) if state["begun"] else None
         self.pace = self.inversion.pace = state["pace"]
         self.seconds = dict(state["seconds"])

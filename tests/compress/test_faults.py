@@ -138,3 +138,38 @@ def test_a_generator_that_loses_all_classes_but_one_is_noticed_and_one_that_neve
     assert said[:2] == [None, None]
     assert said[2] is not None
     assert said[2].endswith("all of one class")
+
+
+class Narrow(nn.Module):
+    """A student with memory for `most` images at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._network, self._most = FakeTask(positions=False).student(), most
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training and len(images) > self._most:
+            raise torch.OutOfMemoryError
+        logits: Tensor = self._network(images)
+        return logits
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_taken_in_parts(make_distiller, recorded_run: RunDirectory) -> None:
+    distiller = make_distiller(student=Narrow(2), batch=8)
+    lead(distiller, recorded_run, {"history": []})
+    assert distiller.parts == 4
+    assert distiller.step == 9
+    assert (recorded_run.path / "train.log").read_text().count("taken in 4 parts from now on") == 1
+    with pytest.raises(torch.OutOfMemoryError):
+        run(make_distiller(student=Narrow(1), batch=8))
+
+
+def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(make_distiller) -> None:
+    distiller = make_distiller()
+    distiller.student.eval()  # batch normalisation sees a part only
+    images, weights = torch.rand(8, 3, 16, 16), torch.rand(8)
+    gradients = []
+    for distiller.parts in (1, 4):
+        distiller._gradients(images, weights)
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in distiller.student.parameters()]))
+    torch.testing.assert_close(*gradients)
