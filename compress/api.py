@@ -17,6 +17,7 @@ from compress.cli.resolution import completed
 from compress.compute import Compute
 from compress.configuration import merged
 from compress.errors import UsageError
+from compress.exclusive import exclusive
 from compress.methods import SHARING
 from compress.outside import require_name
 from compress.parallel import Workers
@@ -87,7 +88,8 @@ def distill(
     big, small = (_normalised(network, mean, std) for network in networks)
     folder = run_folder(source, wanted, Path(out) if out else None, resume=resume, overwrite=overwrite)
     given = ingredients(big, small, wanted, source, compute, Workers(), read_collected_images(wanted, source))
-    report = hand_over(carry_out(given, folder, resume=resume), source, None)
+    with exclusive(folder):
+        report = hand_over(carry_out(given, folder, resume=resume), source, None)
     return Distilled(small, folder, folder / "export" / "model.onnx", report)
 
 

@@ -40,6 +40,8 @@ class Collected:
 class CollectedImages:
     """In place of an inversion: the collected images, all of them, every round."""
 
+    pace = 1.0
+
     def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
         labels = collected.labels
         chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
@@ -53,6 +55,10 @@ class CollectedImages:
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """The same samples as in the round before."""
         return self._samples, {}
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: nothing is learnt."""
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing is kept from round to round."""

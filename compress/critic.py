@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from compress import losses
 from compress.augment import RandomView
 from compress.compute import Compute
-from compress.errors import CompressError
+from compress.errors import Diverged
+from compress.faults import StepGuard
 from compress.input_prior import make_prior
 from compress.instances import InstanceDiscrimination
 from compress.objective import Objective, View
@@ -140,23 +141,31 @@ class BestStep:
 
     def __init__(self, workers: Workers = ALONE) -> None:
         self._workers = workers
+        self._guard = StepGuard()
         self._lowest = float("inf")
         self._images: Tensor | None = None
         self._verdict: Verdict | None = None
 
-    def offer(self, images: Tensor, verdict: Verdict) -> None:
-        """Keep them if they are better than all before."""
-        total = self._workers.mean(verdict.total).item()
-        if total < self._lowest:
-            self._lowest, self._images = total, images.detach()
+    def offer(self, images: Tensor, verdict: Verdict) -> bool:
+        """Keep them if they are better than all before; returns whether to take a step on the verdict.
+
+        Raises `Diverged` after too many verdicts in a row that are no numbers.
+        """
+        total = self._workers.mean(verdict.total).cpu()
+        if not self._guard.passes(total):
+            return False
+        if total.item() < self._lowest:
+            self._lowest, self._images = total.item(), images.detach()
             self._verdict = replace(verdict, total=verdict.total.detach())
+        return True
 
     def result(self) -> tuple[Samples, dict[str, float]]:
-        """The best samples and their terms; raises `CompressError` if no step had a finite loss."""
+        """The best samples, their terms and how many steps were skipped; `Diverged` if no step had a finite loss."""
         if self._images is None or self._verdict is None:
-            raise CompressError("the inversion diverged, no step had a finite loss: lower its learning rates")
+            raise Diverged("the inversion diverged, no step had a finite loss")
         samples = as_samples(self._images, self._verdict.targets, self._verdict.statistics)
-        return samples, {name: value.item() for name, value in self._verdict.terms.items()}
+        terms = {name: value.item() for name, value in self._verdict.terms.items()}
+        return samples, {**terms, "skipped": float(self._guard.skipped)}
 
 
 def statistics_of(teacher_logits: Tensor) -> Statistics:

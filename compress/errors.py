@@ -1,6 +1,7 @@
 """What can go wrong, as one small tree; the class decides the exit code of the command line.
 
     CompressError        1  the run failed
+    ├── Diverged         1  losses or weights are no numbers any more, also with smaller steps
     ├── UsageError       2  a name, flag, config, file or input that cannot be used
     ├── GateError        3  the work was done but a promise was not kept (parity, accuracy)
     └── Interrupted    130  stopped by the user after a checkpoint
@@ -30,6 +31,10 @@ class CompressError(Exception):
         """The message in one line; names of files and what they hold are shown, not obeyed, and cut if without end."""
         line = printable(super().__str__())
         return line if len(line) <= LENGTH else f"{line[: LENGTH // 2]} ... {line[-LENGTH // 2 :]}"
+
+
+class Diverged(CompressError):
+    """Losses or weights are no numbers any more; a run goes back to its last checkpoint a few times before it fails."""
 
 
 class UsageError(CompressError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,29 +14,56 @@ from pathlib import Path
 
 from compress.errors import UsageError
 
+TEMPORARY = re.compile(r"\..+\.compress-[a-z0-9_]{8}\.part")
+"""Names of files that are being written, and of those that a killed process left behind."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; on success it is flushed to disk and takes the name.
 
-    Raises `UsageError` when the disk is full; nothing is left under either name then.
+    Raises `UsageError` when the disk is full. After any error what stood under the name before stands there still.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.compress-", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """While entered, a full disk is a `UsageError` that names `path`, whatever a library makes of it."""
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        yield
+    except Exception as error:  # torch raises RuntimeError, safetensors an error of its own
+        if _tells_of_a_full_disk(error):
             raise UsageError(f"no space left on the device while writing {path}: free some and run again") from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _tells_of_a_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "errno", None) in FULL or f"(os error {errno.ENOSPC})" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def sweep(folder: Path) -> None:
+    """Delete the temporary files, and nothing else, that killed processes left in `folder` and below it."""
+    for path in folder.rglob(".*.part"):
+        if TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,11 +15,11 @@ from compress.augment import RandomView
 from compress.collected import Collected
 from compress.compute import Compute
 from compress.critic import joined, judged
-from compress.errors import CompressError
+from compress.errors import Diverged
 from compress.features import FeatureModel, penultimate
 from compress.gan import BigGenerator, Discriminator
 from compress.losses import class_histogram
-from compress.optimizers import step
+from compress.optimizers import descend
 from compress.targets import even_share
 from compress.task import IGNORE_INDEX, Samples, Task
 
@@ -65,6 +65,7 @@ class GanInversion:
         self._generator, self._discriminator = generator, discriminator
         self._average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
         self._plan, self._compute = plan, compute
+        self.pace = 1.0
         self._optimizers = {
             name: torch.optim.Adam(network.parameters(), plan.learning_rate, betas=BETAS)
             for name, network in (("generator", generator), ("discriminator", discriminator))
@@ -79,7 +80,7 @@ class GanInversion:
         reports = [self._iterate(randomness) for _ in range(self._plan.iterations)]
         numbers = {name: torch.stack([report[name] for report in reports]).mean().item() for name in reports[0]}
         if not all(math.isfinite(value) for value in numbers.values()):
-            raise CompressError("the GAN diverged, its losses are no numbers any more: lower --gan.lr")
+            raise Diverged("the GAN diverged, its losses are no numbers any more")
         samples, quality = self._made(self._task.spec.num_classes, randomness)
         return samples, numbers | quality
 
@@ -105,7 +106,7 @@ class GanInversion:
             score, sides, guess = self._discriminator(images)
         found = discriminator_terms(score, sides, guess, seen, labels)
         loss = found["hinge"] + found["sides"] + self._plan.integration * (found["transfer"] + found["blend"])
-        step(self._optimizers["discriminator"], loss)
+        descend(self._optimizers["discriminator"], loss, self.pace * self._plan.learning_rate)
         return found
 
     def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -117,7 +118,8 @@ class GanInversion:
         self._counts = terms.updated_counts(self._counts, class_histogram(logits.detach()).sum(dim=0))
         fooled = -score.mean() + terms.passed_off(sides, labels).mean()
         frequency = terms.frequency(logits, terms.frequency_weights(self._counts))
-        step(self._optimizers["generator"], fooled + self._plan.smoothing * frequency)
+        loss = fooled + self._plan.smoothing * frequency
+        descend(self._optimizers["generator"], loss, self.pace * self._plan.learning_rate)
         self._discriminator.requires_grad_()
         return {"generator": fooled, "frequency": frequency}
 
@@ -149,6 +151,10 @@ class GanInversion:
 
     def _view(self, images: Tensor, randomness: torch.Generator) -> Tensor:
         return self._plan.augment(images, torch.zeros(len(images)), randomness, IGNORE_INDEX)[0]
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: once it has learnt, nothing would teach another."""
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""

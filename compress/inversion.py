@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from compress.compute import Compute
 from compress.critic import BestStep, Critic, joined, judged
 from compress.generators import ImageGenerator, reinitialise
-from compress.optimizers import step
+from compress.optimizers import set_rate, step
 from compress.parallel import ALONE, Workers
 from compress.targets import DrawTargets
 from compress.task import Samples
@@ -21,8 +21,14 @@ from compress.task import Samples
 class Inversion(Protocol):
     """Whatever makes samples, round by round."""
 
+    pace: float
+    """What learning rates are multiplied by: 1, and less once the run has diverged."""
+
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: new samples and the numbers that tell how it went."""
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """Begin anew with random weights what has collapsed; returns whether there is anything that can."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
@@ -69,7 +75,8 @@ class GeneratorInversion:
     ) -> None:
         self._draw_targets, self._teacher, self._generator = draw_targets, teacher, generator
         self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
-        self._optimizer = torch.optim.Adam(generator.parameters(), plan.lr_generator * plan.steps, betas=(0.5, 0.999))
+        self.pace = 1.0
+        self._optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
         workers.in_step(self._optimizer, generator.parameters())
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
@@ -82,8 +89,8 @@ class GeneratorInversion:
             reinitialise(clone, randomness)
         optimizer = torch.optim.Adam(
             [
-                {"params": [*clone.parameters(), *self._critic.parameters()], "lr": plan.lr_generator},
-                {"params": [latents], "lr": plan.lr_latent},
+                {"params": [*clone.parameters(), *self._critic.parameters()], "lr": self.pace * plan.lr_generator},
+                {"params": [latents], "lr": self.pace * plan.lr_latent},
             ],
             betas=(0.5, 0.999),
         )
@@ -95,11 +102,13 @@ class GeneratorInversion:
                 with self._compute.autocast():
                     images = clone(latents, targets)
                 verdict = critic.judge(images, targets, index, randomness)
-                best.offer(images, verdict)
-                step(optimizer, verdict.total)
-                for gathered, parameter in zip(meta, clone.parameters(), strict=True):
-                    gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-            critic.end_round()
+                sound = best.offer(images, verdict)
+                if sound:
+                    step(optimizer, verdict.total)
+                    for gathered, parameter in zip(meta, clone.parameters(), strict=True):
+                        gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+            if sound:  # the last step is what is remembered
+                critic.end_round()
         samples, report = best.result()
         if targets is None:  # the critic looked at moved images, these stay as they are
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
@@ -126,6 +135,7 @@ class GeneratorInversion:
         for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
         self._workers.average(self._generator.buffers())
+        set_rate(self._optimizer, self.pace * self._plan.lr_generator * self._plan.steps)
         self._optimizer.step()
 
     def _emit(self, randomness: torch.Generator) -> Samples:
@@ -141,6 +151,12 @@ class GeneratorInversion:
         with self._compute.autocast():
             images = self._generator(latents, targets)
         return judged(self._teacher, images, targets, self._compute)
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: a generator that is kept can."""
+        reinitialise(self._generator, randomness)
+        self._optimizer.state.clear()
+        return self._plan.meta is not None
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""

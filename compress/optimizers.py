@@ -20,9 +20,14 @@ def make_optimizer(kind: Literal["sgd", "adamw"], model: nn.Module, lr: float, w
 
 def descend(optimizer: Optimizer, loss: Tensor, lr: float) -> None:
     """One step on `loss []` at learning rate `lr`."""
+    set_rate(optimizer, lr)
+    step(optimizer, loss)
+
+
+def set_rate(optimizer: Optimizer, lr: float) -> None:
+    """Let the next step of all parameters be one at learning rate `lr`."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-    step(optimizer, loss)
 
 
 def step(optimizer: Optimizer, loss: Tensor) -> None:

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from compress.errors import UsageError
+from compress.errors import CompressError, UsageError
 from compress.task import Samples, Statistics
 
 PATIENCE = timedelta(hours=4)  # the others wait while the first worker teaches a default teacher
@@ -95,7 +95,8 @@ class Workers:
             return values.detach()
         own = values.detach().contiguous()
         parts = [torch.empty_like(own) for _ in range(self.size)]
-        dist.all_gather(parts, own)
+        with _others_present():
+            dist.all_gather(parts, own)
         return torch.cat(parts)
 
     def gather_statistics(self, statistics: Statistics) -> Statistics:
@@ -112,7 +113,8 @@ class Workers:
         if self.size == 1:
             return values.detach()
         total = values.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
+        with _others_present():
+            dist.all_reduce(total)
         return total / self.size
 
     def mean_numbers(self, numbers: Mapping[str, float]) -> dict[str, float]:
@@ -122,7 +124,7 @@ class Workers:
 
     def any(self, fact: bool) -> bool:
         """Whether it is so for at least one worker."""
-        return bool(self.mean(torch.tensor(float(fact))) > 0)
+        return fact if self.size == 1 else bool(self.mean(torch.tensor(float(fact))) > 0)
 
     @torch.no_grad()
     def average(self, tensors: Iterable[Tensor]) -> None:
@@ -164,11 +166,13 @@ class Workers:
         if self.leads:
             torch.save(state, file)
         length = torch.tensor(len(file.getvalue()))
-        dist.broadcast(length, src=0)
+        with _others_present():
+            dist.broadcast(length, src=0)
         data = torch.empty(int(length), dtype=torch.uint8)
         if self.leads:
             data = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
-        dist.broadcast(data, src=0)
+        with _others_present():
+            dist.broadcast(data, src=0)
         sent: dict[str, Any] = torch.load(
             io.BytesIO(data.numpy().tobytes()), map_location=_to_own_gpu, weights_only=True
         )
@@ -176,6 +180,17 @@ class Workers:
 
 
 ALONE = Workers()
+
+
+@contextmanager
+def _others_present() -> Iterator[None]:
+    """While entered, what a transport says of a peer that is no more is one plain line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CompressError(
+            "another worker of this run has ended, torchrun says which: --resume goes on from the last checkpoint"
+        ) from error
 
 
 def first_to_fail() -> bool:

@@ -35,6 +35,7 @@ class PixelInversion:
     ) -> None:
         self._drawn = drawn
         self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
+        self.pace = 1.0
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
@@ -43,18 +44,24 @@ class PixelInversion:
         targets = self._drawn(plan.samples, randomness)[share].to(device)
         noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
         pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
-        optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], plan.lr, betas=(0.5, 0.99))
+        optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], self.pace * plan.lr, betas=(0.5, 0.99))
         self._workers.in_step(optimizer, self._critic.parameters())
         best = BestStep(self._workers)
         with self._critic as critic:
             for _ in range(plan.steps):
                 images = GREY + SPREAD * pixels
                 verdict = critic.judge(images, targets, index, randomness)
-                best.offer(images, verdict)
-                step(optimizer, verdict.total)
-                _clamped(pixels.data)
-            critic.end_round()
+                sound = best.offer(images, verdict)
+                if sound:
+                    step(optimizer, verdict.total)
+                    _clamped(pixels.data)
+            if sound:  # the last step is what is remembered
+                critic.end_round()
         return best.result()
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: every round begins anew."""
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""

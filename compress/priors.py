@@ -143,4 +143,7 @@ class BatchNormPrior:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        self._average = [(mean.clone(), variance.clone()) for mean, variance in state["average"]]
+        device = next(self._layers[0].buffers()).device
+        self._average = [
+            (mean.to(device, copy=True), variance.to(device, copy=True)) for mean, variance in state["average"]
+        ]

@@ -21,7 +21,8 @@ from torchvision.io import encode_png
 
 from compress.checkpoints import load_plain
 from compress.errors import UsageError, printable
-from compress.files import require_space, write_text, write_with
+from compress.exclusive import HOLDER, LOCK, holds_anything
+from compress.files import require_space, room_for, sweep, whole_file, write_text, write_with
 from compress.parallel import Workers
 
 NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
@@ -60,7 +61,7 @@ class RunDirectory:
         """Raise `UsageError` if a run may not be written to `path`, or if space is short."""
         if path.is_file():
             raise UsageError(f"--out {path} is a file: name a folder")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and holds_anything(path):
             if not overwrite:
                 raise UsageError(f"{path} is not empty: choose another --out, or pass --resume or --overwrite")
             if not (path / "config.yaml").is_file():
@@ -69,9 +70,13 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path) -> RunDirectory:
-        """A new, empty folder in place of whatever `check` allowed to be overwritten."""
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
+        """An empty folder in place of whatever `check` allowed to be overwritten; a lock on it stays."""
+        path.mkdir(parents=True, exist_ok=True)
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name not in (LOCK, HOLDER):
+                entry.unlink()
         return cls(path)
 
     @classmethod
@@ -121,14 +126,14 @@ class RunDirectory:
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the state to resume from."""
-        write_with(self.checkpoint, lambda path: torch.save(state, path))
+        write_state(self.checkpoint, state)
 
     def read_checkpoint(self) -> dict[str, Any]:
         """The state to resume from; raises `UsageError` if there is none or it is broken."""
         if not self.checkpoint.is_file():
             raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with --overwrite")
         try:
-            state: dict[str, Any] = load_plain(self.checkpoint)
+            state: dict[str, Any] = load_plain(self.checkpoint, torch.device("cpu"))
             if not all(isinstance(row, dict) for row in state.get("history", ())):
                 raise ValueError("its history is no table")
         except Exception as error:  # broken checkpoints raise nine unrelated types
@@ -137,8 +142,19 @@ class RunDirectory:
 
     def log(self, line: str) -> None:
         """Append a line to train.log."""
-        with (self.path / "train.log").open("a", encoding="utf-8") as file:
+        path = self.path / "train.log"
+        with room_for(path), path.open("a", encoding="utf-8") as file:
             file.write(printable(line) + "\n")
+
+    def sweep(self) -> None:
+        """Delete what a killed process left half-written."""
+        sweep(self.path)
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Tensors, numbers and containers of them as a file, whole or not at all."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # a path would hide why torch cannot write
+        torch.save(state, file)
 
 
 def write_png(path: Path, picture: Tensor) -> None:

@@ -19,6 +19,7 @@ from compress.compute import Compute
 from compress.errors import UsageError
 from compress.files import digest
 from compress.optimizers import descend, make_optimizer
+from compress.random_state import random_state, set_random_state
 from compress.schedules import Cosine, Polynomial, Schedule, Warmup
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED
 
@@ -143,7 +144,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "randomness": self._randomness.get_state(),
-            "global_randomness": torch.get_rng_state(),
+            "global_randomness": random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -152,7 +153,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._randomness.set_state(state["randomness"])
-        torch.set_rng_state(state["global_randomness"])
+        set_random_state(state["global_randomness"])
 
 
 def _view(data: LabelledImages, source: DataSource, plan: TeachingPlan) -> RandomView | RandomWindow:

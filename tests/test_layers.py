@@ -8,11 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = {"task", "losses", "errors", "files", "outside", "pickles", "checkpoints"}
-LEARNING = {"augment", "compute", "optimizers", "schedules"}
+LEARNING = {"augment", "compute", "optimizers", "random_state", "schedules"}
 ENGINE = {
-    "alignment", "balance", "collected", "critic", "distiller", "evaluation", "features", "gan", "gan_inversion",
-    "gan_losses", "generators", "hints", "input_prior", "instances", "inversion", "lessons", "objective", "parallel",
-    "pixels", "priors", "replay", "settings", "taps", "targets",
+    "alignment", "balance", "collected", "critic", "distiller", "evaluation", "faults", "features", "gan",
+    "gan_inversion", "gan_losses", "generators", "hints", "input_prior", "instances", "inversion", "lessons",
+    "objective", "parallel", "pixels", "priors", "replay", "round", "settings", "stopping", "taps", "targets",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from compress.cli.models import (
     require_origin,
     student_of,
 )
+from compress.cli.origin import begin_with, origin_of, require_same_origin
 from compress.cli.resolution import resolve, resolved
 from compress.cli.rounds import follow, lead
 from compress.cli.unlabelled import TeachersAnswers
@@ -32,9 +34,11 @@ from compress.configuration import load_config
 from compress.distiller import Distiller
 from compress.errors import UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
+from compress.exclusive import exclusive
 from compress.methods import SINGLE, Ingredients, find_method
 from compress.parallel import Workers
 from compress.progress import console
+from compress.random_state import seed_all
 from compress.run_directory import RunDirectory, latest, next_free
 from compress.settings import DistillSettings
 from compress.task import Task
@@ -49,6 +53,7 @@ def distill(
     *,
     config: str | None = None,
     out: Path | None = None,
+    init_from: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -65,6 +70,8 @@ def distill(
         A YAML file with settings, or the name of a packaged recipe.
     out
         Folder of the run; `runs/DATA-METHOD-N` if not given.
+    init_from
+        The student begins with the weights of this run directory, student directory or .safetensors file.
     resume
         Continue an interrupted run: the one in --out, or the latest.
     overwrite
@@ -72,6 +79,8 @@ def distill(
     dry_run
         Check everything, print the settings, write nothing.
     """
+    if resume and init_from:
+        raise UsageError("--resume goes on with the run's own student and --init-from begins with another: pass one")
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     workers = _workers(wanted)
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
@@ -83,37 +92,51 @@ def distill(
     if dry_run:
         name, weights = _required(wanted.teacher), wanted.teacher_weights
         teacher = fit_teacher(name, weights, source, wanted.seed) if weights else new_model(name, source, wanted.seed)
-        student_of(wanted.method, student, teacher, source, wanted.seed)
+        student = student_of(wanted.method, student, teacher, source, wanted.seed)
+        if init_from:
+            begin_with(student, init_from)
         if workers.leads:
             print(yaml.safe_dump(resolved(wanted), sort_keys=False), end="")
         return
-    with workers.joined(compute.device):
-        if not workers.leads:
-            teacher = new_model(_required(wanted.teacher), source, wanted.seed).eval()
-            follow(_prepared(ingredients(teacher, student, wanted, source, compute, workers, collected)))
-            return
-        folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
-        teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
-        student = student_of(wanted.method, student, teacher, source, wanted.seed)
-        given = ingredients(teacher, student, wanted, source, compute, workers, collected)
-        done = carry_out(given, folder, resume=resume)
-    hand_over(done, source, card_of(_required(wanted.student), source, student))
+    with ExitStack() as held:
+        with workers.joined(compute.device):
+            if not workers.leads:
+                teacher = new_model(_required(wanted.teacher), source, wanted.seed).eval()
+                follow(_prepared(ingredients(teacher, student, wanted, source, compute, workers, collected)))
+                return
+            folder = run_folder(source, wanted, out, resume=resume, overwrite=overwrite)
+            held.enter_context(exclusive(folder))
+            teacher = find_teacher(_required(wanted.teacher), wanted.teacher_weights, source, compute, wanted.seed)
+            student = student_of(wanted.method, student, teacher, source, wanted.seed)
+            began_with = begin_with(student, init_from) if init_from else None
+            given = ingredients(teacher, student, wanted, source, compute, workers, collected)
+            done = carry_out(given, folder, resume=resume, began_with=began_with)
+        hand_over(done, source, card_of(_required(wanted.student), source, student))
 
 
-def carry_out(given: Ingredients, folder: Path, *, resume: bool) -> Finished:
-    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own."""
-    teacher_score = _checked_teacher(given.task, given.compute)
-    state = RunDirectory.open(folder).read_checkpoint() if resume else {"history": []}
-    history = state.pop("history", [])
-    distiller = _prepared(given, state if resume else None)
+def carry_out(given: Ingredients, folder: Path, *, resume: bool, began_with: str | None = None) -> Finished:
+    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own.
+
+    `began_with` is the SHA-256 of the weights that the student was given, if it was.
+    """
+    teacher_score, origin = _checked_teacher(given.task, given.compute), origin_of(given)
+    state: dict[str, Any] | None = None
+    kept: dict[str, Any] = {"history": [], "origin": origin, "began_with": began_with}
+    if resume:
+        state = RunDirectory.open(folder).read_checkpoint()
+        require_same_origin(state.get("origin"), origin, folder)
+        kept = {name: state.get(name, value) for name, value in kept.items()}
+    distiller = _prepared(given, state)
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run.sweep()
     run.write_config(resolved(given.settings))
-    lead(distiller, run, history)
-    if teacher_score is not None:
-        return Finished(given, given.task, run, teacher_score, distiller.seconds)
-    samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)
-    task = TeachersAnswers(given.task, given.teacher, samples.images, given.compute.exact)
-    return Finished(given, task, run, evaluate(given.teacher, task, given.compute.exact), distiller.seconds)
+    lead(distiller, run, kept)
+    task = given.task
+    if teacher_score is None:
+        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)
+        task = TeachersAnswers(task, given.teacher, samples.images, given.compute.exact)
+        teacher_score = evaluate(given.teacher, task, given.compute.exact)
+    return Finished(given, task, run, teacher_score, distiller.seconds, kept["began_with"])
 
 
 def _workers(wanted: DistillSettings) -> Workers:
@@ -148,7 +171,7 @@ def ingredients(
 def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Distiller:
     """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
     given.workers.align(given.teacher)
-    torch.manual_seed(given.settings.seed)
+    seed_all(given.settings.seed)
     distiller = find_method(given.settings.method)(given)
     if state is not None:
         restore(distiller, dict(state))

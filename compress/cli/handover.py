@@ -46,6 +46,8 @@ class Finished:
     run: RunDirectory
     teacher_score: Score
     seconds: Mapping[str, float]
+    began_with: str | None
+    """SHA-256 of the weights that the student was given at the start; None if they were random."""
 
 
 def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
     student_score = evaluate(student.eval(), task, done.given.compute.exact)
     labelled = student_score.metric != AGREEMENT
     scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
-    readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card)
+    readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card, done.began_with)
     origin = _origin(done, student_score, scored_on)
     save_model(run.student, student, card and replace(card, origin=origin), readme)
     exhibits = _exhibits(done, source, student_score) if labelled else {}
@@ -141,6 +143,7 @@ def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
         "method": settings.method,
         "teacher": settings.teacher,
         "teacher_sha256": fingerprint(done.given.teacher),
+        **({"began_with_sha256": done.began_with} if done.began_with else {}),
         "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
         "scored_on": scored_on,
         "metrics": dict(student.numbers),
@@ -213,11 +216,19 @@ def _parts(settings: DistillSettings, card: Card | None) -> str:
 
 
 def model_card(
-    settings: DistillSettings, teacher: Score, student: Score, scored_on: str, network: nn.Module, card: Card | None
+    settings: DistillSettings,
+    teacher: Score,
+    student: Score,
+    scored_on: str,
+    network: nn.Module,
+    card: Card | None,
+    began_with: str | None,
 ) -> str:
     """The student's README: what it is, what it scored, how to load it and what to show it."""
     numbers = json.dumps(dict(student.numbers), indent=2)
     seen = "with collected real images" if settings.collected else "without any real image"
+    if began_with:
+        seen += f", from weights that it was given (SHA-256 {began_with})"
     return (
         f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
         f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"

@@ -1,59 +1,120 @@
-"""The rounds of a run as the command line sees them: shown, recorded, and stopped when the user asks."""
+"""The rounds of a run as the command line sees them: shown, recorded, mended, and stopped when the user asks."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import torch
 
-from compress.cli.stopping import StopSignal
-from compress.distiller import Distiller, Round
-from compress.errors import Interrupted
-from compress.progress import Steps
+from compress.distiller import Distiller
+from compress.errors import CompressError, Diverged, Interrupted
+from compress.progress import Steps, console
+from compress.round import Round
 from compress.run_directory import RunDirectory
+from compress.stopping import StopSignal
 from compress.task import Batch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SLOWEST = 1 / 8  # of the learning rates that were asked for: three times half
 SHOWN = 24  # samples in a picture
 SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "l1", "alignment", "agreement")
 
 
-def lead(distiller: Distiller, run: RunDirectory, history: list[dict[str, float]]) -> None:
-    """All rounds, recorded in `run` and `history`; raises `Interrupted` after a checkpoint if asked to stop."""
-    stopping, saved = StopSignal("round"), time.monotonic()
-    total = distiller.plan.rounds
-    drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
+class Record:
+    """What a run leaves while it goes on: a line and numbers of each round, pictures, checkpoints."""
+
+    def __init__(self, distiller: Distiller, run: RunDirectory, kept: dict[str, Any]) -> None:
+        """`kept` is what a checkpoint holds beside the distiller's state: `history`, the numbers of the rounds so far,
+        and what else the caller wants to find there.
+        """
+        self._distiller, self._run, self._kept = distiller, run, kept
+        self._saved = time.monotonic()
+        total = distiller.plan.rounds
+        self._drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
+
+    def add(self, done: Round) -> None:
+        """A round, and a checkpoint if the last one is a while ago."""
+        total = self._distiller.plan.rounds
+        self._kept["history"].append({"round": done.index, **done.numbers})
+        self._run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
+        if done.notice:
+            self.say(f"round {done.index + 1}: {done.notice}")
+        if done.index in self._drawn:
+            self._run.write_picture(f"round-{done.index + 1:04d}", _picture(self._distiller, done))
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
+            self.save()
+
+    def say(self, line: str) -> None:
+        """One line for whoever watches, and for whoever reads the log."""
+        console.print(line, soft_wrap=True)
+        self._run.log(line)
+
+    def save(self) -> None:
+        """A checkpoint, and the numbers so far."""
+        self._run.write_checkpoint({**self._distiller.state_dict(), **self._kept})
+        self._run.write_metrics(self._kept["history"])
+        self._saved = time.monotonic()
+
+    def go_back(self, reason: Diverged) -> None:
+        """Continue from the last checkpoint with half of its learning rates, and keep that in it."""
+        state = self._run.read_checkpoint()
+        self._kept["history"] = state["history"]
+        self._distiller.load_state_dict({**state, "pace": self._distiller.pace / 2})
+        self.save()
+        self.say(f"{reason}: back to round {self._distiller.next_round} with half the learning rates")
+
+
+def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any]) -> None:
+    """All rounds, recorded in `run`; raises `Interrupted` after a checkpoint if asked to stop.
+
+    Raises `CompressError` if the losses stop being numbers with learning rates of an eighth too.
+    """
+    stopping, record, total = StopSignal("step"), Record(distiller, run, kept), distiller.plan.rounds
 
     def after_round(done: Round) -> None:
-        nonlocal saved
-        asked = distiller.workers.any(stopping.asked)
-        history.append({"round": done.index, **done.numbers})
-        run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
+        record.add(done)
         steps.update(done.index + 1, {k: v for k, v in done.numbers.items() if k in SHOWN_NUMBERS})
-        if done.index in drawn:
-            run.write_picture(f"round-{done.index + 1:04d}", _picture(distiller, done))
-        if asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
-            run.write_checkpoint({**distiller.state_dict(), "history": history})
-            run.write_metrics(history)
-            saved = time.monotonic()
-        if asked and done.index + 1 < total:
-            raise Interrupted(f"stopped after round {done.index + 1} of {total}: --resume --out {run.path} continues")
 
     with stopping, Steps("distilling", total, distiller.next_round) as steps:
-        distiller.run(after_round)
+        if not run.checkpoint.is_file():
+            record.save()
+        try:
+            _mend(distiller, after_round, stopping, record.go_back)
+        except Interrupted as error:
+            record.save()
+            raise Interrupted(
+                f"stopped after {distiller.next_round} of {total} rounds: --resume --out {run.path} continues"
+            ) from error
 
 
 def follow(distiller: Distiller) -> None:
     """The rounds of every worker but the first: its share of the work; it stops when any is asked to."""
     stopping = StopSignal("round")
-
-    def after_round(_: Round) -> None:
-        if distiller.workers.any(stopping.asked):
-            raise Interrupted("the first worker says how to continue")
-
     with stopping, suppress(Interrupted):
-        distiller.run(after_round)
+        _mend(distiller, lambda _: None, stopping, lambda _: None)
+
+
+def _mend(
+    distiller: Distiller,
+    after_round: Callable[[Round], None],
+    stopping: StopSignal,
+    go_back: Callable[[Diverged], None],
+) -> None:
+    """All rounds that are left, from where `go_back` leads whenever they diverge; all workers diverge together."""
+    while distiller.next_round < distiller.plan.rounds:
+        try:
+            distiller.run(after_round, stopping)
+        except Diverged as error:
+            if distiller.pace <= SLOWEST:
+                raise CompressError(
+                    f"{error}, with an eighth of the learning rates too: lower distillation.lr or "
+                    "inversion.lr_generator, or check the teacher"
+                ) from error
+            go_back(error)
+            distiller.workers.align(distiller)
 
 
 @torch.no_grad()

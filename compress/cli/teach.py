@@ -15,14 +15,14 @@ from compress.checkpoints import load_plain, restore
 from compress.cli.charts import class_bars
 from compress.cli.data import inspect, say_sums, sums_report
 from compress.cli.models import beginning, card_of, new_model
-from compress.cli.stopping import StopSignal
 from compress.compute import Compute
 from compress.errors import Interrupted, UsageError
 from compress.evaluation import evaluate, multiply_accumulates, parameter_count
-from compress.files import write_text, write_with
+from compress.files import sweep, write_text
 from compress.progress import Steps, console
-from compress.run_directory import environment, write_png
+from compress.run_directory import environment, write_png, write_state
 from compress.settings import TeachSettings
+from compress.stopping import StopSignal
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
 from compress.tasks.data import DataSource, open_data
@@ -72,6 +72,7 @@ def teach(
     origin = {"network": name, "data": source.name, "image_shape": list(source.image_shape), "seed": wanted.seed}
     facts = {**origin, **asdict(plan)}
     if resume:
+        sweep(out)
         restore(training, _unfinished(checkpoint, facts))
     else:
         checkpoint.unlink(missing_ok=True)  # of another training, which --overwrite gives up
@@ -107,7 +108,7 @@ def _run(training: Training, checkpoint: Path, facts: dict[str, Any]) -> None:
             return
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             state = {**training.state_dict(), "facts": json.dumps(facts)}
-            write_with(checkpoint, lambda path: torch.save(state, path))
+            write_state(checkpoint, state)
             saved = time.monotonic()
         if stopping.asked:
             raise Interrupted(

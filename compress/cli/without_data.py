@@ -10,6 +10,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from compress import losses
+from compress.checkpoints import restore
 from compress.cli.models import find_teacher
 from compress.compute import Compute
 from compress.configuration import load_config, validated
@@ -62,7 +63,6 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     if settings.method in COLLECTED:
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")
     state = folder.read_checkpoint()
-    state.pop("history")
     source = _source(card)
     assert settings.teacher is not None, "a run's settings name its teacher"
     teacher = find_teacher(settings.teacher, settings.teacher_weights, source, compute, settings.seed)
@@ -72,7 +72,7 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     randomness = torch.Generator().manual_seed(SEED)
     given = Ingredients(task, task.teacher(), student, settings, source.mirror, compute, randomness)
     distiller = find_method(settings.method)(given)
-    distiller.load_state_dict(state)
+    restore(distiller, state)
     randomness.manual_seed(SEED)
     torch.manual_seed(SEED)
     return Agreement.of(_shares(distiller, student.eval(), compute)), card

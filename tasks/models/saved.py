@@ -119,10 +119,7 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
 
     Raises `UsageError` if there is none, if it is broken, or if it was not written by this package.
     """
-    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
-    file = next((place for place in places if place.is_file()), None)
-    if file is None:
-        raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
+    file = weights_file(path)
     card = _read_card(file)
     tensors = read_weights(file)
     _require_network(card, tensors, str(file))
@@ -149,6 +146,15 @@ def _require_network(card: Card, tensors: Mapping[str, Tensor], origin: str) -> 
     except UsageError:
         return
     fitting(sketch, tensors, origin)
+
+
+def weights_file(path: Path) -> Path:
+    """Where the weights are of a run directory, a model's own directory or a file; raises `UsageError` if nowhere."""
+    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
+    return file
 
 
 def _read_card(file: Path) -> Card:

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from apart import CLOCKS, Apart
@@ -55,6 +56,10 @@ class Timed:
         made = self._inversion.round(index, randomness)
         self.seconds = self._clock() - started
         return made
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Inversion`."""
+        return self._inversion.state_dict()
 
 
 def networks(weights: Path | None) -> tuple[nn.Module, nn.Module]:

@@ -137,13 +137,15 @@ def test_the_student_never_sees_a_real_image(
     listing = replace(data.SOURCES["digits"], open=lambda place: watched_source)
     monkeypatch.setitem(data.SOURCES, "digits", listing)
     during = []
-    from compress.distiller import Distiller, Round
+    from compress.distiller import Distiller
+    from compress.round import Round
+    from compress.stopping import StopSignal
 
     run_loop = Distiller.run
 
-    def watched(self: Distiller, after_round: Callable[[Round], None]) -> None:
+    def watched(self: Distiller, after_round: Callable[[Round], None], stopping: StopSignal) -> None:
         before = len(opened)
-        run_loop(self, after_round)
+        run_loop(self, after_round, stopping)
         during.append(len(opened) - before)
 
     monkeypatch.setattr(Distiller, "run", watched)

@@ -13,6 +13,7 @@ from compress.distiller import Distiller
 from compress.inversion import GeneratorInversion
 from compress.methods import METHODS, Ingredients
 from compress.parallel import Workers
+from compress.random_state import seed_all
 from compress.settings import DistillSettings
 from compress.testing import FakeTask
 
@@ -39,7 +40,7 @@ def without_normalisation(module: nn.Module) -> None:
 
 
 def make(workers: Workers, method: str, *, positions: bool, normalised: bool) -> Distiller:
-    torch.manual_seed(0)
+    seed_all(0)
     task, compute = FakeTask(positions=positions), Compute(torch.device("cpu"), torch.float32)
     teacher, student, settings = task.teacher(), task.student(), DistillSettings.model_validate(SETTINGS)
     if not normalised:

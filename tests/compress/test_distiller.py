@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from compress.distiller import Distiller, Round
+from compress.distiller import Distiller
 from compress.evaluation import evaluate
 from compress.methods import COLLECTED
 from compress.methods import METHODS as EVERY_METHOD
+from compress.round import Round
 
 pytestmark = pytest.mark.parametrize("positions", [False, True], ids=["classification", "segmentation"])
 METHODS = sorted(EVERY_METHOD.keys() - COLLECTED)  # those have their own tests

@@ -10,10 +10,11 @@ from compress.alignment import FeatureAlignment, alignment
 from compress.collected import Collected, CollectedImages, InflatedBuffer
 from compress.compute import Compute
 from compress.configuration import merged
-from compress.distiller import Distiller, Round
+from compress.distiller import Distiller
 from compress.errors import UsageError
 from compress.methods import METHODS, Ingredients
 from compress.replay import ReplayBuffer, Uniform, newest
+from compress.round import Round
 from compress.schedules import Stairs
 from compress.settings import DistillSettings
 from compress.task import Samples, Statistics

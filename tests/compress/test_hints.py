@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from compress.distiller import Distiller, Round
+from compress.distiller import Distiller
 from compress.errors import UsageError
 from compress.hints import Hints, feature_levels
+from compress.round import Round
 from compress.tasks.models import create_model
 
 SHAPE = (3, 32, 32)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from compress.distiller import Round
 from compress.errors import UsageError
 from compress.input_prior import SMOOTHNESS, InputPrior, make_prior, total_variation
 from compress.methods import COLLECTED, METHODS
 from compress.priors import BatchNormPrior
+from compress.round import Round
 from compress.tasks.models import NormalisedModel, create_model
 from compress.testing import FakeTask
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from compress.errors import UsageError
+from compress.errors import CompressError, UsageError
 from compress.parallel import ALONE, Workers, first_to_fail
 from compress.priors import channel_moments, pooled_moments
 
@@ -58,7 +58,7 @@ def test_but_for_batch_normalisation_two_workers_do_what_one_process_does(two_wo
             assert (found[name] - value).norm() <= 2e-3 * value.norm(), f"{network}: {name}"
     changed = (together["buffer"]["images"].int() - alone["buffer"]["images"].int()).abs()
     assert changed.max() <= 1, "but for rounding the buffer holds the same images in the same places"
-    assert torch.equal(together["randomness"], alone["randomness"])
+    assert torch.equal(together["randomness"]["own"], alone["randomness"]["own"])
 
 
 def test_workers_take_the_first_ones_weights_and_hear_each_other(two_workers) -> None:
@@ -90,6 +90,15 @@ def test_without_torchrun_there_is_one_worker_and_it_speaks(monkeypatch: pytest.
     assert Workers.from_environment() == ALONE
     assert ALONE.leads
     assert first_to_fail()
+
+
+def test_a_worker_that_is_no_more_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_: torch.Tensor) -> None:
+        raise RuntimeError("[pair.cc:545] Read error [127.0.0.1]:13994: Connection reset by peer")
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", lost)
+    with pytest.raises(CompressError, match="another worker of this run has ended"):
+        Workers(0, 2).mean(torch.zeros(1))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from compress.errors import Interrupted
 from compress.progress import console
 
 
@@ -16,7 +19,7 @@ class StopSignal:
 
     def __init__(self, unit: str) -> None:
         """`unit` names what is finished first: a round, a step."""
-        self.asked, self._unit = False, unit
+        self.asked, self._unit, self._heeded_at_once = False, unit, False
 
     def __enter__(self) -> None:
         heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -26,8 +29,19 @@ class StopSignal:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def heeded_at_once(self) -> Iterator[None]:
+        """While entered, being asked raises `Interrupted` wherever the work is: for what can be undone."""
+        self._heeded_at_once = True
+        try:
+            yield
+        finally:
+            self._heeded_at_once = False
+
     def _ask(self, number: int, frame: object) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
         console.print(f"stopping after this {self._unit}; once more to stop at once")
+        if self._heeded_at_once:
+            raise Interrupted("asked to stop")

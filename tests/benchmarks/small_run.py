@@ -1,0 +1,52 @@
+"""A run on the fake task that takes seconds, recorded as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from compress.cli import rounds as recorded
+from compress.cli.distill import carry_out
+from compress.compute import Compute
+from compress.exclusive import exclusive
+from compress.methods import Ingredients
+from compress.progress import console
+from compress.run_directory import RunDirectory
+from compress.settings import DistillSettings
+from compress.task import Batch
+from compress.tasks.models.saved import save_model
+from compress.testing import FakeTask
+
+SMALL = {
+    "inversion": {"samples": 16, "steps": 3, "latent": 16, "width": 8},
+    "replay": {"capacity": 200},
+    "distillation": {"warmup": 2, "steps": 4, "batch": 16, "lr": 0.05, "hints": 0.5},
+}
+
+
+class UnlabelledTask(FakeTask):
+    """The fake task without held-out data: its teacher has one answer to all noise, which is no better than chance."""
+
+    def held_out(self) -> Iterator[Batch]:
+        """Nothing."""
+        return iter(())
+
+
+def carry_out_small_run(folder: Path, rounds: int, seconds_between_checkpoints: float = 0.0) -> None:
+    """Begin the run in `folder`, or continue it if it was begun; its student's weights are there at the end."""
+    torch.set_num_threads(1)
+    recorded.SECONDS_BETWEEN_CHECKPOINTS = seconds_between_checkpoints
+    console.quiet = True
+    settings = DistillSettings.model_validate({**SMALL, "distillation": {**SMALL["distillation"], "rounds": rounds}})
+    torch.manual_seed(0)
+    task, compute = UnlabelledTask(positions=False), Compute.choose("cpu", "fp32")
+    randomness = torch.Generator().manual_seed(0)
+    given = Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    with exclusive(folder):
+        begun = RunDirectory(folder).checkpoint.is_file()
+        if not begun:
+            RunDirectory.check(folder, overwrite=True)
+        done = carry_out(given, folder, resume=begun)
+        save_model(done.run.student, given.student, None, "")
