@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,9 +21,9 @@ def exclusive(folder: Path) -> Iterator[None]:
     """While entered, no other process may enter the same folder, which is made if it is not there.
 
     The lock is the operating system's, released by it when a process dies however it may. Raises `UsageError` that
-    names the process that holds it. A new folder into which nothing was put is taken away again.
+    names the process that holds it. New folders into which nothing was put are taken away again.
     """
-    new = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     with room_for(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / LOCK), folder / HOLDER
@@ -40,8 +40,11 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if new and not holds_anything(folder):
+        if made and not holds_anything(folder):
             shutil.rmtree(folder)
+            with suppress(OSError):  # somebody else may have put something there
+                for above in made[1:]:
+                    above.rmdir()
 
 
 def holds_anything(folder: Path) -> bool:

@@ -208,13 +208,14 @@ class ReplayBuffer:
         """All that the buffer holds."""
         held = slice(self._size)
         tensors = {name: getattr(self, f"_{name}")[held].clone() for name in _COLUMNS}
-        return {"arrivals": self._arrivals, **tensors}
+        return {"arrivals": self._arrivals, "newcomers": self._newcomers, **tensors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         if not len(state["images"]):
             return  # nothing to hold yet, and no image to tell the shape
         self._size, self._arrivals = len(state["images"]), state["arrivals"]
+        self._newcomers = state["newcomers"]
         for name in _COLUMNS:
             column = state[name].new_zeros(self.capacity, *state[name].shape[1:])
             column[: self._size] = state[name]
