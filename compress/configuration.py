@@ -24,8 +24,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases, which can make a short file expand without end, and tags, which say what to make of text."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        for kind, given in (("aliases", isinstance(event, yaml.AliasEvent)), ("tags", getattr(event, "tag", None))):
+        aliased = self.check_event(yaml.AliasEvent)
+        event = self.current_event  # the one that was just looked at
+        for kind, given in (("aliases", aliased), ("tags", getattr(event, "tag", None))):
             if given:
                 raise yaml.MarkedYAMLError(problem=f"{kind} are not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)

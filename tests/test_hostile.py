@@ -47,7 +47,7 @@ def counts() -> Iterator[Counter[tuple[str, str]]]:
 
 def mutations(content: bytes, seed: int) -> Iterator[bytes]:
     """Cut, flipped, swapped, blanked, repeated, lengthened."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     for index in range(MUTATIONS):
         changed = bytearray(content)
         at, other = sorted(draw.choices(range(len(content)), k=2))

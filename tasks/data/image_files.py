@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TypeVar
 
-from PIL import Image
+from PIL import Image, _imaging
 
 from compress.errors import UsageError, first_line
 from compress.outside import members, require_regular
@@ -26,7 +26,8 @@ BLOCK = 1 << 26
 """Bytes that Pillow asks for at once: the system takes such blocks back, and keeps smaller ones for each thread."""
 DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L"}
 
-Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
+
+_imaging.set_block_size(BLOCK)
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")

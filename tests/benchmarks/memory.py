@@ -39,7 +39,7 @@ def main() -> None:
         write(run, line)
         peaks.append(peak())
 
-    RunDirectory.log = log  # type: ignore[method-assign]  # a line a round
+    RunDirectory.log = log  # a line a round
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         carry_out_small_run(Path(name) / "run", given.rounds, seconds_between_checkpoints=1.0)
