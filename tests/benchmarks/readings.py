@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,19 @@ import torch
 from runs import Arm, Benchmark, Table
 from torch import Tensor, nn
 
-from compress import losses, methods, objective
+from compress import losses, methods
 from compress.balance import balance, rescaled
 from compress.cli import main as command_line
 from compress.distiller import Distiller
 from compress.lessons import Lesson
 from compress.methods.recipe import Ingredients, alike, cook, fast_terms
-from compress.objective import Objective, View
+from compress.objective import Objective
 from compress.replay import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
 from compress.task import Samples, Statistics
 
 DISTILL = ("distill", "--task", "classification", "--teacher", "cifar_resnet56", "--student", "cifar_resnet20")
 STALE_FOR = 3
 """Rounds between two refreshes of all priorities."""
-
-
-def focal(view: View, gamma: float = 2.0) -> Tensor:
-    """(1 − p_T(target))^γ · CE, `[n]`, rescaled: difficulty by the drawn class, as in the focal loss."""
-    entropy = objective.one_hot(view)
-    return rescaled((1 - (-entropy.detach()).exp()) ** gamma) * entropy
 
 
 class Annealed:
@@ -117,8 +111,6 @@ class Reading:
     annealed: bool = False
     plain: bool = False
     fresh: bool = False
-    terms: Mapping[str, str] = field(default_factory=dict)
-    """Terms of the objective by the one that takes their place."""
 
     def __call__(self, given: Ingredients) -> Distiller:
         """The recipe."""
@@ -126,9 +118,8 @@ class Reading:
         steps = (learning.rounds - learning.warmup) * learning.steps
         draw: Any = Uniform() if self.beta is None else Prioritised(self.beta)
         buffer = ReplayBuffer(given.settings.replay.capacity, self.keep, Annealed(steps) if self.annealed else draw)
-        terms = {self.terms.get(name, name): weight for name, weight in fast_terms(given).items()}
         weights = partial(self._phi, buffer) if self.weighs else alike
-        distiller = cook(given, Objective(terms), weights, buffer)
+        distiller = cook(given, Objective(fast_terms(given)), weights, buffer)
         if self.plain:
             both = PlainDiscrepancy(distiller.plan.lesson, buffer)
             distiller.buffer = both
@@ -147,10 +138,8 @@ READINGS: Mapping[str, Reading] = {
     "neither φ nor δ": Reading(),
     "φ as read": Reading(weighs=True, keep=Balanced(2.0)),
     "φ with γ 1": Reading(weighs=True, gamma=1.0, keep=Balanced(1.0)),
-    "φ weighs only": Reading(weighs=True),
     "φ weighs only, n_c of the batch": Reading(weighs=True, counts_batch=True),
     "φ admits only": Reading(keep=Balanced(2.0)),
-    "φ weighs by the drawn class": Reading(terms={"one_hot": "focal"}),
     "δ as read": Reading(beta=0.5),
     "δ at τ 1": Reading(beta=0.5, plain=True),
     "δ with β 1": Reading(beta=1.0),
@@ -198,7 +187,6 @@ def main() -> None:
     """Run what is missing of the table, then write it; `--as READING` is the command line with ssd-kd read so."""
     if sys.argv[1:2] == ["--as"]:
         methods.METHODS["ssd-kd"] = READINGS[sys.argv[2]]
-        objective.TERMS["focal"] = focal
         command_line(sys.argv[3:])
     given = BENCHMARK.asked(__doc__, "--teacher-weights")
     root = training_root(given.data_root, given.work / "training-images")
