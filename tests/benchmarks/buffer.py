@@ -1,4 +1,4 @@
-"""What the replay buffers of finished runs hold: how old the samples are, how sure the teacher is, and which classes.
+"""What the replay buffers of finished runs hold: how old samples are, how sure the teacher is, which are drawn.
 
 python tests/benchmarks/buffer.py RUN...
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from tables import markdown
 
+from compress.replay import Prioritised
 from compress.run_directory import RunDirectory
 
 
@@ -24,6 +25,7 @@ def row(run: Path) -> list[str]:
     warmup = (made_in < settings["distillation"]["warmup"]).float().mean().item()
     shares = buffer["histogram"].float().mean(dim=0)
     shares = shares / shares.sum()
+    chances = Prioritised(1.0).probabilities(buffer["priority"]).sort(descending=True).values
     return [
         run.name,
         str(len(buffer["images"])),
@@ -32,6 +34,8 @@ def row(run: Path) -> list[str]:
         f"{buffer['confidence'].mean().item():.3f}",
         f"{shares.min().item():.3f} to {shares.max().item():.3f}",
         f"{last['one_hot']:.2f}",
+        f"{chances[: len(chances) // 10].sum().item():.0%}",
+        f"{buffer['weight'].max().item():.1f}",
     ]
 
 
@@ -40,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     header = ["run", "samples", "median round", "of the warm-up", "teacher's confidence", "class shares", "one_hot"]
+    header += ["chance of δ's first tenth", "largest weight"]
     print(markdown(header, [row(run) for run in parser.parse_args().runs]))
 
 
