@@ -52,6 +52,10 @@ class Repeated:
         """The same samples every time."""
         return self.samples, {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is kept from round to round."""
+        return {}
+
 
 @dataclass
 class TimedBuffer:
@@ -69,6 +73,10 @@ class TimedBuffer:
         admitted = self.inner.add(samples)
         self.adding.append(self.clock() - started)
         return admitted
+
+    def numbers(self) -> dict[str, float]:
+        """See `ReplayBuffer`."""
+        return self.inner.numbers()
 
     def draw(self, n: int, generator: torch.Generator) -> Draw:
         """See `ReplayBuffer`."""

@@ -48,6 +48,9 @@ class Timed:
 
     def __init__(self, inversion: Inversion, clock: str) -> None:
         self._inversion, self._clock = inversion, CLOCKS[clock]
+        self.state_dict, self.load_state_dict, self.renew = (
+            inversion.state_dict, inversion.load_state_dict, inversion.renew
+        )  # fmt: skip
         self.seconds = 0.0
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:

@@ -57,7 +57,7 @@ class PlainDiscrepancy:
     def __init__(self, lesson: Lesson, buffer: ReplayBuffer) -> None:
         self._lesson, self._buffer = lesson, buffer
         self.name = lesson.name
-        self.add, self.draw = buffer.add, buffer.draw
+        self.add, self.draw, self.numbers = buffer.add, buffer.draw, buffer.numbers
         self.state_dict, self.load_state_dict = buffer.state_dict, buffer.load_state_dict
         self._latest = torch.empty(0)
 
@@ -77,7 +77,7 @@ class FreshPriorities:
 
     def __init__(self, given: Ingredients, buffer: ReplayBuffer) -> None:
         self._given, self._buffer, self._rounds = given, buffer, 0
-        self.draw, self.refresh = buffer.draw, buffer.refresh
+        self.draw, self.refresh, self.numbers = buffer.draw, buffer.refresh, buffer.numbers
         self.state_dict, self.load_state_dict = buffer.state_dict, buffer.load_state_dict
 
     @torch.no_grad()
