@@ -34,6 +34,8 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
     "alignment": (1, LOSS, "Alignment", "distance of the student’s features from the teacher’s"),
     "hints": (1, LOSS, "Hints", "distance of the student’s feature maps from the teacher’s"),
     "agreement": (1, SHARE, "Agreement", "same answer as the teacher, on the samples drawn"),
+    "skipped": (1, LOSS, "Skipped", "steps of either half whose losses were no numbers"),
+    "collapsed": (0, SHARE, "Collapsed", "1 where a generator was found to make one picture or one class"),
     "admitted": (2, SHARE, "Admitted", "new samples that entered the buffer"),
     "buffer_evenness": (2, SHARE, "Class evenness", "1 when the buffer holds all classes alike"),
     "buffer_priority": (2, LOSS, "Mean priority", "of samples that were drawn at least once"),
