@@ -108,7 +108,8 @@ class Distiller:
             numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
         numbers["confidence"] = samples.statistics.confidence.mean().item()
         numbers["variety"] = variety(samples.images)
-        complaint = self.collapse.complaint(samples) if index >= self.plan.warmup_rounds else None
+        learning = index >= self.plan.warmup_rounds
+        complaint = self.collapse.complaint(samples, numbers["variety"]) if learning else None
         numbers["collapsed"] = float(complaint is not None)
         if complaint:
             renewed = self.inversion.renew(self.randomness)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.balance import variety
 from compress.errors import Diverged
 from compress.task import Samples
 
@@ -55,10 +54,10 @@ class CollapseGuard:
         self._in_a_row = 0
         self._several_classes = False
 
-    def complaint(self, samples: Samples) -> str | None:
-        """What is wrong with the samples of this round and those before it; then counting begins anew."""
+    def complaint(self, samples: Samples, variety: float) -> str | None:
+        """What is wrong with a round's samples, of that variety, and those before; then counting begins anew."""
         classes = samples.statistics.histogram[:LOOKED_AT].amax(dim=0).gt(0).sum()
-        one_picture = len(samples.images) > 1 and variety(samples.images[:LOOKED_AT]) < ONE_PICTURE
+        one_picture = len(samples.images) > 1 and variety < ONE_PICTURE
         lost_classes = self._several_classes and bool(classes == 1)
         self._several_classes |= bool(classes > 1)
         self._in_a_row = self._in_a_row + 1 if one_picture or lost_classes else 0

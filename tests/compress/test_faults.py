@@ -132,9 +132,9 @@ def test_a_generator_that_loses_all_classes_but_one_is_noticed_and_one_that_neve
         return Samples(images, torch.tensor(classes), known)
 
     never, lost = CollapseGuard(), CollapseGuard()
-    assert [never.complaint(samples(2, 2, 2)) for _ in range(9)] == [None] * 9
-    assert lost.complaint(samples(0, 1, 2)) is None
-    said = [lost.complaint(samples(2, 2, 2)) for _ in range(3)]
+    assert [never.complaint(samples(2, 2, 2), 0.2) for _ in range(9)] == [None] * 9
+    assert lost.complaint(samples(0, 1, 2), 0.2) is None
+    said = [lost.complaint(samples(2, 2, 2), 0.2) for _ in range(3)]
     assert said[:2] == [None, None]
     assert said[2] is not None
     assert said[2].endswith("all of one class")
