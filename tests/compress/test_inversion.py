@@ -132,20 +132,29 @@ def test_schedules_are_values() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 24), (32, 32), (33, 50), (96, 96)])
 def test_the_generator_makes_images_of_any_size(size: tuple[int, int]) -> None:
-    told = ConditionalGenerator(4, (3, *size), latent=16, width=8)
+    told = ConditionalGenerator(4, (3, *size), code=16, width=8)
     untold = LatentGenerator((3, *size), latent=16, width=8)
     for generator, targets in ((told, torch.tensor([0, 3])), (told, torch.randint(4, (2, *size))), (untold, None)):
-        images = generator(torch.randn(2, 16), targets)
+        images = generator(torch.randn(2, generator.latent), targets)
         assert images.shape == (2, 3, *size)
         assert ((images > 0) & (images < 1)).all()
 
 
 def test_the_generator_hears_latents_and_targets() -> None:
-    generator = ConditionalGenerator(4, (3, 16, 16), latent=16, width=8)
-    latents, targets = torch.randn(4, 16), torch.arange(4)
+    generator = ConditionalGenerator(4, (3, 16, 16), code=16, width=8)
+    latents, targets = torch.randn(4, generator.latent), torch.arange(4)
     images = generator(latents, targets)
-    assert not torch.allclose(images, generator(torch.randn(4, 16), targets))
+    other_code, other_grain = latents.clone(), latents.clone()
+    other_code[:, :16].normal_()
+    other_grain[:, -16 * 16 :].normal_()
+    for changed in (other_code, other_grain):
+        assert not torch.allclose(images, generator(changed, targets))
     assert not torch.allclose(images, generator(latents, targets.flip(0)))
+
+
+def test_the_smallest_generator_makes_images() -> None:
+    generator = ConditionalGenerator(2, (3, 24, 24), code=1, width=1)
+    assert generator(torch.randn(2, generator.latent), torch.arange(2)).shape == (2, 3, 24, 24)
 
 
 def test_the_latent_generator_hears_latents_alone() -> None:
