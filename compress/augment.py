@@ -13,6 +13,8 @@ from torch import Tensor
 class RandomView:
     """Move by up to `shift` pixels each way, repeating the edge; mirror half of the samples if `flip`.
 
+    `zoom` enlarges each, or reduces it, by up to that factor: a part of it fills the view, or it fills a part of the
+    view, and what lies beyond its borders is its mirror image. Things then have more sizes than a generator gives them.
     `shuffle_channels` puts the colour channels of each image in a random order: the images of one round share a few
     colours, and a student should not tell classes by them. `wrap` brings in the opposite edge instead (DeepInversion's
     roll), so that no pixel of an image is ever out of sight.
@@ -25,6 +27,7 @@ class RandomView:
     flip: bool
     shuffle_channels: bool = False
     wrap: bool = False
+    zoom: float = 1.0
 
     def __call__(
         self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int, part: tuple[int, int] = (0, 1)
@@ -52,9 +55,22 @@ class RandomView:
         if self.shuffle_channels:
             order = torch.rand(drawn, images.shape[1], generator=generator)[own].argsort(dim=1).to(device)
             moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
+        aims = targets if targets.ndim == 1 else torch.where(inside, targets[which, rows, columns], fill)
+        return (moved, aims) if self.zoom == 1 else self._zoomed(moved, aims, generator, drawn, own)
+
+    def _zoomed(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator, drawn: int, own: slice
+    ) -> tuple[Tensor, Tensor]:
+        size, right, down = torch.rand(3, drawn, generator=generator)[:, own].to(images.device)
+        side = self.zoom ** (2 * size - 1)  # of the view, where 1 is that of the image
+        room, zero = (1 - side).abs(), torch.zeros_like(side)
+        rows = [side, zero, room * (2 * right - 1), zero, side, room * (2 * down - 1)]
+        grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+        look = {"padding_mode": "reflection", "align_corners": False}
+        images = F.grid_sample(images, grid, **look).contiguous(memory_format=torch.channels_last)
         if targets.ndim == 1:
-            return moved, targets
-        return moved, torch.where(inside, targets[which, rows, columns], fill)
+            return images, targets
+        return images, F.grid_sample(targets[:, None].float(), grid, mode="nearest", **look)[:, 0].to(targets.dtype)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,9 @@ class DistillationSettings(Section):
     lr: Positive = Field(0.2, description="Peak learning rate; a short rise, then half a cosine.")
     weight_decay: Weight = Field(1e-4, description="Weight decay; gains and biases are exempt.")
     shift: Shift = Field(4, description="Largest random shift of a drawn image, pixels.")
+    zoom: Annotated[float, Field(ge=1, le=8)] = Field(
+        1.0, description="Enlarge or reduce each drawn image by up to this, at random."
+    )
     shuffle_channels: bool = Field(False, description="Show each drawn image with its colour channels in random order.")
 
 

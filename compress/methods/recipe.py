@@ -108,7 +108,7 @@ def assemble(
         learning.batch,
         lesson or SoftLabels(learning.temperature),
         rate or Warmup(rise, Cosine(learning.lr, steps - rise)),
-        RandomView(learning.shift, given.mirror, learning.shuffle_channels),
+        RandomView(learning.shift, given.mirror, learning.shuffle_channels, zoom=learning.zoom),
         keep_from,
     )
     hints, learners = None, nn.ModuleList([given.student])

@@ -60,6 +60,24 @@ def test_wrapped_targets_move_with_their_images(randomness: torch.Generator) -> 
     assert torch.equal(moved[:, 0], moved_targets.float())
 
 
+def test_zoomed_targets_move_with_their_images(randomness: torch.Generator) -> None:
+    targets = torch.arange(40)[:, None].expand(64, 40, 30)
+    images = targets[:, None].float().expand(-1, 3, -1, -1)
+    shown, aims = RandomView(3, flip=True, zoom=2.0)(images, targets, randomness, 255)
+    assert ((shown[:, 0] - aims).abs()[aims != 255] < 0.6).all()
+
+
+def test_zoomed_images_show_a_part_or_more_than_the_whole(randomness: torch.Generator) -> None:
+    ramp = torch.linspace(0, 1, 33).expand(64, 3, 33, 33)
+    shown, _ = RandomView(0, flip=False, zoom=2.0)(ramp, torch.arange(64), randomness, 255)
+    assert shown.shape == ramp.shape
+    slopes = (shown[..., 1:] - shown[..., :-1]).abs().amax(dim=(1, 2, 3)) * 32
+    assert 0.5 <= slopes.min() < 0.6
+    assert 1.7 < slopes.max() <= 2.001
+    widest = shown[slopes > 1.5]
+    assert (widest[..., -1] < 0.99).any(), "what lies beyond the border is a mirror image"
+
+
 def test_a_crop_is_a_part_of_its_image_at_the_whole_size(randomness: torch.Generator) -> None:
     ramp = torch.linspace(0, 1, 32).expand(64, 3, 32, 32)
     crops = RandomCrop(0.25, flip=False)(ramp, randomness)
