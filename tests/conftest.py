@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_line import run_compress
 
 torch.set_num_threads(1)  # on two cores a second thread a process makes everything slower, not faster
 
@@ -39,15 +39,14 @@ def compress(tmp_path: Path) -> Command:
     """Runs `compress ARGUMENTS...` as a user would, in an empty directory."""
 
     def run(*arguments: object, timeout: float = 400) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "compress", *map(str, arguments)]
-        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+        return run_compress([*map(str, arguments)], tmp_path, timeout)
 
     return run
 
 
 def _taught(folder: Path, task: str, teacher: str, steps: int) -> Path:
     words = ["teach", "--task", task, "--teacher", teacher, "--steps", str(steps), "--lr", "3e-3", "--out", str(folder)]
-    subprocess.run([sys.executable, "-m", "compress", *words], check=True, capture_output=True, timeout=400)
+    run_compress(words, folder.parent, timeout=400).check_returncode()
     return folder / "model.safetensors"
 
 
