@@ -29,7 +29,7 @@ class RandomView:
     def __call__(
         self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int, part: tuple[int, int] = (0, 1)
     ) -> tuple[Tensor, Tensor]:
-        """Move images `[n, c, h, w]` and, where they have positions, targets `[n, h, w]` alike.
+        """Move images `[n, c, h, w]` and, where they are maps, targets `[n, h, w]` alike; others stay as they are.
 
         What comes in at the border repeats the edge of the image and is `fill` (the ignore index) in the target.
         `part` is (which, of how many) equal parts of a batch the images are: the views are drawn for all of it.
@@ -52,7 +52,7 @@ class RandomView:
         if self.shuffle_channels:
             order = torch.rand(drawn, images.shape[1], generator=generator)[own].argsort(dim=1).to(device)
             moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
-        if targets.ndim == 1:
+        if targets.ndim != 3:
             return moved, targets
         return moved, torch.where(inside, targets[which, rows, columns], fill)
 
