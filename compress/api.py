@@ -18,7 +18,7 @@ from compress.compute import Compute
 from compress.configuration import merged
 from compress.errors import UsageError
 from compress.exclusive import exclusive
-from compress.methods import SHARING
+from compress.methods import find_method
 from compress.outside import require_name
 from compress.parallel import Workers
 from compress.settings import DistillSettings
@@ -79,7 +79,7 @@ def distill(
     chosen = _without_names(settings or DistillSettings())
     names = {"teacher": _name(teacher), "student": _name(student), "data": "own" if held_out else None}
     wanted = completed(merged(chosen, names), {})
-    if wanted.method in SHARING:
+    if find_method(wanted.method).shares_classifier:
         raise UsageError(f"{wanted.method} takes networks by name apart and together again: use --method ssd-kd here")
     source = _own_data(wanted, class_names, image_shape, held_out, mirror, background, palette)
     compute = Compute.choose(wanted.device, wanted.precision)

@@ -32,7 +32,7 @@ class RandomView:
     def __call__(
         self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int, part: tuple[int, int] = (0, 1)
     ) -> tuple[Tensor, Tensor]:
-        """Move images `[n, c, h, w]` and, where they have positions, targets `[n, h, w]` alike.
+        """Move images `[n, c, h, w]` and, where they are maps, targets `[n, h, w]` alike; others stay as they are.
 
         What comes in at the border repeats the edge of the image and is `fill` (the ignore index) in the target.
         `part` is (which, of how many) equal parts of a batch the images are: the views are drawn for all of it.
@@ -55,7 +55,7 @@ class RandomView:
         if self.shuffle_channels:
             order = torch.rand(drawn, images.shape[1], generator=generator)[own].argsort(dim=1).to(device)
             moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
-        aims = targets if targets.ndim == 1 else torch.where(inside, targets[which, rows, columns], fill)
+        aims = targets if targets.ndim != 3 else torch.where(inside, targets[which, rows, columns], fill)
         return (moved, aims) if self.zoom == 1 else self._zoomed(moved, aims, generator, drawn, own)
 
     def _zoomed(
@@ -68,7 +68,7 @@ class RandomView:
         grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
         look = {"padding_mode": "reflection", "align_corners": False}
         images = F.grid_sample(images, grid, **look).contiguous(memory_format=torch.channels_last)
-        if targets.ndim == 1:
+        if targets.ndim != 3:
             return images, targets
         return images, F.grid_sample(targets[:, None].float(), grid, mode="nearest", **look)[:, 0].to(targets.dtype)
 

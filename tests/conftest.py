@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +78,34 @@ def cifar10(tmp_path: Path) -> Path:
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}, protocol=2))
     return folder
+
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """`install("package", {group: {name: "module:attribute"}}, module="code")`: as pip would, until the test ends."""
+    site, installed = tmp_path / "site-packages", []
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+
+    def add(package: str, entry_points: Mapping[str, Mapping[str, str]], **modules: str) -> None:
+        facts = site / f"{package.replace('-', '_')}-0.1.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text(f"Name: {package}\nVersion: 0.1\n")
+        table = ConfigParser()
+        table.read_dict(entry_points)
+        with (facts / "entry_points.txt").open("w") as file:
+            table.write(file)
+        for module, code in modules.items():
+            (site / f"{module}.py").write_text(code)
+        installed.extend(modules)
+        importlib.invalidate_caches()
+
+    yield add
+    for module in installed:
+        sys.modules.pop(module, None)
 
 
 Complaint = Callable[[Callable[[], object]], str]

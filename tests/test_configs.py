@@ -8,7 +8,7 @@ from compress.cli.resolution import resolve
 from compress.collected import Collected
 from compress.compute import Compute
 from compress.configuration import load_config, merged, names_setting, recipe_names, validated
-from compress.methods import COLLECTED, DEFAULTS, UNUSED, Ingredients, find_method
+from compress.methods import METHODS, Ingredients, find_method
 from compress.settings import DistillSettings
 from compress.tasks import make_task
 from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
@@ -25,6 +25,7 @@ ON_DISK = {
     "camvid": ("segmentation", 11, 64),
 }
 """Task, classes and size of images."""
+PUBLISHED = [name for name, method in METHODS.items() if method.defaults]
 EMBEDDED = {data: task for task, data in DEFAULT_DATA.items()}
 
 
@@ -56,7 +57,7 @@ def method_of(name: str) -> str:
 def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     data, method = name.partition("/")[0], method_of(name)
     source = source_for(data)
-    settings = validated(DistillSettings, merged(DEFAULTS.get(method, {}), load_config(name), SHORT))
+    settings = validated(DistillSettings, merged(find_method(method).defaults, load_config(name), SHORT))
     classes = len(source.class_names)
     student_name = "cifar_wrn_16_1" if source.task == "classification" else "fpn:tu-test_resnet"
     teacher_name = "cifar_resnet20" if source.task == "classification" else "deeplabv3plus:tu-test_resnet"
@@ -68,9 +69,9 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     randomness = torch.Generator().manual_seed(0)
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
     labels = torch.arange(8) % classes if source.task == "classification" else None
-    collected = Collected(images, labels) if method in COLLECTED else None
+    collected = Collected(images, labels) if find_method(method).needs_collected else None
     given = Ingredients(task, task.teacher(), student, settings, False, compute, randomness, collected)
-    distiller = find_method(method)(given)
+    distiller = find_method(method).recipe(given)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)
     assert distiller.step == 2
@@ -87,15 +88,15 @@ def test_the_recipe_for_data_and_method_is_found_without_being_asked_for(name: s
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_names_nothing_that_its_method_does_not_take(name: str) -> None:
-    assert not [path for path in UNUSED[method_of(name)] if names_setting(load_config(name), path)]
+    assert not [path for path in find_method(method_of(name)).unused if names_setting(load_config(name), path)]
 
 
-@pytest.mark.parametrize("method", DEFAULTS)
+@pytest.mark.parametrize("method", PUBLISHED)
 def test_the_settings_of_a_paper_are_valid_and_taken(method: str) -> None:
-    validated(DistillSettings, DEFAULTS[method])
-    assert not [path for path in UNUSED[method] if names_setting(DEFAULTS[method], path)]
+    validated(DistillSettings, METHODS[method].defaults)
+    assert not [path for path in METHODS[method].unused if names_setting(METHODS[method].defaults, path)]
 
 
 @pytest.mark.parametrize("data", ["digits", "digit-scenes", "cifar10", "cifar100"])
 def test_every_baseline_has_a_recipe(data: str) -> None:
-    assert {f"{data}/{method}" for method in DEFAULTS} <= set(recipe_names())
+    assert {f"{data}/{method}" for method in PUBLISHED} <= set(recipe_names())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CONTRACTS = {"task", "losses", "errors", "files", "outside", "pickles", "checkpoints"}
+CONTRACTS = {"task", "losses", "errors", "files", "outside", "pickles", "checkpoints", "tables"}
 LEARNING = {"augment", "compute", "optimizers", "random_state", "schedules"}
 ENGINE = {
     "alignment", "balance", "collected", "critic", "distiller", "evaluation", "faults", "features", "gan",
@@ -76,7 +76,7 @@ def test_the_report_knows_the_files_of_a_run_and_nothing_else(file: Path) -> Non
 
 @pytest.mark.parametrize("file", modules("compress/methods"), ids=name)
 def test_recipes_never_import_each_other(file: Path) -> None:
-    recipes = {f.stem for f in modules("compress/methods")} - {"__init__", "recipe"}
+    recipes = {f.stem for f in modules("compress/methods")} - {"__init__", "method", "recipe"}
     names = {entry.removeprefix("methods.") for entry in imported(file) if entry.startswith("methods.")}
     assert not names & recipes
 

@@ -35,7 +35,7 @@ from compress.distiller import Distiller
 from compress.errors import UsageError
 from compress.evaluation import Score, constant_score, evaluate, require_better_than_chance
 from compress.exclusive import exclusive
-from compress.methods import SINGLE, Ingredients, find_method
+from compress.methods import Ingredients, find_method
 from compress.parallel import Workers
 from compress.progress import console
 from compress.random_state import seed_all
@@ -143,7 +143,7 @@ def _workers(wanted: DistillSettings) -> Workers:
     """This process among those that torchrun started; only the first of them is heard."""
     workers = Workers.from_environment()
     console.quiet = not workers.leads
-    if workers.size > 1 and wanted.method in SINGLE:
+    if workers.size > 1 and find_method(wanted.method).one_process:
         raise UsageError(f"{wanted.method} runs in one process only: leave out torchrun or use --method ssd-kd")
     workers.require_shares(
         {"inversion.samples": wanted.inversion.samples, "distillation.batch": wanted.distillation.batch}
@@ -172,7 +172,7 @@ def _prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Dis
     """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
     given.workers.align(given.teacher)
     seed_all(given.settings.seed)
-    distiller = find_method(given.settings.method)(given)
+    distiller = find_method(given.settings.method).recipe(given)
     if state is not None:
         restore(distiller, dict(state))
     given.workers.align(distiller)

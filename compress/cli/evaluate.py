@@ -73,8 +73,8 @@ def evaluate_model(
     if teacher is None:
         predict, source = _open_own(model, data, data_root, image_size, compute)
     else:
-        task_name = SOURCES[data].task if data is not None and data in SOURCES else "classification"
-        source = open_data(data, task_name, data_root, image_size)
+        listing = SOURCES.find(data) if data else None
+        source = open_data(data, listing.task if listing else "classification", data_root, image_size)
         predict = fit_teacher(teacher, model, source, seed=0)
         compute.place(predict)
     inspect(source)

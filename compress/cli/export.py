@@ -123,7 +123,8 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     if photographs is not None and precision != "int8":
         raise UsageError("--calibrate-on is for --precision int8: leave it out")
     calibration = read_photographs(photographs, card.image_shape) if photographs is not None else samples
-    if card.data not in SOURCES or (SOURCES[card.data].on_disk and root is None):
+    listing = SOURCES.find(card.data)
+    if listing is None or (listing.on_disk and root is None):
         return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
     source = open_data(card.data, card.task, root, usual=place_of(card))
     task = make_task(source, torch.nn.Identity, torch.nn.Identity)

@@ -11,7 +11,7 @@ from torch import nn
 from compress.collected import Collected
 from compress.compute import Compute
 from compress.errors import UsageError
-from compress.methods import COLLECTED, SHARING
+from compress.methods import find_method
 from compress.progress import Steps, console
 from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
@@ -83,7 +83,7 @@ def student_of(
     method: str, student: NormalisedModel, teacher: NormalisedModel, source: DataSource, seed: int
 ) -> NormalisedModel:
     """The student as the method wants it: as it is, or with the teacher's classifier."""
-    if method not in SHARING:
+    if not find_method(method).shares_classifier:
         return student
     torch.manual_seed(seed)  # the projector's weights must not depend on what was done for the teacher
     return share_classifier(student, teacher, source.image_shape)
@@ -91,19 +91,19 @@ def student_of(
 
 def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:
     """The images of --collected; raises `UsageError` unless the method takes them, they are sound and enough."""
-    method = settings.method
-    if method not in COLLECTED:
+    name, method = settings.method, find_method(settings.method)
+    if not method.needs_collected:
         return None
-    if source.task != "classification" and method in SHARING:
-        raise UsageError(f"{method} is for classification only: use --method ssd-kd for {source.task}")
+    if source.task != "classification" and method.shares_classifier:
+        raise UsageError(f"{name} is for classification only: use --method ssd-kd for {source.task}")
     if settings.collected is None:
-        raise UsageError(f"{method} learns from collected real images: give their folder with --collected DIR")
+        raise UsageError(f"{name} learns from collected real images: give their folder with --collected DIR")
     if source.task == "classification":
         split = read_collected(settings.collected, source)
         collected = Collected(split.images, split.targets)
     else:
         collected = Collected(read_photographs(settings.collected, source.image_shape), None)
-    collected.require(max(settings.distillation.batch, settings.gan.batch if method in SHARING else 1))
+    collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
     return collected
 
 

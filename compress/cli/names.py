@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
+
+from compress.errors import UsageError
+from compress.tables import Entry, OpenTable
 
 
 def list_names(kind: Literal["teachers", "students", "methods", "data", "configs"], /) -> None:
@@ -36,13 +40,23 @@ def _models() -> list[str]:
 def _methods() -> list[str]:
     from compress.methods import METHODS
 
-    return [f"{name:12} {(recipe.__doc__ or '').splitlines()[0]}" for name, recipe in METHODS.items()]
+    return [_row(METHODS, name, lambda method: method.summary) for name in METHODS.names()]
 
 
 def _data() -> list[str]:
     from compress.tasks.data import SOURCES
 
-    return [f"{listing.name:14} {listing.task:16} {listing.description}" for listing in SOURCES.values()]
+    return [_row(SOURCES, name, lambda listing: f"{listing.task:16} {listing.description}") for name in SOURCES.names()]
+
+
+def _row(table: OpenTable[Entry], name: str, said: Callable[[Entry], str]) -> str:
+    """What is said of an entry; of one that a package adds and that is broken, why."""
+    try:
+        entry = table.find(name)
+    except UsageError as error:
+        return f"{name:14} cannot be used: {error}"
+    assert entry is not None
+    return f"{name:14} {said(entry)}"
 
 
 def _configs() -> list[str]:

@@ -42,9 +42,9 @@ def report(run: Path, /) -> None:
 def _task(run: RunDirectory) -> Task | None:
     """What the run was scored on; None where it is not at hand."""
     wanted = validated(DistillSettings, load_config(str(run.path / "config.yaml")))
-    if wanted.data not in SOURCES:
-        return None
     try:
+        if wanted.data is None or SOURCES.find(wanted.data) is None:
+            return None
         source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     except UsageError as error:
         console.print(f"files are not scored: {error}", soft_wrap=True)

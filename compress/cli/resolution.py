@@ -8,7 +8,7 @@ from typing import Any
 
 from compress.configuration import load_config, merged, names_setting, recipe_names, validated, without
 from compress.errors import UsageError
-from compress.methods import DEFAULTS, UNUSED, find_method
+from compress.methods import find_method
 from compress.settings import DistillSettings
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
 from compress.tasks.data import DEFAULT_DATA, find_data
@@ -17,7 +17,7 @@ from compress.tasks.targets import DRAWN, TAKEN
 
 def resolved(wanted: DistillSettings) -> dict[str, Any]:
     """The settings that the method looks at, as plain data."""
-    return reduce(without, UNUSED.get(wanted.method, ()), wanted.model_dump(mode="json"))
+    return reduce(without, find_method(wanted.method).unused, wanted.model_dump(mode="json"))
 
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
@@ -37,12 +37,12 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
 
 def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSettings:
     """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
-    method = merged({"method": DistillSettings().method}, below, given)["method"]
-    find_method(method)
-    unused = sorted(path for path in UNUSED.get(method, ()) if names_setting(given, path))
+    name = merged({"method": DistillSettings().method}, below, given)["method"]
+    method = find_method(name)
+    unused = sorted(path for path in method.unused if names_setting(given, path))
     if unused:
-        raise UsageError(f"{method} takes no {', '.join(unused)} settings: leave them out or change --method")
-    wanted = _with_targets(validated(DistillSettings, merged(DEFAULTS.get(method, {}), below, given)))
+        raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change --method")
+    wanted = _with_targets(validated(DistillSettings, merged(method.defaults, below, given)))
     _require_a_batch(wanted)
     return wanted
 
@@ -59,7 +59,7 @@ def _with_targets(wanted: DistillSettings) -> DistillSettings:
 def _require_a_batch(wanted: DistillSettings) -> None:
     """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
     batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = UNUSED.get(wanted.method, frozenset())
+    unused = find_method(wanted.method).unused
     if not unused.isdisjoint({"inversion", "inversion.steps"}):
         return  # samples are collected, or made by a generator that is trained all along
     if "replay" not in unused:

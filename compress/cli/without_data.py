@@ -16,7 +16,7 @@ from compress.compute import Compute
 from compress.configuration import load_config, validated
 from compress.distiller import Distiller
 from compress.errors import UsageError
-from compress.methods import COLLECTED, Ingredients, find_method
+from compress.methods import Ingredients, find_method
 from compress.progress import Steps
 from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
@@ -60,7 +60,8 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     folder = RunDirectory.open(run)
     student, card = load_model(run)
     settings = validated(DistillSettings, load_config(str(run / "config.yaml")))
-    if settings.method in COLLECTED:
+    method = find_method(settings.method)
+    if method.needs_collected:
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")
     state = folder.read_checkpoint()
     source = _source(card)
@@ -71,7 +72,7 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(SEED)
     given = Ingredients(task, task.teacher(), student, settings, source.mirror, compute, randomness)
-    distiller = find_method(settings.method)(given)
+    distiller = method.recipe(given)
     restore(distiller, state)
     randomness.manual_seed(SEED)
     torch.manual_seed(SEED)
@@ -97,7 +98,8 @@ def _compared(images: Tensor, teacher: nn.Module, student: nn.Module) -> Tensor:
 
 def _source(card: Card) -> DataSource:
     """The embedded data, whose teachers are taught; of other data, all that a model's own card says."""
-    if card.data in SOURCES and not SOURCES[card.data].on_disk:
+    listing = SOURCES.find(card.data)
+    if listing and not listing.on_disk:
         return open_data(card.data, card.task)
     return DataSource(
         name=card.data,

@@ -2,72 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from compress.errors import unknown_name
+from compress.tables import OpenTable
 
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
+from .method import REAL_IMAGES, Method
 from .recipe import Ingredients, Recipe
 
-__all__ = ["COLLECTED", "DEFAULTS", "METHODS", "SHARING", "SINGLE", "UNUSED", "Ingredients", "Recipe", "find_method"]
+__all__ = ["METHODS", "REAL_IMAGES", "Ingredients", "Method", "Recipe", "find_method"]
 
-METHODS: Mapping[str, Recipe] = {
-    "ssd-kd": ssd_kd.ssd_kd,
-    "fast-dfkd": fast_dfkd.fast_dfkd,
-    "cmi": cmi.cmi,
-    "deep-inversion": deep_inversion.deep_inversion,
-    "dafl": dafl.dafl,
-    "dfad": dfad.dfad,
-    "dfq": dfq.dfq,
-    "zskt": zskt.zskt,
-    "hidfd": hidfd.hidfd,
-    "kd": kd.kd,
-}
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "cmi": cmi.DEFAULTS,
-    "deep-inversion": deep_inversion.DEFAULTS,
-    "dafl": dafl.DEFAULTS,
-    "dfad": dfad.DEFAULTS,
-    "dfq": dfq.DEFAULTS,
-    "zskt": zskt.DEFAULTS,
-}
-"""The papers' settings, where they are not those of the schema; a recipe for some data overrides them."""
+def _inversion(*names: str) -> frozenset[str]:
+    return frozenset(f"inversion.{name}" for name in names)
 
-_NO_IMAGES = frozenset({"gan", "collected"})
-_TRAINED_GENERATOR = _NO_IMAGES | {"replay"} | {
-    f"inversion.{name}" for name in ("steps", "targets", "conditional", "lr_latent", "meta", "shift")
-}  # fmt: skip
-_ADVERSARY_ONLY = _TRAINED_GENERATOR | {"inversion.bn", "inversion.one_hot", "inversion.balance"}
-UNUSED: Mapping[str, frozenset[str]] = {
-    "ssd-kd": _NO_IMAGES | {"inversion.balance"},
-    "fast-dfkd": _NO_IMAGES | {"replay", "inversion.balance"},
-    "cmi": _NO_IMAGES | {"replay", "inversion.meta", "inversion.balance"},
-    "deep-inversion": _NO_IMAGES
-    | {"replay"}
-    | {
-        f"inversion.{name}"
-        for name in ("lr_generator", "latent", "width", "meta", "targets", "conditional", "balance", "shift")
+
+_POOLED = REAL_IMAGES | {"replay", "inversion.balance"}
+_NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "meta", "targets", "conditional", "shift")
+_TRAINED_GENERATOR = (
+    REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "meta", "shift")
+)
+_ADVERSARY_ONLY = _TRAINED_GENERATOR | _inversion("bn", "one_hot", "balance")
+
+METHODS = OpenTable(
+    "compress.methods",
+    Method,
+    {
+        "ssd-kd": Method(ssd_kd.ssd_kd, unused=REAL_IMAGES | {"inversion.balance"}),
+        "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_POOLED),
+        "cmi": Method(cmi.cmi, cmi.DEFAULTS, _POOLED | {"inversion.meta"}, one_process=True),
+        "deep-inversion": Method(deep_inversion.deep_inversion, deep_inversion.DEFAULTS, _NO_GENERATOR),
+        "dafl": Method(
+            dafl.dafl, dafl.DEFAULTS, _TRAINED_GENERATOR | _inversion("bn", "adversarial"), one_process=True
+        ),
+        "dfad": Method(dfad.dfad, dfad.DEFAULTS, _ADVERSARY_ONLY | {"distillation.temperature"}, one_process=True),
+        "dfq": Method(dfq.dfq, dfq.DEFAULTS, _TRAINED_GENERATOR, one_process=True),
+        "zskt": Method(zskt.zskt, zskt.DEFAULTS, _ADVERSARY_ONLY),
+        "hidfd": Method(
+            hidfd.hidfd,
+            unused=frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),
+            needs_collected=True,
+            shares_classifier=True,
+            one_process=True,
+        ),
+        "kd": Method(kd.kd, unused=frozenset({"gan", "inversion", "replay"}), needs_collected=True, one_process=True),
     },
-    "dafl": _TRAINED_GENERATOR | {"inversion.bn", "inversion.adversarial"},
-    "dfad": _ADVERSARY_ONLY | {"distillation.temperature"},
-    "dfq": _TRAINED_GENERATOR,
-    "zskt": _ADVERSARY_ONLY,
-    "hidfd": frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),
-    "kd": frozenset({"gan", "inversion", "replay"}),
-}
-"""Sections of the settings, and settings, that a method does not look at, and so does not take."""
-COLLECTED = frozenset({"hidfd", "kd"})
-"""Methods that need a few real images."""
-SHARING = frozenset({"hidfd"})
-"""Methods whose student has the teacher's classifier, and so are for classification only."""
-SINGLE = frozenset({"cmi", "dafl", "dfad", "dfq", "hidfd", "kd"})
-"""Methods for one process only: a term of theirs is of a whole batch at once, or they learn from collected images."""
+)
+"""Open: a package adds its own by an entry point in the group `compress.methods`, a script by `METHODS[name] = ...`."""
 
 
-def find_method(name: str) -> Recipe:
-    """The recipe called `name`; raises `UsageError` with the nearest one if there is none."""
-    if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
-    return METHODS[name]
+def find_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises `UsageError` with the nearest one if there is none, or that names the package it comes from if it is broken.
+    """
+    method = METHODS.find(name)
+    if method is None:
+        raise unknown_name("method", name, METHODS.names())
+    return method

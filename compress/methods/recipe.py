@@ -22,6 +22,7 @@ from compress.objective import Objective
 from compress.optimizers import make_optimizer
 from compress.parallel import ALONE, Workers
 from compress.pixels import PixelInversion, PixelPlan
+from compress.random_state import seed_all
 from compress.replay import Buffer, ReplayBuffer, Uniform, newest
 from compress.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 from compress.settings import DistillSettings
@@ -44,6 +45,16 @@ class Ingredients:
     collected: Collected | None = None
     """Real images, for the methods that need a few."""
     workers: Workers = ALONE
+
+    @classmethod
+    def of(cls, task: Task, settings: DistillSettings, *, mirror: bool = True) -> Ingredients:
+        """Of a task of your own: its teacher and a new student, seeded, where and how precisely the settings say."""
+        seed_all(settings.seed)
+        compute = Compute.choose(settings.device, settings.precision)
+        teacher, student = task.teacher(), task.student()
+        for network in (teacher, student):
+            compute.place(network)
+        return cls(task, teacher, student, settings, mirror, compute, torch.Generator().manual_seed(settings.seed))
 
 
 Recipe = Callable[[Ingredients], Distiller]

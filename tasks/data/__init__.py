@@ -11,6 +11,7 @@ from torch import Tensor
 
 from compress.errors import UsageError, unknown_name
 from compress.files import digest
+from compress.tables import OpenTable
 
 from . import digits
 from .camvid import open_camvid
@@ -62,69 +63,71 @@ def _labelled_photographs(name: str, description: str, open_place: Callable[[Pla
     return Listing(name, "segmentation", description, open_place, resizes=True, crops=True)
 
 
-SOURCES: Mapping[str, Listing] = {
-    listing.name: listing
-    for listing in (
-        Listing(
-            name="digits",
-            task="classification",
-            description="1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out",
-            open=lambda place: _DIGITS,
-            on_disk=False,
-        ),
-        Listing(
-            name="digit-scenes",
-            task="segmentation",
-            description="96x96 scenes of up to four of those digits on textures; 400 held out, of other scans",
-            open=lambda place: _DIGIT_SCENES,
-            on_disk=False,
-        ),
-        Listing(
-            name="cifar10",
-            task="classification",
-            description="CIFAR-10's python batches under --data-root; its 10,000 test images are held out",
-            open=lambda place: open_cifar(CIFAR10, place),
-        ),
-        Listing(
-            name="cifar100",
-            task="classification",
-            description="CIFAR-100's python batches under --data-root, fine labels; 10,000 test images are held out",
-            open=lambda place: open_cifar(CIFAR100, place),
-        ),
-        Listing(
-            name="image-folder",
-            task="classification",
-            description="png and jpg files: --data-root has {train,test|val}/class/*, or class/* to evaluate on all",
-            open=open_image_folder,
-            resizes=True,
-        ),
-        _labelled_photographs(
-            "camvid",
-            "CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
-            open_camvid,
-        ),
-        _labelled_photographs(
-            "nyuv2",
-            "NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
-            lambda place: open_nyuv2(NYUV2, place),
-        ),
-        _labelled_photographs("nyuv2-40", "the same in 40 classes", lambda place: open_nyuv2(NYUV2_40, place)),
-        _labelled_photographs(
-            "mask-folder",
-            "--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
-            open_mask_folder,
-        ),
-    )
-}
+_OURS = (
+    Listing(
+        name="digits",
+        task="classification",
+        description="1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out",
+        open=lambda place: _DIGITS,
+        on_disk=False,
+    ),
+    Listing(
+        name="digit-scenes",
+        task="segmentation",
+        description="96x96 scenes of up to four of those digits on textures; 400 held out, of other scans",
+        open=lambda place: _DIGIT_SCENES,
+        on_disk=False,
+    ),
+    Listing(
+        name="cifar10",
+        task="classification",
+        description="CIFAR-10's python batches under --data-root; its 10,000 test images are held out",
+        open=lambda place: open_cifar(CIFAR10, place),
+    ),
+    Listing(
+        name="cifar100",
+        task="classification",
+        description="CIFAR-100's python batches under --data-root, fine labels; 10,000 test images are held out",
+        open=lambda place: open_cifar(CIFAR100, place),
+    ),
+    Listing(
+        name="image-folder",
+        task="classification",
+        description="png and jpg files: --data-root has {train,test|val}/class/*, or class/* to evaluate on all",
+        open=open_image_folder,
+        resizes=True,
+    ),
+    _labelled_photographs(
+        "camvid",
+        "CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
+        open_camvid,
+    ),
+    _labelled_photographs(
+        "nyuv2",
+        "NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
+        lambda place: open_nyuv2(NYUV2, place),
+    ),
+    _labelled_photographs("nyuv2-40", "the same in 40 classes", lambda place: open_nyuv2(NYUV2_40, place)),
+    _labelled_photographs(
+        "mask-folder",
+        "--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
+        open_mask_folder,
+    ),
+)
+SOURCES = OpenTable("compress.data", Listing, {listing.name: listing for listing in _OURS})
+"""Open: a package adds its own by an entry point in the group `compress.data`, a script by `SOURCES[name] = ...`."""
 
 
 def find_data(name: str | None, task: str) -> Listing:
-    """The data set `name`, or the task's embedded default; raises `UsageError` if it does not exist or fit the task."""
+    """The data set `name`, or the task's embedded default.
+
+    Raises `UsageError` if it does not exist, does not fit the task, or is broken in the package that it comes from.
+    """
     if task not in DEFAULT_DATA:
         raise unknown_name("task", task, DEFAULT_DATA)
-    listing = SOURCES.get(name or DEFAULT_DATA[task])
+    listing = SOURCES.find(name or DEFAULT_DATA[task])
     if listing is None:
-        raise unknown_name("data set", str(name), SOURCES)
+        raise unknown_name("data set", str(name), SOURCES.names())
     if listing.task != task:
         raise UsageError(
             f"data set {listing.name!r} is for {listing.task}, not {task}: "
@@ -157,4 +160,8 @@ def open_data(
     if crop_size is not None and not listing.crops:
         raise UsageError(f"networks see {listing.name!r} as whole images: leave out --crop-size")
     usual = usual or Place()
-    return listing.open(Place(root or Path(), image_size or usual.image_size, crop_size or usual.crop_size))
+    source = listing.open(Place(root or Path(), image_size or usual.image_size, crop_size or usual.crop_size))
+    asked = name or listing.name
+    if {listing.name, source.name} != {asked}:  # a model's card says where it was scored, and is looked up by it
+        raise UsageError(f"data set {asked!r} calls itself {listing.name!r} and {source.name!r}: give it one name")
+    return source

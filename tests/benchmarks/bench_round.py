@@ -119,7 +119,7 @@ def engine_arm(
     task = FakeTask(positions=False, classes=CLASSES, size=32)
     randomness = torch.Generator().manual_seed(0)
     given = Ingredients(task, teacher, student, settings, True, compute, randomness)
-    distiller = METHODS[method](given)
+    distiller = METHODS[method].recipe(given)
     inversion = Timed(distiller.inversion, clock)
     distiller.inversion = inversion
     distiller.buffer.add(as_noted(pool_images(pool)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,7 +186,7 @@ def training_root(data_root: Path, folder: Path) -> Path:
 def main() -> None:
     """Run what is missing of the table, then write it; `--as READING` is the command line with ssd-kd read so."""
     if sys.argv[1:2] == ["--as"]:
-        methods.METHODS["ssd-kd"] = READINGS[sys.argv[2]]
+        methods.METHODS["ssd-kd"] = replace(methods.METHODS["ssd-kd"], recipe=READINGS[sys.argv[2]])
         command_line(sys.argv[3:])
     given = BENCHMARK.asked(__doc__, "--teacher-weights")
     root = training_root(given.data_root, given.work / "training-images")

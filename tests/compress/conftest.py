@@ -9,7 +9,7 @@ from torch import nn
 from compress.compute import Compute
 from compress.configuration import merged
 from compress.distiller import Distiller
-from compress.methods import DEFAULTS, METHODS, Ingredients
+from compress.methods import METHODS, Ingredients
 from compress.settings import DistillSettings
 from compress.testing import FakeTask
 
@@ -39,10 +39,10 @@ def make_distiller() -> MakeDistiller:
         task = FakeTask(positions=positions)
         compute = Compute(torch.device("cpu"), torch.float32)
         settings = DistillSettings.model_validate(
-            merged(DEFAULTS.get(method, {}), SMALL, {"distillation": distillation, "inversion": inversion or {}})
+            merged(METHODS[method].defaults, SMALL, {"distillation": distillation, "inversion": inversion or {}})
         )
         randomness = torch.Generator().manual_seed(seed)
         teacher, student = teacher or task.teacher(), student or task.student()
-        return METHODS[method](Ingredients(task, teacher, student, settings, True, compute, randomness))
+        return METHODS[method].recipe(Ingredients(task, teacher, student, settings, True, compute, randomness))
 
     return make

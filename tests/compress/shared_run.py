@@ -51,7 +51,7 @@ def make(workers: Workers, method: str, *, positions: bool, normalised: bool) ->
         without_normalisation(teacher)
     randomness = torch.Generator().manual_seed(0)
     given = Ingredients(task, teacher, student, settings, True, compute, randomness, workers=workers)
-    distiller = METHODS[method](given)
+    distiller = METHODS[method].recipe(given)
     if not normalised and isinstance(distiller.inversion, GeneratorInversion):
         without_normalisation(distiller.inversion._generator)
     return distiller

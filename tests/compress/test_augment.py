@@ -23,6 +23,13 @@ def test_targets_move_with_their_images(randomness: torch.Generator) -> None:
     assert not torch.equal(moved, images)
 
 
+def test_targets_that_are_no_maps_stay(randomness: torch.Generator) -> None:
+    digits = torch.arange(64).view(16, 4)
+    moved, targets = RandomView(3, flip=False)(torch.rand(16, 3, 9, 8), digits, randomness, 255)
+    assert torch.equal(targets, digits)
+    assert moved.shape == (16, 3, 9, 8)
+
+
 def test_samples_move_independently(randomness: torch.Generator) -> None:
     images = torch.rand(1, 3, 8, 8).expand(32, -1, -1, -1)
     moved, _ = RandomView(2, flip=True)(images, torch.arange(32), randomness, 255)

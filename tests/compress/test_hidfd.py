@@ -65,7 +65,7 @@ def ingredients(method: str, *, seed: int = 0, positions: bool = False, **change
 
 
 def distiller(method: str, **changed: object) -> Distiller:
-    return METHODS[method](ingredients(method, **changed))
+    return METHODS[method].recipe(ingredients(method, **changed))
 
 
 def run(distiller: Distiller) -> list[Round]:
@@ -164,7 +164,7 @@ def test_same_seed_same_student_and_a_resumed_run_equals_an_uninterrupted_one(me
 @pytest.mark.parametrize("method", ["hidfd", "kd"])
 def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None:
     given = ingredients(method)
-    recipe = METHODS[method]
+    recipe = METHODS[method].recipe
     for wrong, words in (
         (replace(given, collected=None), "--collected"),
         (replace(given, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
@@ -181,7 +181,7 @@ def test_hidfd_needs_labels_and_a_teacher_in_two_halves() -> None:
         (replace(given, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
     ):
         with pytest.raises(UsageError, match=words):
-            METHODS["hidfd"](wrong)
+            METHODS["hidfd"].recipe(wrong)
 
 
 def test_without_labels_the_target_is_what_the_teacher_sees() -> None:

@@ -1,0 +1,103 @@
+"""The pages beside the README: their examples run, and what they name exists."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.cli import main
+from compress.configuration import merged, names_setting
+from compress.methods import METHODS
+from compress.settings import DistillSettings
+from compress.tasks.data import open_data
+
+DOCS = Path(__file__).parent.parent / "docs"
+ADDING, CHOOSING = ((DOCS / name).read_text() for name in ("adding.md", "choosing.md"))
+MODULES = dict(
+    zip(("sure_kd", "scans", "mine", "counter"), re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL), strict=True)
+)
+PACKAGES = [tomllib.loads(block)["project"] for block in re.findall(r"```toml\n(.*?)```", ADDING, re.DOTALL)]
+BY_METHOD, *BY_DATA = (
+    command.strip()
+    for block in re.findall(r"```sh\n(.*?)```", ADDING, re.DOTALL)
+    for command in re.split(r"&&|\n", block.replace("\\\n", " "))
+    if command.strip().startswith("compress ")
+)
+REDUCED = (
+    "--inversion.samples 8 --inversion.steps 1 --inversion.width 8 --precision fp32 "
+    "--distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1 --distillation.batch 8"
+)
+ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| (\w+) \| (\w+)[^|]*\| (\w+) \|$", re.MULTILINE)
+
+
+@pytest.fixture
+def installed(install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with what the page has one write installed."""
+    for package, module in zip(PACKAGES, ("sure_kd", "scans"), strict=True):
+        install(package["name"], package["entry-points"], **{module: MODULES[module]})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_example_is_short() -> None:
+    assert {name for name, code in MODULES.items() if len(code.splitlines()) >= 40} == set()
+
+
+def succeed(command: str, *flags: object) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*shlex.split(command)[1:], *map(str, flags)])
+    assert stopped.value.code == 0
+
+
+def test_the_method_of_the_page_is_found_by_its_name(installed: Path) -> None:
+    succeed(BY_METHOD, "--dry-run")
+
+
+def test_the_data_set_of_the_page_is_taught_and_distilled_on_by_its_name(
+    installed: Path, classifier_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = open_data("digits", "classification").held_out()
+    np.save(installed / "images.npy", digits.images.permute(0, 2, 3, 1).numpy())
+    np.save(installed / "labels.npy", digits.targets.numpy())
+    teach, distil = (command.replace("DIR", str(installed)) for command in BY_DATA)
+    distil = distil.replace("teacher/model.safetensors", str(classifier_weights))
+    succeed(teach, "--steps", 1, "--batch", 8)
+    assert (installed / "teacher" / "model.safetensors").is_file()
+    succeed(distil, "--student", "cifar_wrn_16_1", *REDUCED.split())
+    assert "on 113 held-out images" in capsys.readouterr().err
+    assert (installed / "runs" / "scans-sure-kd-1" / "export" / "model.onnx").is_file()
+
+
+def test_the_task_of_the_page_is_distilled_and_its_student_reads_counters(tmp_path: Path) -> None:
+    for name in ("mine", "counter"):
+        (tmp_path / f"{name}.py").write_text(MODULES[name])
+    done = subprocess.run([sys.executable, "counter.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    teacher, student = map(float, done.stdout.split())
+    assert teacher > 0.9
+    assert student > 0.5, "a tenth of the digits is chance"
+
+
+def test_every_method_is_explained_with_what_it_costs_by_itself() -> None:
+    rows = {name: costs for name, *costs in ROW.findall(CHOOSING)}
+    assert rows.keys() == METHODS.keys()
+    for name, (rounds, inversion, steps) in rows.items():
+        settings = merged(DistillSettings().model_dump(), METHODS[name].defaults)
+        assert (int(rounds), int(steps)) == (settings["distillation"]["rounds"], settings["distillation"]["steps"])
+        if not METHODS[name].needs_collected:
+            trained = "inversion.steps" in METHODS[name].unused
+            assert int(inversion) == (1 if trained else settings["inversion"]["steps"])
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    values = DistillSettings().model_dump() | {"method": "", "data": "", "teacher": ""}
+    flags = set(re.findall(r"--([a-z][\w.-]+)", ADDING + CHOOSING)) - {"config", "out"}
+    named = {flag.replace("-", "_") for flag in flags}
+    named |= set(re.findall(r"`((?:inversion|replay|distillation|gan)\.\w+)", ADDING + CHOOSING))
+    assert len(named) > 10
+    assert {name for name in named if not names_setting(values, name)} == set()
