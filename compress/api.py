@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.cli.distill import carry_out, ingredients, run_folder
+from compress.cli.events import require_tensorboard
 from compress.cli.handover import hand_over
 from compress.cli.models import read_collected_images, require_logits
 from compress.cli.resolution import completed
@@ -60,6 +61,7 @@ def distill(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
 ) -> Distilled:
     """Distil `student` from `teacher` without data, score it, export it to ONNX and verify the file.
 
@@ -72,10 +74,13 @@ def distill(
     scores only. Without them nothing tells whether teacher or student is any good: the report holds the share of new
     synthetic samples on which the two agree. `mirror` says whether a mirror image keeps its label; `background` and
     `palette` (RGB colours by class) are for label maps. The run goes to `out`, or to `runs/own-METHOD-N`. A class of
-    your own has no name to be made again from: `OUT/student` holds its weights for `load_state_dict`.
+    your own has no name to be made again from: `OUT/student` holds its weights for `load_state_dict`. With
+    `tensorboard` the run's numbers and pictures are in `OUT/tensorboard` too.
 
     Raises `UsageError` for modules, data or settings that do not fit, and `GateError` if the ONNX file differs.
     """
+    if tensorboard:
+        require_tensorboard()
     chosen = _without_names(settings or DistillSettings())
     names = {"teacher": _name(teacher), "student": _name(student), "data": "own" if held_out else None}
     wanted = completed(merged(chosen, names), {})
@@ -89,7 +94,7 @@ def distill(
     folder = run_folder(source, wanted, Path(out) if out else None, resume=resume, overwrite=overwrite)
     given = ingredients(big, small, wanted, source, compute, Workers(), read_collected_images(wanted, source))
     with exclusive(folder):
-        report = hand_over(carry_out(given, folder, resume=resume), source, None)
+        report = hand_over(carry_out(given, folder, resume=resume, tensorboard=tensorboard), source, None)
     return Distilled(small, folder, folder / "export" / "model.onnx", report)
 
 

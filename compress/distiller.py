@@ -80,8 +80,16 @@ class Distiller:
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
         """Spent on each half so far, of the parts before an interruption too."""
 
-    def run(self, after_round: Callable[[Round], None], stopping: StopSignal | None = None) -> None:
+    def run(
+        self,
+        after_round: Callable[[Round], None],
+        stopping: StopSignal | None = None,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
         """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints.
+
+        `moved` is called before every inversion and before every step of the student, for whoever watches:
+        `next_round`, `begun` and `step` then say where the run is.
 
         Raises `Interrupted` when `stopping` is asked, at a place that `state_dict()` can tell and from which the run
         goes on to the same student: between two steps of the student, several workers between two rounds. Raises
@@ -89,10 +97,11 @@ class Distiller:
         """
         stopping = stopping or StopSignal("step")
         for index in range(self.next_round, self.plan.rounds):
+            moved()
             begun = self.begun = self.begun or self._begin(index, stopping)
             if index >= self.plan.warmup_rounds:
                 with self._timed("distillation"):
-                    self._distil(begun, stopping)
+                    self._distil(begun, stopping, moved)
             begun.numbers |= self.buffer.numbers()
             require_finite(self.student.state_dict(), self.optimizer.state_dict(), self.inversion.state_dict())
             self.begun, self.next_round = None, index + 1
@@ -137,7 +146,7 @@ class Distiller:
         finally:
             self.seconds[half] += time.perf_counter() - started
 
-    def _distil(self, begun: Begun, stopping: StopSignal) -> None:
+    def _distil(self, begun: Begun, stopping: StopSignal, moved: Callable[[], None]) -> None:
         """The steps that are left of a round's, and the means of all of them among its numbers."""
         self.student.train()
         parts = self.parts
@@ -146,6 +155,7 @@ class Distiller:
                 if stopping.asked and self.workers.size == 1:
                     require_finite(self.student.state_dict())  # what is kept of a run has to be sound
                     raise Interrupted("asked to stop between two steps")
+                moved()
                 begun.steps.append(self._distil_step())
         self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
         if self.parts > parts:

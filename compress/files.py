@@ -72,6 +72,19 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file in one piece, so that nobody finds half of it there.
+
+    Raises `UsageError` when the disk is full; the file is then as it was.
+    """
+    data = text.encode()
+    with room_for(path), path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(data) < len(data):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def write_with(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write to a temporary path that then takes the name `path`."""
     with whole_file(path) as temporary:

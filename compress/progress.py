@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from compress.errors import printable
 
-SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LINES, MOST_SECONDS_BETWEEN_LINES = 15.0, 300.0
 
 
 class PlainConsole(Console):
@@ -41,22 +33,16 @@ output = PlainConsole(stderr=False)
 
 
 class Steps:
-    """Progress through a known number of steps; use as a context."""
+    """Progress through a known number of steps, of which parts may be done too; use as a context."""
 
-    def __init__(self, title: str, total: int, done: int = 0) -> None:
-        self._title, self._total, self._first = title, total, done
-        self._started = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+    def __init__(self, title: str, total: int, done: float = 0) -> None:
+        self.title, self.total, self.done, self.said = title, total, done, tuple[str, ...]()
+        self._first, self._bar = done, _Bar(self) if console.is_interactive else None
+        self._started = self._since = self._last_line = time.monotonic()
 
     def __enter__(self) -> Steps:
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"), console=console,
-            )  # fmt: skip
+        if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=self._total, completed=self._first, numbers="")
         return self
 
     def __exit__(
@@ -65,23 +51,61 @@ class Steps:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, numbers: Mapping[str, float]) -> None:
-        """Show that `done` steps are done and the latest numbers."""
-        text = "  ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, numbers=text)
-            return
+    def update(self, done: float, *said: str, title: str | None = None) -> None:
+        """`done` steps are done, and that much is to be said of it; with `title`, the work has another name now.
+
+        A bar looks here by itself. A line is printed if the last one is a while ago, or if all is done.
+        """
+        self.done, self.said, self.title = done, said, title or self.title
         now = time.monotonic()
-        if now - self._last_line < SECONDS_BETWEEN_LINES and done < self._total:
+        if self._bar is not None or (done < self.total and now - self._last_line < pause(now - self._started)):
             return
         self._last_line = now
-        spent = now - self._started
-        left = spent / max(done - self._first, 1) * (self._total - done)
-        console.print(
-            f"{self._title} {done}/{self._total}  {clock(spent)} spent, {clock(left)} left  {text}", soft_wrap=True
-        )
+        place = f"{self.title} {int(done)}/{self.total}  {clock(now - self._started)} spent, {self.left()} left"
+        console.print("  ".join(filter(None, (place, *said))), soft_wrap=True)
+
+    def restart(self, done: float) -> None:
+        """Judge how long the rest takes by what follows `done` steps: it is another kind of work than what was done."""
+        self._since, self._first = time.monotonic(), done
+
+    def left(self) -> str:
+        """How long the rest takes at the pace so far; a question mark before there is one."""
+        if self.done <= self._first:
+            return "?"
+        return clock((time.monotonic() - self._since) / (self.done - self._first) * (self.total - self.done))
+
+
+class _Bar(Progress):
+    """A bar, and below it what is said.
+
+    Its own thread fetches both. The main thread never waits for that one: a signal's handler, which prints, could be
+    running in the middle of it.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        super().__init__(
+            TextColumn("{task.description:10}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("spent, {task.fields[left]} left"), console=console,
+        )  # fmt: skip
+        self.add_task(steps.title, total=steps.total, left="?")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn ten times a second, and once at the end."""
+        steps = self._steps
+        for shown in self.task_ids:
+            self.update(shown, description=steps.title, completed=steps.done, left=steps.left())
+        yield self.make_tasks_table(self.tasks)
+        yield from map(Text, filter(None, steps.said))
+
+
+def pause(spent: float) -> float:
+    """Seconds between two lines: more in long work, so that a day leaves hundreds of lines, not thousands."""
+    return min(max(SECONDS_BETWEEN_LINES, spent / 20), MOST_SECONDS_BETWEEN_LINES)
 
 
 def clock(seconds: float) -> str:
-    """`m:ss`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """`m:ss`, or `h:mm:ss`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import platform
 import re
@@ -22,7 +20,7 @@ from torchvision.io import encode_png
 from compress.checkpoints import load_plain
 from compress.errors import UsageError, printable
 from compress.exclusive import HOLDER, LOCK, holds_anything
-from compress.files import require_space, room_for, sweep, whole_file, write_text, write_with
+from compress.files import append_text, require_space, sweep, whole_file, write_text, write_with
 from compress.parallel import Workers
 
 NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
@@ -97,6 +95,11 @@ class RunDirectory:
         return self.path / "export" / "model.onnx"
 
     @property
+    def events(self) -> Path:
+        """Folder of what TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    @property
     def checkpoint(self) -> Path:
         """The state to resume from."""
         return self.path / "checkpoints" / "last" / "state.pt"
@@ -109,16 +112,6 @@ class RunDirectory:
     def write_report(self, values: Mapping[str, Any]) -> None:
         """The results as JSON."""
         write_text(self.path / "report.json", json.dumps(values, indent=2) + "\n")
-
-    def write_metrics(self, history: list[dict[str, float]]) -> None:
-        """What each round did, as JSON lines and as CSV."""
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
-        columns = list(dict.fromkeys(key for row in history for key in row))
-        table = io.StringIO()
-        writer = csv.DictWriter(table, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        write_text(self.path / "metrics.csv", table.getvalue())
 
     def write_picture(self, name: str, picture: Tensor) -> None:
         """A uint8 RGB picture `[3, H, W]` as `samples/name.png`."""
@@ -142,9 +135,7 @@ class RunDirectory:
 
     def log(self, line: str) -> None:
         """Append a line to train.log."""
-        path = self.path / "train.log"
-        with room_for(path), path.open("a", encoding="utf-8") as file:
-            file.write(printable(line) + "\n")
+        append_text(self.path / "train.log", printable(line) + "\n")
 
     def sweep(self) -> None:
         """Delete what a killed process left half-written."""

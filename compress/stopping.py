@@ -31,9 +31,14 @@ class StopSignal:
 
     @contextmanager
     def heeded_at_once(self) -> Iterator[None]:
-        """While entered, being asked raises `Interrupted` wherever the work is: for what can be undone."""
+        """While entered, being asked raises `Interrupted` wherever the work is: for what can be undone.
+
+        Having been asked before does so too: a signal may come between the last look at `asked` and this.
+        """
         self._heeded_at_once = True
         try:
+            if self.asked:
+                raise Interrupted("asked to stop")
             yield
         finally:
             self._heeded_at_once = False

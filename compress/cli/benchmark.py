@@ -71,7 +71,7 @@ def benchmark(
             for offset, way in enumerate(("whole", "inside")):
                 asked = {name: getattr(model, way)(images) for name, model in running.items()}
                 timed[way] = interleaved(asked, seconds)
-                steps.update(2 * index + offset + 1, {})
+                steps.update(2 * index + offset + 1)
             rows += [_row(contender, count, timed, contenders[0]) for contender in contenders]
     starts = {contender.name: cold_start(contender, shape) for contender in contenders}
     report = {"schema_version": 1, "size": shape[1:], "environment": environment(), "cold": starts, "rows": rows}

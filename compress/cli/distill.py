@@ -14,6 +14,7 @@ from torch import nn
 
 from compress.checkpoints import restore
 from compress.cli.data import inspect
+from compress.cli.events import require_tensorboard
 from compress.cli.handover import Finished, hand_over
 from compress.cli.models import (
     card_of,
@@ -57,6 +58,7 @@ def distill(
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
+    tensorboard: bool = False,
 ) -> None:
     """Make samples from a teacher, distil a student on them, score it on real data, export it to ONNX and verify it.
 
@@ -78,11 +80,15 @@ def distill(
         Replace the run in --out.
     dry_run
         Check everything, print the settings, write nothing.
+    tensorboard
+        Also write the run's numbers and pictures for TensorBoard, into the folder `tensorboard` of the run.
     """
     if resume and init_from:
         raise UsageError("--resume goes on with the run's own student and --init-from begins with another: pass one")
     wanted = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     workers = _workers(wanted)
+    if tensorboard and workers.leads:
+        require_tensorboard()
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     require_origin(_required(wanted.teacher), wanted.teacher_weights, source)
     compute = Compute.choose(wanted.device, wanted.precision)
@@ -110,12 +116,15 @@ def distill(
             student = student_of(wanted.method, student, teacher, source, wanted.seed)
             began_with = begin_with(student, init_from) if init_from else None
             given = ingredients(teacher, student, wanted, source, compute, workers, collected)
-            done = carry_out(given, folder, resume=resume, began_with=began_with)
+            done = carry_out(given, folder, resume=resume, began_with=began_with, tensorboard=tensorboard)
         hand_over(done, source, card_of(_required(wanted.student), source, student))
 
 
-def carry_out(given: Ingredients, folder: Path, *, resume: bool, began_with: str | None = None) -> Finished:
-    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own.
+def carry_out(
+    given: Ingredients, folder: Path, *, resume: bool, began_with: str | None = None, tensorboard: bool = False
+) -> Finished:
+    """All rounds, recorded in `folder`, for TensorBoard too if wanted: the job itself, for networks by name and for a
+    user's own.
 
     `began_with` is the SHA-256 of the weights that the student was given, if it was.
     """
@@ -130,7 +139,7 @@ def carry_out(given: Ingredients, folder: Path, *, resume: bool, began_with: str
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
     run.sweep()
     run.write_config(resolved(given.settings))
-    lead(distiller, run, kept)
+    lead(distiller, run, kept, tensorboard=tensorboard)
     task = given.task
     if teacher_score is None:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)

@@ -143,6 +143,6 @@ def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -
     console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
     with Steps("teaching", plan.steps) as steps:
         training = Training(model, source.training(), source, plan, compute, seed)
-        training.run(lambda done, loss: steps.update(done, {"loss": loss}))
+        training.run(lambda done, loss: steps.update(done, f"loss {loss:.3f}"))
     save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
     return model

@@ -69,7 +69,7 @@ def predict(
             maps = seen.classes.ndim == 2
             answer = _painted(photograph, seen, Path(unfinished) / file.stem) if maps else _guesses(file.name, seen)
             answers.append({"file": file.name, **answer})
-            steps.update(index + 1, {})
+            steps.update(index + 1)
         listing = {"schema_version": 1, "predictions": answers}
         write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
         out.mkdir(exist_ok=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from typing import Any
 
 import torch
 
+from compress.cli.events import EventFiles
+from compress.cli.live import Live, phase
 from compress.distiller import Distiller
 from compress.errors import CompressError, Diverged, Interrupted
+from compress.history import History
 from compress.progress import Steps, console
 from compress.round import Round
 from compress.run_directory import RunDirectory
@@ -20,42 +23,53 @@ from compress.task import Batch
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SLOWEST = 1 / 8  # of the learning rates that were asked for: three times half
 SHOWN = 24  # samples in a picture
-SHOWN_NUMBERS = ("one_hot", "bn", "hinge", "recognised", "kl", "l1", "alignment", "agreement")
 
 
 class Record:
     """What a run leaves while it goes on: a line and numbers of each round, pictures, checkpoints."""
 
-    def __init__(self, distiller: Distiller, run: RunDirectory, kept: dict[str, Any]) -> None:
+    def __init__(
+        self, distiller: Distiller, run: RunDirectory, kept: dict[str, Any], live: Live, events: EventFiles | None
+    ) -> None:
         """`kept` is what a checkpoint holds beside the distiller's state: `history`, the numbers of the rounds so far,
         and what else the caller wants to find there.
         """
         self._distiller, self._run, self._kept = distiller, run, kept
+        self._live, self._events = live, events
+        self._history = History(run.path, kept["history"])
         self._saved = time.monotonic()
         total = distiller.plan.rounds
         self._drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
 
     def add(self, done: Round) -> None:
         """A round, and a checkpoint if the last one is a while ago."""
-        total = self._distiller.plan.rounds
-        self._kept["history"].append({"round": done.index, **done.numbers})
+        total, row = self._distiller.plan.rounds, {"round": done.index, **done.numbers}
+        self._history.add(row)
         self._run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
+        if self._events:
+            self._events.add(row)
         if done.notice:
-            self.say(f"round {done.index + 1}: {done.notice}")
+            self.say(f"round {done.index + 1}: {done.notice}", style="yellow")
         if done.index in self._drawn:
-            self._run.write_picture(f"round-{done.index + 1:04d}", _picture(self._distiller, done))
+            self._draw(done)
+        self._live.add(done, row)
         if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
             self.save()
 
-    def say(self, line: str) -> None:
+    def _draw(self, done: Round) -> None:
+        picture = _picture(self._distiller, done)
+        self._run.write_picture(f"round-{done.index + 1:04d}", picture)
+        if self._events:
+            self._events.add_picture(picture, done.index)
+
+    def say(self, line: str, style: str = "") -> None:
         """One line for whoever watches, and for whoever reads the log."""
-        console.print(line, soft_wrap=True)
+        console.print(line, style=style, soft_wrap=True)
         self._run.log(line)
 
     def save(self) -> None:
-        """A checkpoint, and the numbers so far."""
+        """A checkpoint."""
         self._run.write_checkpoint({**self._distiller.state_dict(), **self._kept})
-        self._run.write_metrics(self._kept["history"])
         self._saved = time.monotonic()
 
     def go_back(self, reason: Diverged) -> None:
@@ -64,25 +78,33 @@ class Record:
         self._kept["history"] = state["history"]
         self._distiller.load_state_dict({**state, "pace": self._distiller.pace / 2})
         self.save()
-        self.say(f"{reason}: back to round {self._distiller.next_round} with half the learning rates")
+        self._history = History(self._run.path, state["history"])
+        self._live.go_on(state["history"])
+        if self._events:
+            self._events.go_back(self._distiller.next_round)
+        line = f"{reason}: back to round {self._distiller.next_round} with half the learning rates"
+        self.say(line, style="yellow")
 
 
-def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any]) -> None:
-    """All rounds, recorded in `run`; raises `Interrupted` after a checkpoint if asked to stop.
+def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any], *, tensorboard: bool = False) -> None:
+    """All rounds, recorded in `run`, for TensorBoard too if wanted; raises `Interrupted` after a checkpoint if asked to
+    stop.
 
     Raises `CompressError` if the losses stop being numbers with learning rates of an eighth too.
     """
-    stopping, record, total = StopSignal("step"), Record(distiller, run, kept), distiller.plan.rounds
-
-    def after_round(done: Round) -> None:
-        record.add(done)
-        steps.update(done.index + 1, {k: v for k, v in done.numbers.items() if k in SHOWN_NUMBERS})
-
-    with stopping, Steps("distilling", total, distiller.next_round) as steps:
+    stopping, total = StopSignal("step"), distiller.plan.rounds
+    events = EventFiles(run.events, distiller.next_round) if tensorboard else None
+    with (
+        closing(events) if events else nullcontext(),
+        stopping,
+        Steps(phase(distiller), total, distiller.next_round) as steps,
+    ):
+        live = Live(distiller, steps, kept["history"])
+        record = Record(distiller, run, kept, live, events)
         if not run.checkpoint.is_file():
             record.save()
         try:
-            _mend(distiller, after_round, stopping, record.go_back)
+            _mend(distiller, record.add, stopping, record.go_back, live.moved)
         except Interrupted as error:
             record.save()
             raise Interrupted(
@@ -102,11 +124,12 @@ def _mend(
     after_round: Callable[[Round], None],
     stopping: StopSignal,
     go_back: Callable[[Diverged], None],
+    moved: Callable[[], None] = lambda: None,
 ) -> None:
     """All rounds that are left, from where `go_back` leads whenever they diverge; all workers diverge together."""
     while distiller.next_round < distiller.plan.rounds:
         try:
-            distiller.run(after_round, stopping)
+            distiller.run(after_round, stopping, moved)
         except Diverged as error:
             if distiller.pace <= SLOWEST:
                 raise CompressError(

@@ -103,7 +103,7 @@ def _run(training: Training, checkpoint: Path, facts: dict[str, Any]) -> None:
 
     def after_step(done: int, loss: float) -> None:
         nonlocal saved
-        steps.update(done, {"loss": loss})
+        steps.update(done, f"loss {loss:.3f}")
         if done == training.plan.steps:
             return
         if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:

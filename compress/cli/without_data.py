@@ -87,7 +87,7 @@ def _shares(distiller: Distiller, student: nn.Module, compute: Compute) -> Tenso
             samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, distiller.randomness)
             for pixels in torch.split(samples.images, 50):
                 shares.append(_compared(compute.images(pixels), distiller.teacher, student))
-            steps.update(min(made + len(samples.images), IMAGES), {})
+            steps.update(min(made + len(samples.images), IMAGES))
     return torch.cat(shares)
 
 

@@ -21,7 +21,7 @@ class Record:
     settings: Mapping[str, Any]
     environment: Mapping[str, Any]
     history: Sequence[Mapping[str, float]]
-    """One row a round, as far as the last checkpoint."""
+    """One row a round, of a run that was killed also those after its last checkpoint."""
     results: Mapping[str, Any]
     """What report.json holds; empty while the run is unfinished."""
     buffer: Mapping[str, Any]

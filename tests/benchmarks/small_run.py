@@ -34,11 +34,13 @@ class UnlabelledTask(FakeTask):
         return iter(())
 
 
-def carry_out_small_run(folder: Path, rounds: int, seconds_between_checkpoints: float = 0.0) -> None:
+def carry_out_small_run(
+    folder: Path, rounds: int, seconds_between_checkpoints: float = 0.0, *, quiet: bool = True
+) -> None:
     """Begin the run in `folder`, or continue it if it was begun; its student's weights are there at the end."""
     torch.set_num_threads(1)
     recorded.SECONDS_BETWEEN_CHECKPOINTS = seconds_between_checkpoints
-    console.quiet = True
+    console.quiet = quiet
     settings = DistillSettings.model_validate({**SMALL, "distillation": {**SMALL["distillation"], "rounds": rounds}})
     torch.manual_seed(0)
     task, compute = UnlabelledTask(positions=False), Compute.choose("cpu", "fp32")

@@ -143,9 +143,11 @@ def test_the_student_never_sees_a_real_image(
 
     run_loop = Distiller.run
 
-    def watched(self: Distiller, after_round: Callable[[Round], None], stopping: StopSignal) -> None:
+    def watched(
+        self: Distiller, after_round: Callable[[Round], None], stopping: StopSignal, moved: Callable[[], None]
+    ) -> None:
         before = len(opened)
-        run_loop(self, after_round, stopping)
+        run_loop(self, after_round, stopping, moved)
         during.append(len(opened) - before)
 
     monkeypatch.setattr(Distiller, "run", watched)

@@ -133,3 +133,24 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(
     assert expected in errors
     assert len(errors.strip().splitlines()) == 1, errors
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("deed", "code", "cleared"),
+    [("signal.raise_signal(signal.SIGTERM)", 130, False), ("raise UsageError('no')", 2, True)],
+    ids=["SIGTERM", "an error"],
+)
+def test_what_is_interrupted_is_gone_at_once(deed: str, code: int, cleared: bool) -> None:
+    lines = (
+        "import atexit, signal, compress.cli as line",
+        "from compress.__main__ import run",
+        "from compress.errors import UsageError",
+        f"def app(*words, **options): {deed}",
+        "atexit.register(print, 'cleared')",
+        "line.app = app",
+        "run()",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert (done.stdout == "cleared\n") is cleared
+    assert done.stderr == ("compress: no\n" if cleared else "compress: interrupted\n")

@@ -62,6 +62,23 @@ def test_no_step_of_the_student_is_lost_or_done_twice(make_distiller) -> None:
     assert distiller.step == 9
 
 
+def test_an_inversion_does_not_begin_when_the_signal_comes_just_before_it(
+    make_distiller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distiller, begun = make_distiller(), []
+    state_dict = distiller.inversion.state_dict
+
+    def kept() -> dict[str, object]:
+        signal.raise_signal(signal.SIGTERM)
+        return state_dict()
+
+    monkeypatch.setattr(distiller.inversion, "state_dict", kept)
+    monkeypatch.setattr(distiller.inversion, "round", lambda *_: begun.append(True))
+    with pytest.raises(Interrupted):
+        run(distiller)
+    assert not begun
+
+
 def test_all_random_numbers_go_on_where_they_were() -> None:
     def drawn() -> tuple[float, float, float, float]:
         return torch.rand(()).item(), random.gauss(0, 1), np.random.rand(), np.random.randn()
