@@ -66,11 +66,12 @@ class RandomView:
         room, zero = (1 - side).abs(), torch.zeros_like(side)
         rows = [side, zero, room * (2 * right - 1), zero, side, room * (2 * down - 1)]
         grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
-        look = {"padding_mode": "reflection", "align_corners": False}
-        images = F.grid_sample(images, grid, **look).contiguous(memory_format=torch.channels_last)
+        images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        images = images.contiguous(memory_format=torch.channels_last)
         if targets.ndim != 3:
             return images, targets
-        return images, F.grid_sample(targets[:, None].float(), grid, mode="nearest", **look)[:, 0].to(targets.dtype)
+        labels = F.grid_sample(targets[:, None].float(), grid, "nearest", "reflection", align_corners=False)
+        return images, labels[:, 0].to(targets.dtype)
 
 
 @dataclass(frozen=True)
