@@ -37,7 +37,8 @@ def small() -> Distiller:
     seed_all(0)
     task, settings = FakeTask(positions=False), DistillSettings.model_validate(SMALL)
     compute, randomness = Compute.choose("cpu", "fp32"), torch.Generator().manual_seed(0)
-    return find_method("ssd-kd")(Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness))
+    given = Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    return find_method("ssd-kd").recipe(given)
 
 
 def rows_of(run: RunDirectory) -> list[dict[str, float]]:
