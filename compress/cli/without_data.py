@@ -47,7 +47,8 @@ class Agreement:
         z = float(norm.ppf((1 + CONFIDENCE) / 2))
         centre = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * (mean * (1 - mean) / n + z**2 / (4 * n**2)) ** 0.5
-        return cls(mean, max(centre - half, 0.0), min(centre + half, 1.0), n)
+        low, high = max(centre - half, 0.0), min(centre + half, 1.0)
+        return cls(mean, min(low, mean), max(high, mean), n)  # of a share of 0 or 1, rounding leaves an end beside it
 
 
 def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card]:

@@ -80,3 +80,10 @@ def test_the_interval_is_wilsons(hits: int) -> None:
     assert found.share == hits / 100
     assert found.low == pytest.approx(wanted.low, abs=1e-9)
     assert found.high == pytest.approx(wanted.high, abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("images", [1, 48, 1000])
+def test_the_interval_holds_a_share_of_nothing_or_of_all(share: float, images: int) -> None:
+    found = Agreement.of(torch.full((images,), share))
+    assert 0 <= found.low <= found.share <= found.high <= 1

@@ -113,7 +113,7 @@ def test_weights_that_are_no_numbers_never_reach_a_checkpoint(make_distiller, re
 
 def test_a_generator_that_makes_one_picture_only_begins_anew(make_distiller, recorded_run: RunDirectory) -> None:
     distiller = make_distiller(rounds=6)
-    paint = distiller.inversion._generator.convolutions[-1]
+    paint = distiller.inversion._generator.paint
     nn.init.zeros_(paint.weight)
     nn.init.constant_(paint.bias, 100.0)  # white, and so far out that no gradient leads back
     lead(distiller, recorded_run, {"history": []})
