@@ -28,8 +28,7 @@ class ConditionalGenerator(nn.Module):
     map of one position, so that both tasks share this code. Like the paper's it always stays in training mode.
 
     The latents are a code and, for every size, a map of noise that is one more input of its convolution (as in
-    StyleGAN, Karras et al. 2019): without it all that is of one class in an image has one repeating texture, and what
-    batch normalisation knows of fine textures is met in half as many rounds with it.
+    StyleGAN, Karras et al. 2019): without it all that is of one class in an image has one repeating texture.
     """
 
     def __init__(self, num_classes: int, image_shape: tuple[int, int, int], code: int = 256, width: int = 128) -> None:
