@@ -18,6 +18,7 @@ from compress.cli.models import beginning, card_of, new_model
 from compress.compute import Compute
 from compress.errors import Interrupted, UsageError
 from compress.evaluation import evaluate, multiply_accumulates, parameter_count
+from compress.exclusive import exclusive, holds_anything
 from compress.files import sweep, write_text
 from compress.progress import Steps, console
 from compress.run_directory import environment, write_png, write_state
@@ -56,9 +57,13 @@ def teach(
     overwrite
         Replace the model in --out.
     """
-    wanted = settings or TeachSettings()
-    checkpoint = out / UNFINISHED
     _check_folder(out, resume=resume, overwrite=overwrite)
+    with exclusive(out):
+        _teach(settings or TeachSettings(), out, resume=resume)
+
+
+def _teach(wanted: TeachSettings, out: Path, *, resume: bool) -> None:
+    checkpoint = out / UNFINISHED
     source = open_data(wanted.data, wanted.task, wanted.data_root, wanted.image_size, wanted.crop_size)
     plan = _plan(wanted, source)
     compute = Compute.choose(wanted.device, wanted.precision)
@@ -86,7 +91,7 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError("--resume continues a training and --overwrite begins anew: pass one of them")
     if resume and not (out / UNFINISHED).is_file():
         raise UsageError(f"nothing to resume in {out}: there is no {UNFINISHED}")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (overwrite or resume)):
+    if out.is_file() or (out.is_dir() and holds_anything(out) and not (overwrite or resume)):
         raise UsageError(f"{out} is not an empty folder: choose another --out or pass --resume or --overwrite")
 
 

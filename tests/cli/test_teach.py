@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from compress.cli.models import beginning
+from compress.exclusive import HOLDER, LOCK, exclusive
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model, pretrained
 from compress.tasks.teaching import Training
@@ -76,7 +77,7 @@ def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
     folder = tmp_path / "stopped"
     assert run(*words, "--out", folder) == 130
     assert "after step 3 of 6" in capsys.readouterr().err
-    assert [file.name for file in folder.iterdir()] == ["unfinished.pt"]
+    assert {file.name for file in folder.iterdir()} - {LOCK, HOLDER} == {"unfinished.pt"}
     assert run(*words, "--out", folder) == 2
     assert "pass --resume or --overwrite" in capsys.readouterr().err
     assert run(*words, "--zoom", 3, "--out", folder, "--resume") == 2
@@ -86,6 +87,23 @@ def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
     whole, continued = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", folder))
     assert whole.keys() == continued.keys()
     assert all(torch.equal(whole[key], continued[key]) for key in whole)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_lesson(
+    run: Run,
+    photographs: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("a lesson was given"))
+    words = ["teach", *NETWORK, *photographs, "--steps", 2, "--batch", 4, "--out"]
+    (tmp_path / "file").touch()
+    assert run(*words, tmp_path / "file" / "teacher") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    with exclusive(tmp_path / "teacher"):
+        assert run(*words, tmp_path / "teacher") == 2
+    assert "is in use by another process, number" in capsys.readouterr().err
 
 
 def test_nothing_to_resume_is_said(
