@@ -11,6 +11,7 @@ it. Targets and settings are compared on the 101 validation images, so that noth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,8 @@ def validation_root(data_root: Path, folder: Path) -> Path:
     root = next(place for place in (data_root / "camvid", data_root) if (place / "val").is_dir()).resolve()
     for held_out, split in (("train", "train"), ("test", "val")):
         for suffix in ("", "annot"):
-            link = folder / f"{held_out}{suffix}"
-            if not link.exists():
-                link.symlink_to(root / f"{split}{suffix}")
+            with suppress(FileExistsError):  # another table's process may make them at the same time
+                (folder / f"{held_out}{suffix}").symlink_to(root / f"{split}{suffix}")
     return folder
 
 
