@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from compress.cli.data import place_of
 from compress.compute import Compute
+from compress.errors import GateError
 from compress.evaluation import evaluate
 from compress.export import OnnxModel, OnnxScores, Order, export_verified
 from compress.files import write_text
@@ -75,8 +76,11 @@ def measured(run: Path, data_root: Path | None) -> list[dict[str, Any]]:
 
 def _record(model: nn.Module, task: Task, name: str, images: Tensor) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        order = Order(precision="int8")
-        facts, _ = export_verified(model, task.spec, Path(folder) / "model.onnx", order, calibration=images)
+        try:
+            order = Order(precision="int8")
+            facts, _ = export_verified(model, task.spec, Path(folder) / "model.onnx", order, calibration=images)
+        except GateError as error:
+            return {"calibrated on": name, "refusal": str(error)}
         assert facts.int8 is not None
         predict = Agreement(model, OnnxScores(OnnxModel(facts.path)))
         score = evaluate(predict, task, EXACT)
@@ -88,20 +92,26 @@ def _record(model: nn.Module, task: Task, name: str, images: Tensor) -> dict[str
     }
 
 
+def row(run: str, record: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    if "refusal" in record:
+        return [run, record["calibrated on"], "refused", "", record["refusal"]]
+    name, metric, agreement, layers = record.values()
+    return [run, name, f"{100 * metric:.2f}", f"{100 * agreement:.2f}", str(len(layers))]
+
+
 def main() -> None:
     """Measure each run once and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--data-root", type=Path)
     given = parser.parse_args()
-    rows = []
+    rows = list[list[str]]()
     for run in given.runs:
         kept = RESULTS / f"{run.name}.json"
         if not kept.is_file():
             write_text(kept, json.dumps(measured(run, given.data_root), indent=1) + "\n")
-        for record in json.loads(kept.read_text()):
-            name, metric, agreement, layers = record.values()
-            rows.append([run.name, name, f"{100 * metric:.2f}", f"{100 * agreement:.2f}", str(len(layers))])
+        rows += [row(run.name, record) for record in json.loads(kept.read_text())]
     print(markdown(["run", "calibrated on", "metric, %", "same decisions, %", "layers in float32"], rows))
 
 
