@@ -79,7 +79,7 @@ def _escape(mark: str) -> str:
     return mark.encode("unicode_escape").decode("ascii")
 
 
-def first_line(error: Exception, length: int = 160) -> str:
+def first_line(error: BaseException, length: int = 160) -> str:
     """What a library's exception says, in one line; its type where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:length]
 

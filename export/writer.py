@@ -8,10 +8,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from onnx import GraphProto, ModelProto
+from torch import nn
 
 from compress.errors import CompressError, UsageError, first_line
 from compress.files import write_with
@@ -39,7 +41,7 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
     axes = FREE_AXES if dynamic_size else {0: FREE_AXES[0]}
     example = torch.rand(TRACED_BATCH, *spec.image_shape, generator=torch.Generator().manual_seed(0))
     try:
-        with _quiet():
+        with _quiet(), _plain_attention(network):
             program = torch.onnx.export(
                 network.eval(),
                 (example,),
@@ -51,8 +53,9 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
                 dynamic_shapes=(axes,),
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises its own types and those of what it calls
-        raise CompressError(f"torch cannot export this network to ONNX: {first_line(error, 200)}") from error
+    except Exception as error:  # the exporter raises its own types, which tell what to do before what is wrong
+        why = first_line(error.__cause__ or error, 200)
+        raise CompressError(f"torch cannot export this network to ONNX: {why}") from error
     if program is None or program.model_proto.opset_import[0].version != opset:
         raise UsageError(f"the exporter did not make opset {opset}: choose {OPSET}")
     proto: ModelProto = program.model_proto
@@ -69,6 +72,19 @@ def write_model(model: ModelProto, card: FileCard, path: Path) -> None:
     model.producer_name, model.producer_version = "compress", card.versions.get("compress-kd", "")
     onnx.checker.check_model(model, full_check=True)
     write_with(path, lambda temporary: temporary.write_bytes(model.SerializeToString(deterministic=True)))
+
+
+@contextlib.contextmanager
+def _plain_attention(network: nn.Module) -> Iterator[None]:
+    """timm's attention as the products that it is made of: torch cannot take its fused form apart for every network."""
+    fused: list[Any] = [module for module in network.modules() if getattr(module, "fused_attn", False)]
+    for module in fused:
+        module.fused_attn = False
+    try:
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True
 
 
 @contextlib.contextmanager

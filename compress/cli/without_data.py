@@ -22,6 +22,7 @@ from compress.run_directory import RunDirectory
 from compress.settings import DistillSettings
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, LabelledImages, open_data
+from compress.tasks.models import fingerprint
 from compress.tasks.models.saved import Card, load_model
 
 IMAGES = 1000
@@ -55,8 +56,8 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     """Make new images as the run made its own, where its rounds ended, and compare both networks on them in fp32.
 
     The images are none that the student was shown, and are made to find its mistakes where the method does so; for real
-    images nothing follows from it by itself. Raises `UsageError` for what is no finished run of networks by name, and
-    for methods that make no images of the teacher alone.
+    images nothing follows from it by itself. Raises `UsageError` for what is no finished run of networks by name, for
+    another teacher than the run's, and for methods that make no images of the teacher alone.
     """
     folder = RunDirectory.open(run)
     student, card = load_model(run)
@@ -67,7 +68,12 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     state = folder.read_checkpoint()
     source = _source(card)
     assert settings.teacher is not None, "a run's settings name its teacher"
-    teacher = find_teacher(settings.teacher, settings.teacher_weights, source, compute, settings.seed)
+    taught_by = Compute.choose(settings.device, settings.precision)  # a default teacher's name in the cache
+    teacher = find_teacher(settings.teacher, settings.teacher_weights, source, taught_by, settings.seed)
+    if fingerprint(teacher) != card.origin.get("teacher_sha256"):
+        raise UsageError(
+            f"the teacher {settings.teacher} that is here is not the one {run} was made with: put back its weights"
+        )
     for model in (teacher, student):
         compute.place(model)
     task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)

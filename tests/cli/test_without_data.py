@@ -5,12 +5,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.stats import binomtest
 
 from compress.cli import main, without_data
+from compress.cli.models import find_teacher
 from compress.cli.without_data import Agreement
 from compress.tasks.data import open_data
 
@@ -57,6 +60,31 @@ def test_agreement_is_estimated_on_new_images_without_opening_any_data(
     said = capsys.readouterr().out
     assert f"{found['agreement']:.4f}" in said
     assert "no accuracy" in said
+
+
+def test_a_default_teacher_is_looked_up_as_the_run_taught_it(
+    run: Run, small_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, asked = small_run / "config.yaml", list[str]()
+
+    def find(*words: Any) -> Any:
+        asked.append(words[3].precision)
+        return find_teacher(*words)
+
+    monkeypatch.setattr(without_data, "find_teacher", find)
+    config.write_text(config.read_text().replace("precision: fp32", "precision: bf16"))
+    assert run("evaluate", small_run, "--without-data") == 0
+    assert asked == ["bf16"], "it scores in fp32, but such a teacher was not this run's"
+
+
+def test_another_teacher_than_the_run_s_is_refused(
+    run: Run, small_run: Path, classifier_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, config = load_file(classifier_weights), small_run / "config.yaml"
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, tmp_path / "other.safetensors")
+    config.write_text(config.read_text().replace(str(classifier_weights), str(tmp_path / "other.safetensors")))
+    assert run("evaluate", small_run, "--without-data") == 2
+    assert "is not the one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from timm.models.beit import Beit
 
 from compress.errors import CompressError, GateError, UsageError
 from compress.export import FileCard, Form, OnnxModel, Order, check_parity, export_verified, require_parity
 from compress.export.parity import shapes_to_check
 from compress.task import Deployable, TaskSpec
+from compress.tasks.models import NormalisedModel
 
 Exported = tuple[Deployable, TaskSpec, Path]
 OneSize = Callable[[], Deployable]
@@ -134,8 +136,20 @@ class Refused(Deployable):
 def test_a_network_that_torch_cannot_export_is_one_line(shades: Shades, tmp_path: Path) -> None:
     with pytest.raises(CompressError, match="torch cannot export this network") as caught:
         export_verified(Refused(), shades(False)[1], tmp_path / "model.onnx")
+    assert "data-dependent" in str(caught.value), "the reason, not torch's advice on whom to tell"
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_attention_that_torch_cannot_take_apart_is_exported_and_left_as_it_was(tmp_path: Path) -> None:
+    network = Beit(
+        img_size=32, patch_size=16, embed_dim=24, depth=1, num_heads=2, use_rel_pos_bias=True, num_classes=10
+    )
+    network.blocks[0].attn.fused_attn = True  # timm asks the environment
+    facts, results = export_verified(NormalisedModel(network), DIGITS, tmp_path / "model.onnx")
+    require_parity(results)
+    assert not facts.card.dynamic_size
+    assert network.blocks[0].attn.fused_attn
 
 
 @pytest.mark.parametrize("positions", [False, True], ids=["labels", "maps"])
