@@ -1,6 +1,6 @@
 """Which networks can be exported: segmenters of every architecture with five encoders, and classifiers of every family.
 
-    python tests/benchmarks/coverage.py [--only TEXT]
+    python tests/benchmarks/coverage.py
 
 Each has random weights, batch normalisation that is no identity, answers that differ from image to image, and a
 process of its own with a time limit. It is exported with free height and width where it can, checked, compared with
@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from tables import markdown
+from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from compress.cli.models import card_of
@@ -38,7 +39,8 @@ SECONDS = 600
 ENCODERS = ("resnet18", "mobilenet_v2", "efficientnet-b0", "mit_b0", "tu-convnext_atto")
 LOUDEST = 1000
 """Times that random logits are enlarged at most: more would enlarge torch's own rounding to a fault of the file."""
-SIDES = {"segmentation": 128, "classification": 224}
+SIDE = 128
+"""Of what segmenters are tried on."""
 TIMM = [
     "bat_resnext26ts", "beit_base_patch16_224", "botnet26t_256", "cait_xxs24_224", "coat_lite_tiny",
     "coatnet_nano_rw_224", "convit_tiny", "convmixer_768_32", "convnext_atto", "convnextv2_atto",
@@ -69,9 +71,8 @@ def networks() -> list[tuple[str, str]]:
 
 
 def side_of(task: str, name: str) -> int:
-    """Pixels; some names say for which size alone they are made."""
-    last = name.rsplit("_", 1)[-1]
-    return int(last) if task == "classification" and last in {"240", "256"} else SIDES[task]
+    """Pixels; some classifiers are made for one size alone, and timm says which."""
+    return int(get_pretrained_cfg(name).input_size[-1]) if task == "classification" else SIDE
 
 
 def tried(task: str, name: str) -> dict[str, Any]:
@@ -168,21 +169,27 @@ def in_int8(network: Deployable, spec: TaskSpec, images: Tensor, folder: str, *,
     return next((f"no: {result}" for result in results if not result.passed), "runs")
 
 
-def result_of(task: str, name: str) -> dict[str, Any]:
-    """What is kept of it, or what a new process finds out now and is kept."""
-    file = RESULTS / f"{name.replace(':', '-').replace('/', '-')}.json"
-    if not file.is_file():
-        print(name, flush=True)
-        words = [sys.executable, __file__, "--one", task, name, str(file)]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
-            why = next(iter(reversed(done.stderr.strip().splitlines())), f"exit code {done.returncode}")
-        except subprocess.TimeoutExpired:
-            why = f"not done in {SECONDS} seconds"
-        if not file.is_file():
-            write_text(file, json.dumps({"task": task, "network": name, "refusal": why}, indent=1) + "\n")
-    result: dict[str, Any] = json.loads(file.read_text())
-    return result
+def file_of(name: str) -> Path:
+    """Where what is known of it is kept."""
+    return RESULTS / f"{name.replace(':', '-').replace('/', '-')}.json"
+
+
+def try_apart(task: str, name: str) -> None:
+    """Find out in a new process, which may hang or crash, and keep it."""
+    print(name, flush=True)
+    try:
+        words = [sys.executable, __file__, "--one", task, name]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
+        why = next(iter(reversed(done.stderr.strip().splitlines())), f"exit code {done.returncode}")
+    except subprocess.TimeoutExpired:
+        why = f"not done in {SECONDS} seconds"
+    if not file_of(name).is_file():
+        keep({"task": task, "network": name, "refusal": why})
+
+
+def keep(result: dict[str, Any]) -> None:
+    """One small JSON."""
+    write_text(file_of(result["network"]), json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 def outcome(result: dict[str, Any]) -> str:
@@ -194,27 +201,36 @@ def outcome(result: dict[str, Any]) -> str:
     return "any size" if result["dynamic_size"] else "one size"
 
 
+def table(results: list[dict[str, Any]]) -> str:
+    """Counts, then a line for each network that has less than all."""
+    counts = Counter((result["task"], outcome(result)) for result in results)
+    counts.update((result["task"], "INT8 runs") for result in results if result.get("int8") == "runs")
+    said = "".join(f"- {task}, {word}: {count}\n" for (task, word), count in sorted(counts.items()))
+    rows = []
+    for result in results:
+        int8, why = result.get("int8", ""), result.get("refusal") or result["reason"]
+        if (outcome(result), int8) != ("any size", "runs"):
+            if outcome(result) == "differs":
+                why = f"{'; '.join(result['parity'])}; torch's own rounding {result['rounding']:.0e}"
+            rows.append([result["network"], outcome(result), int8, why.replace("|", "/")[:200]])
+    return f"{said}\n{markdown(['network', 'file', 'INT8', 'why not'], rows)}"
+
+
 def main() -> None:
     """Try every network that was not, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="part of the names to try")
-    parser.add_argument("--one", nargs=3, metavar=("TASK", "NAME", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--write-only", action="store_true", help="write the table of what was tried so far")
+    parser.add_argument("--one", nargs=2, metavar=("TASK", "NAME"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        task, name, file = given.one
-        write_text(Path(file), json.dumps(tried(task, name), indent=1, ensure_ascii=False) + "\n")
+        keep(tried(*given.one))
         return
-    results = [result_of(task, name) for task, name in networks() if given.only in name]
-    rows = []
-    for result in results:
-        why = result.get("refusal") or result["reason"]
-        rows.append([result["network"], outcome(result), result.get("int8", ""), why.replace("|", "/")[:160]])
-    counts = Counter((result["task"], outcome(result)) for result in results)
-    summary = "".join(f"- {task}, {word}: {count}\n" for (task, word), count in sorted(counts.items()))
-    table = f"{summary}\n{markdown(['network', 'file', 'INT8', 'why not'], rows)}"
-    if not given.only:
-        write_text(RESULTS.parent / "coverage.md", table)
-    print(table)
+    for task, name in networks():
+        if not given.write_only and not file_of(name).is_file():
+            try_apart(task, name)
+    known = [json.loads(file_of(name).read_text()) for _, name in networks() if file_of(name).is_file()]
+    write_text(RESULTS.parent / "coverage.md", table(known))
+    print(table(known))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/int8.py RUN... --data-root DIR
 
-Each file is scored on the held-out images of the run's data. A score that is kept is one JSON a run under
-`results/int8/`; the table is printed.
+Each file is scored on the held-out images of the run's data, which lie at DIR unless they are embedded. A score that is
+kept is one JSON a run under `results/int8/`; the table is printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from compress.files import write_text
 from compress.run_directory import RunDirectory
 from compress.task import Task
 from compress.tasks import make_task
-from compress.tasks.data import DataSource, open_data
+from compress.tasks.data import DataSource, find_data, open_data
 from compress.tasks.models.saved import load_model
 
 IMAGES = 500
@@ -67,7 +67,8 @@ def calibrations(run: Path, source: DataSource) -> Iterator[tuple[str, Tensor]]:
 def measured(run: Path, data_root: Path | None) -> list[dict[str, Any]]:
     """One record a calibration, after that of float32."""
     model, card = load_model(run)
-    source = open_data(card.data, card.task, data_root, usual=place_of(card))
+    root = data_root if find_data(card.data, card.task).on_disk else None
+    source = open_data(card.data, card.task, root, usual=place_of(card))
     task = make_task(source, nn.Identity, nn.Identity)
     whole = evaluate(model, task, EXACT)
     records = [{"calibrated on": "float32", whole.metric: whole.headline, "agreement": 1.0, "layers in float32": []}]
