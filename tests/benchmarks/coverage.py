@@ -211,7 +211,7 @@ def table(results: list[dict[str, Any]]) -> str:
         int8, why = result.get("int8", ""), result.get("refusal") or result["reason"]
         if (outcome(result), int8) != ("any size", "runs"):
             if outcome(result) == "differs":
-                why = f"{'; '.join(result['parity'])}; torch's own rounding {result['rounding']:.0e}"
+                why = f"torch's own rounding {result['rounding']:.0e}; {'; '.join(result['parity'])}"
             rows.append([result["network"], outcome(result), int8, why.replace("|", "/")[:200]])
     return f"{said}\n{markdown(['network', 'file', 'INT8', 'why not'], rows)}"
 
