@@ -68,8 +68,9 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     state = folder.read_checkpoint()
     source = _source(card)
     assert settings.teacher is not None, "a run's settings name its teacher"
-    taught_by = Compute.choose(settings.device, settings.precision)  # a default teacher's name in the cache
-    teacher = find_teacher(settings.teacher, settings.teacher_weights, source, taught_by, settings.seed)
+    weights = settings.teacher_weights
+    taught_by = compute if weights else Compute.choose(settings.device, settings.precision)  # names it in the cache
+    teacher = find_teacher(settings.teacher, weights, source, taught_by, settings.seed)
     if fingerprint(teacher) != card.origin.get("teacher_sha256"):
         raise UsageError(
             f"the teacher {settings.teacher} that is here is not the one {run} was made with: put back its weights"

@@ -83,16 +83,19 @@ def tried(task: str, name: str) -> dict[str, Any]:
     source = DataSource("none", task, names, (3, side, side), lambda: nothing, lambda: nothing, image_size=side)
     torch.manual_seed(0)
     images = varied_images(32, side)
+    shown = images / 255
     try:
         network = create_model(task, name, len(names), (side, side))
-        perturb(network, images / 255)
-        spec, decided = card_of(name, source, network).spec, Spread(network, images / 255, 1.0)
+        perturb(network, shown)
+        spec, spread = card_of(name, source, network).spec, Spread(network, shown)
         with TemporaryDirectory() as folder:
-            facts, results = export_verified(decided, spec, Path(folder) / "model.onnx", images=images / 255)
+            facts, results = export_verified(spread, spec, Path(folder) / "model.onnx", images=shown)
             free = facts.card.dynamic_size
             found = {"dynamic_size": free, "reason": facts.reason, "parity": list(map(str, results))}
-            found |= {"passed": all(result.passed for result in results), "rounding": rounding(decided, images / 255)}
-            found |= {"int8": in_int8(network, spec, images, folder, dynamic_size=free)}
+            found |= {"passed": all(result.passed for result in results), "rounding": rounding(spread, shown)}
+            spread.gain /= 100
+            order = Order(precision="int8", dynamic_size=free)
+            found |= {"int8": in_int8(spread, spec, Path(folder) / "int8.onnx", order, shown, images[:8])}
     except CompressError as error:
         found = {"refusal": str(error)}
     return {"task": task, "network": name, **found, "seconds": round(time.perf_counter() - started, 1)}
@@ -126,7 +129,7 @@ def perturb(network: nn.Module, images: Tensor) -> None:
 
 
 class Spread(Deployable):
-    """A network with random weights whose logits are spread as one wants them.
+    """A network with random weights whose logits are spread as a trained one's.
 
     Left alone it answers every image nearly alike, and a file that answered each with the same class would pass.
     """
@@ -135,15 +138,15 @@ class Spread(Deployable):
     gain: Tensor
 
     @torch.no_grad()
-    def __init__(self, network: Deployable, images: Tensor, deviation: float) -> None:
+    def __init__(self, network: Deployable, images: Tensor) -> None:
         super().__init__()
         self.network, self.stride = network, network.stride
         by_class = torch.cat([network(batch) for batch in images.split(8)]).transpose(0, 1).flatten(1)
         self.register_buffer("centre", by_class.mean(dim=1))
-        self.register_buffer("gain", (deviation / by_class.std()).clamp(max=LOUDEST))
+        self.register_buffer("gain", (1 / by_class.std()).clamp(max=LOUDEST))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Its logits `[n, k, *s]`, each class's moved to a mean of 0, all together to `deviation` at most."""
+        """Its logits `[n, k, *s]`, each class's moved to a mean of 0, all together to a deviation of 1 at most."""
         logits: Tensor = self.network(images)
         return (logits - self.centre.view(1, -1, *[1] * (logits.ndim - 2))) * self.gain
 
@@ -155,15 +158,13 @@ def rounding(network: nn.Module, images: Tensor) -> float:
     return (network(images[:2]).softmax(dim=1) - exact).abs().max().item()
 
 
-def in_int8(network: Deployable, spec: TaskSpec, images: Tensor, folder: str, *, dynamic_size: bool) -> str:
+def in_int8(tied: Deployable, spec: TaskSpec, path: Path, order: Order, shown: Tensor, calibration: Tensor) -> str:
     """Whether a file with all layers in INT8 runs at the five shapes, or why there is none.
 
     All classes are nearly tied, so that no decision counts: what INT8 keeps of random weights says nothing.
     """
-    tied, order = Spread(network, images / 255, 0.01), Order(precision="int8", dynamic_size=dynamic_size)
-    seen = {"images": images / 255, "calibration": images[:8]}
     try:
-        _, results = export_verified(tied, spec, Path(folder) / "int8.onnx", order, **seen)
+        _, results = export_verified(tied, spec, path, order, images=shown, calibration=calibration)
     except CompressError as error:
         return f"no: {error}"
     return next((f"no: {result}" for result in results if not result.passed), "runs")
@@ -229,8 +230,9 @@ def main() -> None:
         if not given.write_only and not file_of(name).is_file():
             try_apart(task, name)
     known = [json.loads(file_of(name).read_text()) for _, name in networks() if file_of(name).is_file()]
-    write_text(RESULTS.parent / "coverage.md", table(known))
-    print(table(known))
+    written = table(known)
+    write_text(RESULTS.parent / "coverage.md", written)
+    print(written)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,19 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from scipy.stats import binomtest
 
 from compress.cli import main, without_data
 from compress.cli.models import find_teacher
 from compress.cli.without_data import Agreement
-from compress.tasks.data import open_data
+from compress.compute import Compute
+from compress.tasks.data import DataSource, open_data
+from compress.tasks.models import NormalisedModel
 
 Run = Callable[..., int]
 
@@ -63,18 +65,26 @@ def test_agreement_is_estimated_on_new_images_without_opening_any_data(
 
 
 def test_a_default_teacher_is_looked_up_as_the_run_taught_it(
-    run: Run, small_run: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, small_run: Path, classifier_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, asked = small_run / "config.yaml", list[str]()
 
-    def find(*words: Any) -> Any:
-        asked.append(words[3].precision)
-        return find_teacher(*words)
+    def find(name: str, _: None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+        asked.append(compute.precision)
+        return find_teacher(name, classifier_weights, source, compute, seed)
 
     monkeypatch.setattr(without_data, "find_teacher", find)
-    config.write_text(config.read_text().replace("precision: fp32", "precision: bf16"))
+    settings = yaml.safe_load(config.read_text()) | {"precision": "bf16", "teacher_weights": None}
+    config.write_text(yaml.safe_dump(settings))
     assert run("evaluate", small_run, "--without-data") == 0
     assert asked == ["bf16"], "it scores in fp32, but such a teacher was not this run's"
+
+
+def test_a_run_of_a_gpu_is_estimated_without_one_if_its_teacher_is_a_file(run: Run, small_run: Path) -> None:
+    config = small_run / "config.yaml"
+    config.write_text(config.read_text().replace("device: auto", "device: cuda"))
+    assert "device: cuda" in config.read_text()
+    assert run("evaluate", small_run, "--without-data", "--device", "cpu") == 0
 
 
 def test_another_teacher_than_the_run_s_is_refused(
