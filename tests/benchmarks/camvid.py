@@ -88,7 +88,7 @@ def validation_root(data_root: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__)
+    given = BENCHMARK.asked(__doc__, "--data-root")
     teacher = given.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
     photographs = next(place for place in (given.data_root / "camvid", given.data_root) if place.is_dir()) / "train"
 

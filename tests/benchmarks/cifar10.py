@@ -84,7 +84,7 @@ def collected_images(data_root: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__, "--teacher-weights")
+    given = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
         words = ["--data", "cifar10", "--data-root", given.data_root, "--teacher-weights", given.teacher_weights]

@@ -188,7 +188,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--as"]:
         methods.METHODS["ssd-kd"] = replace(methods.METHODS["ssd-kd"], recipe=READINGS[sys.argv[2]])
         command_line(sys.argv[3:])
-    given = BENCHMARK.asked(__doc__, "--teacher-weights")
+    given = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
     root = training_root(given.data_root, given.work / "training-images")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:

@@ -153,8 +153,8 @@ class Benchmark:
             )
         return records
 
-    def asked(self, description: str | None, *files: str) -> argparse.Namespace:
-        """What the command line says; `files` are flags beside --data-root that name what a run needs.
+    def asked(self, description: str | None, *needed: str) -> argparse.Namespace:
+        """What the command line says; `needed` are flags that name files or folders without which nothing can run.
 
         With --write-only it writes the tables and ends.
         """
@@ -164,7 +164,6 @@ class Benchmark:
         parser.add_argument(
             "--write-only", action="store_true", help="write the tables from the results that are there"
         )
-        needed = ("--data-root", *files)
         for name in needed:
             parser.add_argument(name, type=Path)
         given = parser.parse_args()
