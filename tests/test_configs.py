@@ -49,13 +49,9 @@ def source_for(data: str) -> DataSource:
     )
 
 
-def method_of(name: str) -> str:
-    return str(load_config(name).get("method", name.partition("/")[2]))
-
-
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
-    data, method = name.partition("/")[0], method_of(name)
+    data, method = name.partition("/")[0], load_config(name)["method"]
     source = source_for(data)
     settings = validated(DistillSettings, merged(find_method(method).defaults, load_config(name), SHORT))
     classes = len(source.class_names)
@@ -82,13 +78,18 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
 def test_the_recipe_for_data_and_method_is_found_without_being_asked_for(name: str) -> None:
     data, _, method = name.partition("/")
     resolved = resolve({"task": EMBEDDED[data], "data": data, "method": method}, None).model_dump()
-    for section, values in load_config(name).items():
-        assert values.items() <= resolved[section].items()
+    assert merged(resolved, load_config(name)) == resolved
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_carries_out_the_method_that_it_is_called_after(name: str) -> None:
+    data, method = name.split("/")
+    assert method.startswith(resolve({"task": source_for(data).task}, name).method)
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_names_nothing_that_its_method_does_not_take(name: str) -> None:
-    assert not [path for path in find_method(method_of(name)).unused if names_setting(load_config(name), path)]
+    assert not [path for path in find_method(load_config(name)["method"]).unused if names_setting(load_config(name), path)]
 
 
 @pytest.mark.parametrize("method", PUBLISHED)
