@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from compress.task import Deployable, TaskSpec
 from .card import FileCard
 from .dressing import Form, dressed
 from .half import halved
-from .parity import Parity, check_parity, shapes_to_check
+from .parity import Parity, Shape, check_parity, shapes_to_check
 from .quantisation import Quantised, quantised
 from .runtime import OnnxModel
 from .writer import OPSET, exported, write_model
@@ -86,28 +86,38 @@ def export_verified(
 
 
 def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | None) -> tuple[ModelProto, str]:
-    """The exported network in float32 and, if its height and width are not free though they were to be, why."""
+    """The exported network in float32 and, if its height and width are not free though they were to be, why.
+
+    One that pads images to whole windows is traced without its padding where the size needs none, and the file is wrong
+    at sizes that need some: it is traced again at another size.
+    """
     if not order.dynamic_size:
         return exported(network, spec, opset=order.opset, dynamic_size=False), ""
+    shapes, reason = shapes_to_check(spec, dynamic_size=True), ""
     try:
-        body = exported(network, spec, opset=order.opset)
-        reason = _wrong_at(network, spec, body, images)
+        for _, channels, height, width in (shapes[0], shapes[3]):
+            body = exported(network, replace(spec, image_shape=(channels, height, width)), opset=order.opset)
+            wrong = _wrong_at(shapes[2:], network, spec, body, images)
+            if not wrong:
+                return body, ""
+            reason = reason or wrong
     except UsageError:
         raise
     except CompressError as error:
-        reason = str(error)
-    return (exported(network, spec, opset=order.opset, dynamic_size=False), reason) if reason else (body, "")
+        reason = reason or str(error)
+    return exported(network, spec, opset=order.opset, dynamic_size=False), reason
 
 
-def _wrong_at(network: Deployable, spec: TaskSpec, body: ModelProto, images: Tensor | None) -> str:
-    """The first size that was not traced at which file and network differ; empty if there is none."""
+def _wrong_at(
+    shapes: Sequence[Shape], network: Deployable, spec: TaskSpec, body: ModelProto, images: Tensor | None
+) -> str:
+    """The first of the shapes at which file and network differ; empty if there is none."""
     form = Form(output="logits")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"
         card = _card(network, spec, Order(form), dynamic=True)
         write_model(dressed(body, spec, form, dynamic_size=True), card, path)
-        other = shapes_to_check(spec, dynamic_size=True)[3:]
-        results = check_parity(network, OnnxModel(path), other, images)
+        results = check_parity(network, OnnxModel(path), shapes, images)
     return next((f"at {result}" for result in results if not result.passed), "")
 
 

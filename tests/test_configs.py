@@ -89,7 +89,8 @@ def test_a_recipe_carries_out_the_method_that_it_is_called_after(name: str) -> N
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_names_nothing_that_its_method_does_not_take(name: str) -> None:
-    assert not [path for path in find_method(load_config(name)["method"]).unused if names_setting(load_config(name), path)]
+    recipe = load_config(name)
+    assert not [path for path in find_method(recipe["method"]).unused if names_setting(recipe, path)]
 
 
 @pytest.mark.parametrize("method", PUBLISHED)

@@ -100,6 +100,30 @@ def test_a_file_that_is_wrong_at_other_sizes_is_written_for_one_size(tmp_path: P
     assert "62x94" in facts.reason or "export" in facts.reason
 
 
+class Windowed(Deployable):
+    """Means over windows of 5x5, and padding to whole windows where the size asks for it."""
+
+    stride = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = torch.nn.Conv2d(3, 4, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width = images.shape[-2:]
+        below, right = -height % 5, -width % 5
+        if below > 0 or right > 0:
+            images = torch.nn.functional.pad(images, (0, right, 0, below))
+        return self.mix(torch.nn.functional.avg_pool2d(images, 5)).mean(dim=(2, 3))
+
+
+def test_a_network_that_pads_only_where_it_must_is_right_at_every_size(tmp_path: Path) -> None:
+    spec = TaskSpec("classification", (3, 30, 30), tuple("abcd"), "top1")
+    facts, results = export_verified(Windowed(), spec, tmp_path / "model.onnx")
+    require_parity(results)
+    assert facts.card.dynamic_size, facts.reason
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_the_same_model_gives_the_same_bytes(precision: str, shades: Shades, tmp_path: Path) -> None:
     network, spec = shades(True)
