@@ -59,7 +59,7 @@ class _Reader:
 
 
 def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
-    """The network with 8-bit weights by channel and 8-bit activations, as QuantizeLinear/DequantizeLinear pairs.
+    """The network with weights of 7 bits by channel and activations of 8, as QuantizeLinear/DequantizeLinear pairs.
 
     `calibration` and `check` are float32 images `[n, 3, h, w]` in [0, 1]: ranges of activations are read from the
     first, decisions are compared with float32's on the second. Activations are unsigned, which is fast on CPUs. Raises
@@ -112,7 +112,7 @@ def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str]) -> Mode
     quantiser = QDQQuantizer(
         copy,
         per_channel=True,
-        reduce_range=False,
+        reduce_range=True,  # processors without VNNI add pairs of products in 16 bits, which eight-bit weights overflow
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
         tensors_range=ranges,

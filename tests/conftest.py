@@ -62,7 +62,7 @@ def classifier_weights(private_cache: None, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def segmenter_weights(private_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a `deeplabv3plus:tu-test_resnet` that segments digit scenes better than chance."""
-    return _taught(tmp_path_factory.mktemp("segmenter"), "segmentation", "deeplabv3plus:tu-test_resnet", 100)
+    return _taught(tmp_path_factory.mktemp("segmenter"), "segmentation", "deeplabv3plus:tu-test_resnet", 160)
 
 
 @pytest.fixture

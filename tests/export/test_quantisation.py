@@ -52,6 +52,14 @@ def test_multiplications_become_integer_and_weights_have_a_scale_a_channel() -> 
     assert result.decisions >= ALLOWED.decisions
 
 
+def test_weights_leave_a_bit_free_so_that_no_processor_overflows() -> None:
+    graph = quantised(exported(Plain().eval(), SPEC), images(), images()).model.graph
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name.endswith("_quantized")]
+    kernels = [tensor.astype(int) for tensor in weights if tensor.dtype == np.int8]
+    assert kernels
+    assert max(abs(kernel).max() for kernel in kernels) == 64
+
+
 def test_layers_that_ruin_decisions_go_back_to_float_the_worst_first() -> None:
     result = quantised(exported(Plain(outlier=3000.0).eval(), SPEC), images(), images())
     assert 1 <= len(result.kept_float) <= 2
