@@ -93,11 +93,12 @@ def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | No
     """
     if not order.dynamic_size:
         return exported(network, spec, opset=order.opset, dynamic_size=False), ""
-    shapes, reason = shapes_to_check(spec, dynamic_size=True), ""
+    traced, *_, other, odd = shapes_to_check(spec, dynamic_size=True)
+    reason = ""
     try:
-        for _, channels, height, width in (shapes[0], shapes[3]):
+        for (_, channels, height, width), elsewhere in ((traced, (other, odd)), (other, (traced, odd))):
             body = exported(network, replace(spec, image_shape=(channels, height, width)), opset=order.opset)
-            wrong = _wrong_at(shapes[2:], network, spec, body, images)
+            wrong = _wrong_at(elsewhere, network, spec, body, images)
             if not wrong:
                 return body, ""
             reason = reason or wrong
