@@ -74,12 +74,17 @@ def constant_score(task: Task) -> Score:
 
 
 def require_better_than_chance(teacher: Score, chance: Score) -> None:
-    """Raise `UsageError` unless the teacher beats the constant answer by three standard errors of a share."""
-    noise = 3 * math.sqrt(chance.headline * (1 - chance.headline) / max(chance.count, 1))
-    if teacher.headline <= chance.headline + noise:
+    """Raise `UsageError` unless the teacher beats whatever answers that ignore the image may score.
+
+    A share of images is that of the constant answer, give or take three standard errors. Mean IoU is at most one over
+    the number of classes: pixels of frequency f, answered with probability q, have an IoU of qf / (q + f - qf) <= q.
+    """
+    share, classes = chance.headline, chance.by_class.get("iou")
+    limit = 1 / len(classes) if classes else share + 3 * math.sqrt(share * (1 - share) / max(chance.count, 1))
+    if teacher.headline <= limit:
         raise UsageError(
-            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where a constant answer "
-            f"gets {chance.headline:.3f}; check its weights, its classes and its normalisation"
+            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where answers that ignore "
+            f"the image get up to {limit:.3f}; check its weights, its classes and its normalisation"
         )
 
 
