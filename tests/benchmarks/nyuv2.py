@@ -1,4 +1,4 @@
-"""NYUv2's 13 classes on the few real pairs at hand, with a shorter side of 128 pixels: a teacher, then its student.
+"""NYUv2's 13 classes on the few real pairs at hand, of 120x160 pixels: a teacher, then its student.
 
     python tests/benchmarks/nyuv2.py teacher student --data-root PAIRS
 

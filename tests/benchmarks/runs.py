@@ -1,6 +1,7 @@
 """Runs of `compress` for tables: each is carried out once and kept as one small JSON, from which tables are written.
 
-A finished run is never repeated and an interrupted one continues, so that a benchmark may be started again and again.
+A finished run is never repeated and an interrupted one continues, so that a benchmark may be started again and again,
+or once on every core: what one process is at, the others pass over.
 Scores are those of the last round, never of the best; minutes are those of the fastest seed, since whatever else a
 machine does can only add to them.
 """
@@ -13,17 +14,21 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 from tables import line_plot, markdown
 
 from compress.configuration import load_config, merged
 from compress.files import write_text
 
-KEPT_SETTINGS = ("method", "teacher", "student", "image_size", "inversion", "replay", "distillation", "precision")
+KEPT_SETTINGS = (
+    "method", "teacher", "student", "image_size", "crop_size", "inversion", "replay", "distillation", "precision",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,25 +75,34 @@ class Benchmark:
             for seed in sorted({seed for arm in arms for seed in arm.seeds}):
                 for arm in arms:
                     if seed in arm.seeds:
-                        self._run(name, arm, seed, work / name, flags)
+                        self._run_once(name, arm, seed, work / name, flags)
                         self.write(name)
 
-    def _run(self, table: str, arm: Arm, seed: int, work: Path, flags: Callable[[str, Arm], Sequence[object]]) -> None:
+    def _run_once(
+        self, table: str, arm: Arm, seed: int, work: Path, flags: Callable[[str, Arm], Sequence[object]]
+    ) -> None:
+        """A run, unless it was carried out before or another process is at it."""
         name = f"{arm.name.replace(' ', '-').replace(',', '')}-seed{seed}"
-        result, folder = self.results / table / f"{name}.json", work / name
-        if result.is_file():
-            return
+        result = self.results / table / f"{name}.json"
+        work.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout), FileLock(work / f"{name}.lock", blocking=False):
+            if not result.is_file():
+                kept = {"arm": arm.name, "seed": seed, **self._run(table, arm, seed, work / name, flags)}
+                write_text(result, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+    def _run(
+        self, table: str, arm: Arm, seed: int, folder: Path, flags: Callable[[str, Arm], Sequence[object]]
+    ) -> dict[str, Any]:
         words = [sys.executable, *arm.program, *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
         if arm.recipe:
-            config = work / f"{name}.yaml"
+            config = folder.parent / f"{folder.name}.yaml"
             write_text(config, yaml.safe_dump(merged(load_config(arm.recipe), arm.changes)))
             words += ["--config", config]
         resumable = any(file.is_file() for file in (folder / "checkpoints/last/state.pt", folder / "unfinished.pt"))
         words += ["--resume"] if resumable else ["--overwrite"]
         print(f"{table}: {arm.name}, seed {seed}{', continued' if resumable else ''}", flush=True)
         subprocess.run([str(word) for word in words], check=True)
-        kept = {"arm": arm.name, "seed": seed, **self._measured(folder)}
-        write_text(result, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        return self._measured(folder)
 
     def _measured(self, folder: Path) -> dict[str, Any]:
         """What a finished run says of itself."""
