@@ -93,6 +93,7 @@ class Benchmark:
     def _run(
         self, table: str, arm: Arm, seed: int, folder: Path, flags: Callable[[str, Arm], Sequence[object]]
     ) -> dict[str, Any]:
+        """What a run says of itself at its end; it continues if it was interrupted."""
         words = [sys.executable, *arm.program, *arm.words, *flags(table, arm), "--seed", seed, "--out", folder]
         if arm.recipe:
             config = folder.parent / f"{folder.name}.yaml"
