@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +27,8 @@ class Score:
     """Images it was measured on."""
     seconds: float = 0.0
     """What the measurement took."""
+    chance: float | None = None
+    """What answers that ignore the images may score at most, where the metric counts by class."""
     confusion: Tensor | None = None
     """Long `[k, k]`: true class by predicted class, where the metric counts them."""
 
@@ -53,38 +54,18 @@ def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) 
             logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
-    confusion = metric.counts if isinstance(metric, Tabulated) else None
-    return Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started, confusion)
+    score = Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started)
+    if not isinstance(metric, Tabulated):
+        return score
+    return replace(score, chance=metric.chance()[score.metric], confusion=metric.counts)
 
 
-def constant_score(task: Task) -> Score:
-    """What the best constant answer, the most frequent class everywhere, scores: chance for skewed classes."""
-    classes = task.spec.num_classes
-    frequency = torch.zeros(classes, dtype=torch.long)
-    for batch in task.held_out():
-        frequency += torch.bincount(batch.targets[batch.targets < classes], minlength=classes)
-    metric, count = task.metric(), 0
-    answer = torch.zeros(classes)
-    answer[frequency.argmax()] = 1.0
-    for batch in task.held_out():
-        shape = (len(batch.targets), classes, *batch.targets.shape[1:])
-        metric.update(answer.view(1, classes, *[1] * (len(shape) - 2)).expand(shape), batch.targets)
-        count += len(batch.targets)
-    return Score(task.spec.metric, metric.compute(), count)
-
-
-def require_better_than_chance(teacher: Score, chance: Score) -> None:
-    """Raise `UsageError` unless the teacher beats whatever answers that ignore the image may score.
-
-    A share of images is that of the constant answer, give or take three standard errors. Mean IoU is at most one over
-    the number of classes: pixels of frequency f, answered with probability q, have an IoU of qf / (q + f - qf) <= q.
-    """
-    share, classes = chance.headline, chance.by_class.get("iou")
-    limit = 1 / len(classes) if classes else share + 3 * math.sqrt(share * (1 - share) / max(chance.count, 1))
-    if teacher.headline <= limit:
+def require_better_than_chance(teacher: Score) -> None:
+    """Raise `UsageError` unless the teacher beats whatever answers that ignore the images may score."""
+    if teacher.chance is not None and teacher.headline <= teacher.chance:
         raise UsageError(
             f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where answers that ignore "
-            f"the image get up to {limit:.3f}; check its weights, its classes and its normalisation"
+            f"the image get up to {teacher.chance:.3f}; check its weights, its classes and its normalisation"
         )
 
 

@@ -107,6 +107,9 @@ class Tabulated(Protocol):
     counts: Tensor
     """Long `[k, k]`: true class by predicted class."""
 
+    def chance(self) -> Mapping[str, float]:
+        """What answers that ignore the images may score at most, by these counts: by name, for each headline number."""
+
 
 @runtime_checkable
 class Task(Protocol):

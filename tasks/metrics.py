@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -37,6 +38,13 @@ class TopAccuracy:
             "accuracy": {name: accuracy[i].item() for i, name in enumerate(self._names) if images[i]},
         }
 
+    def chance(self) -> Mapping[str, float]:
+        """Of `top1` and `top5`: what the most frequent classes get as the answer to every image, with some luck."""
+        images = self.counts.sum(dim=1).sort(descending=True).values
+        count = max(int(images.sum()), 1)
+        shares = {f"top{most}": images[:most].sum().item() / count for most in (1, 5)}
+        return {name: _by_luck(share, count) for name, share in shares.items()}
+
 
 class ConfusionMatrix:
     """Every pixel of a data set counted once, by true and predicted class; mIoU is arithmetic on these counts.
@@ -67,7 +75,21 @@ class ConfusionMatrix:
             "iou": {name: iou[i].item() for i, name in enumerate(self._names) if present[i]},
         }
 
+    def chance(self) -> Mapping[str, float]:
+        """Of `miou`: one over its classes; of `pixel_accuracy`: what the most frequent class gets, with some luck.
+
+        A class of frequency f, answered with probability q, has an IoU of qf / (q + f - qf) <= q, and q sums to 1.
+        """
+        targets, answers = self.counts.sum(dim=1), self.counts.sum(dim=0)
+        present, count = int((targets + answers > 0).sum()), max(int(targets.sum()), 1)
+        return {"miou": 1 / max(present, 1), "pixel_accuracy": _by_luck(targets.max().item() / count, count)}
+
 
 def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
     """How often each answer was given to each target, both long `[n]`: `[size, size]`, on the CPU."""
     return torch.bincount(targets * size + answers, minlength=size * size).view(size, size).cpu()
+
+
+def _by_luck(share: float, count: int) -> float:
+    """A share of `count` answers and three standard errors."""
+    return share + 3 * math.sqrt(share * (1 - share) / count)
