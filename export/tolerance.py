@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -18,6 +18,17 @@ class Tolerance:
     """A decision is kept if the network gives it, too, a probability within this of its best."""
     difference: float
     """Largest difference of the scores, as a share of the largest score."""
+
+    def widened(self, rounding: float) -> Tolerance:
+        """For a network whose own answers in float32 are off by `rounding`: so may be the file's, the other way."""
+        return replace(self, tie=self.tie + 2 * rounding, difference=self.difference + 2 * rounding)
+
+    def met(self, logits: Tensor, decisions: Tensor, difference: float) -> bool:
+        """Whether the file's `decisions [n, *s]` and its scores' largest `difference` are near enough.
+
+        The network's `logits [n, k, *s]` make these decisions, too, or miss them by a near-tie.
+        """
+        return self.kept(logits, decisions) >= self.decisions and difference <= self.difference
 
     def kept(self, logits: Tensor, decisions: Tensor) -> float:
         """Share of `decisions [n, *s]` that the network's `logits [n, k, *s]` make too, or miss by a near-tie."""

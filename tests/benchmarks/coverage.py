@@ -11,7 +11,6 @@ network that has one is not tried again.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import subprocess
 import sys
@@ -92,7 +91,7 @@ def tried(task: str, name: str) -> dict[str, Any]:
             facts, results = export_verified(spread, spec, Path(folder) / "model.onnx", images=shown)
             free = facts.card.dynamic_size
             found = {"dynamic_size": free, "reason": facts.reason, "parity": list(map(str, results))}
-            found |= {"passed": all(result.passed for result in results), "rounding": rounding(spread, shown)}
+            found |= {"passed": all(result.passed for result in results)}
             spread.gain /= 100
             order = Order(precision="int8", dynamic_size=free)
             found |= {"int8": in_int8(spread, spec, Path(folder) / "int8.onnx", order, shown, images[:8])}
@@ -151,13 +150,6 @@ class Spread(Deployable):
         return (logits - self.centre.view(1, -1, *[1] * (logits.ndim - 2))) * self.gain
 
 
-@torch.no_grad()
-def rounding(network: nn.Module, images: Tensor) -> float:
-    """By how much torch's own probabilities in float32 differ from those in float64, at most."""
-    exact = copy.deepcopy(network).double()(images[:2].double()).softmax(dim=1)
-    return (network(images[:2]).softmax(dim=1) - exact).abs().max().item()
-
-
 def in_int8(tied: Deployable, spec: TaskSpec, path: Path, order: Order, shown: Tensor, calibration: Tensor) -> str:
     """Whether a file with all layers in INT8 runs at the five shapes, or why there is none.
 
@@ -212,7 +204,7 @@ def table(results: list[dict[str, Any]]) -> str:
         int8, why = result.get("int8", ""), result.get("refusal") or result["reason"]
         if (outcome(result), int8) != ("any size", "runs"):
             if outcome(result) == "differs":
-                why = f"torch's own rounding {result['rounding']:.0e}; {'; '.join(result['parity'])}"
+                why = "; ".join(result["parity"])
             rows.append([result["network"], outcome(result), int8, why.replace("|", "/")[:200]])
     return f"{said}\n{markdown(['network', 'file', 'INT8', 'why not'], rows)}"
 

@@ -71,6 +71,41 @@ def test_parity_notices_a_file_of_another_model(one_size: OneSize, tmp_path: Pat
         require_parity(results)
 
 
+def test_a_file_is_not_blamed_for_what_torch_itself_rounds_but_for_anything_more(
+    one_size: OneSize, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    loud, another = one_size(), one_size()
+    with torch.no_grad():
+        for network in (loud, another):
+            for weight in network.parameters():
+                weight.add_(10)  # of all classes alike: logits near 15,000, where float32 has steps of 0.001
+    facts, results = export_verified(loud, DIGITS, tmp_path / "model.onnx", Order(dynamic_size=False))
+    require_parity(results)
+    rounded = [result for result in results if result.rounding]
+    assert rounded
+    assert all("torch itself rounds by" in str(result) for result in rounded)
+    assert all(result.largest < 3 * result.rounding for result in rounded)
+    others = check_parity(another, OnnxModel(facts.path), shapes_to_check(DIGITS, dynamic_size=False))
+    assert not any(result.passed for result in others)
+    assert all(result.rounding < result.largest / 5 for result in others)
+
+
+class InFloat32(torch.nn.Linear):
+    """A layer that takes no other numbers, whatever the network is made of."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images.float())
+
+
+def test_a_network_that_cannot_be_run_in_float64_gets_no_allowance(one_size: OneSize, tmp_path: Path) -> None:
+    one, other = one_size(), one_size()
+    facts, _ = export_verified(one, DIGITS, tmp_path / "model.onnx", Order(dynamic_size=False))
+    other.linear = InFloat32(3 * 32 * 32, 10)
+    results = check_parity(other, OnnxModel(facts.path), shapes_to_check(DIGITS, dynamic_size=False))
+    assert [(result.passed, result.rounding) for result in results] == [(False, 0.0)] * 3
+
+
 def test_a_network_of_fixed_size_is_exported_at_that_size_with_the_reason(one_size: OneSize, tmp_path: Path) -> None:
     facts, results = export_verified(one_size(), DIGITS, tmp_path / "model.onnx")
     require_parity(results)
