@@ -64,7 +64,7 @@ def check_parity(
     results = [_compare(network, model, shown) for shown in inputs]
     if all(result.passed or result.failure for result in results):
         return results
-    rounding = max(_rounding(network, model, shown) for shown in inputs)
+    rounding = _rounding(network, model, inputs)
     pairs = zip(results, inputs, strict=True)
     return [result if result.passed else _compare(network, model, shown, rounding) for result, shown in pairs]
 
@@ -119,14 +119,18 @@ def _compare(network: Deployable, model: OnnxModel, images: Tensor, rounding: fl
 
 
 @torch.no_grad()
-def _rounding(network: Deployable, model: OnnxModel, images: Tensor) -> float:
+def _rounding(network: Deployable, model: OnnxModel, inputs: Sequence[Tensor]) -> float:
     """By how much the network's probabilities differ from those in float64, at most; 0 if it cannot be run in it."""
+    largest = 0.0
     try:
-        rounded = _logits(network, model, images).softmax(dim=1)
-        exact = _logits(copy.deepcopy(network).double(), model, images.double()).softmax(dim=1)
+        precise = copy.deepcopy(network).double()
+        for images in inputs:
+            rounded = _logits(network, model, images).softmax(dim=1)
+            exact = _logits(precise, model, images.double()).softmax(dim=1)
+            largest = max(largest, ((rounded - exact).abs().max() / exact.max()).item())
     except Exception:  # code of its own that makes float32 of something, or a size that it refuses
         return 0.0
-    return ((rounded - exact).abs().max() / exact.max()).item()
+    return largest
 
 
 def _decided(outputs: Mapping[str, Tensor], scores: str) -> Tensor:

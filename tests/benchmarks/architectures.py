@@ -56,7 +56,7 @@ def cell(result: dict[str, Any]) -> str:
         return f"no: {result['refusal']}"
     passed = all(check["passed"] for check in result["parity"])
     worst = max(math.inf if check["largest"] is None else check["largest"] for check in result["parity"])
-    rounding = max(check.get("rounding", 0.0) for check in result["parity"])
+    rounding = max(check.get("rounding", 0.0) for check in result["parity"])  # older results, all near, have none
     own = f" (torch itself rounds by {rounding:.0e})" if rounding else ""
     size = "any size" if result["dynamic_size"] else "one size"
     return f"{'passes' if passed else 'FAILS'}, {size}, {worst:.0e}{own}, {result['parameters'] / 1e6:.1f} M"
