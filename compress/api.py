@@ -10,22 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.cli.distill import carry_out, ingredients, run_folder
-from compress.cli.events import require_tensorboard
-from compress.cli.handover import hand_over
-from compress.cli.models import read_collected_images, require_logits
-from compress.cli.resolution import completed
-from compress.compute import Compute
-from compress.configuration import merged
 from compress.errors import UsageError
-from compress.exclusive import exclusive
 from compress.methods import find_method
-from compress.outside import require_name
-from compress.parallel import Workers
+from compress.runs.distill import carry_out, ingredients, run_folder
+from compress.runs.events import require_tensorboard
+from compress.runs.handover import hand_over
+from compress.runs.models import read_collected_images, require_logits
+from compress.runs.resolution import completed
 from compress.settings import DistillSettings
+from compress.storage.lock import exclusive
+from compress.storage.settings_files import merged
+from compress.storage.untrusted import require_name
 from compress.task import IGNORE_INDEX
 from compress.tasks.data import DataSource, LabelledImages
 from compress.tasks.models import NormalisedModel
+from compress.training.compute import Compute
+from compress.training.parallel import Workers
 
 BY_NAME = {"teacher", "teacher_weights", "student", "data", "data_root", "image_size", "crop_size"}
 """Settings that say what `distill` is given as arguments."""

@@ -1,1 +1,1 @@
-"""Recipes as YAML, `<data>/<method>.yaml`; read with `compress.configuration.load_config`."""
+"""Recipes as YAML, `<data>/<method>.yaml`; read with `compress.storage.settings_files.load_config`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from compress.outside import plain_json, require_name
+from compress.storage.untrusted import plain_json, require_name
 
 if TYPE_CHECKING:  # the contract needs torch
     from compress.task import TaskSpec

@@ -16,7 +16,7 @@ from onnx import GraphProto, ModelProto
 from torch import nn
 
 from compress.errors import CompressError, UsageError, first_line
-from compress.files import write_with
+from compress.storage.files import write_with
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard

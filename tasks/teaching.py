@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compress.augment import RandomView, RandomWindow
-from compress.compute import Compute
 from compress.errors import UsageError
-from compress.files import digest
-from compress.optimizers import descend, make_optimizer
-from compress.random_state import random_state, set_random_state
-from compress.schedules import Cosine, Polynomial, Schedule, Warmup
+from compress.storage.files import digest
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED
+from compress.training.augment import RandomView, RandomWindow
+from compress.training.compute import Compute
+from compress.training.optimizers import descend, make_optimizer
+from compress.training.random_state import random_state, set_random_state
+from compress.training.schedules import Cosine, Polynomial, Schedule, Warmup
 
 from .data import DataSource, LabelledImages
 

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from compress.cli.models import student_of
-from compress.cli.resolution import resolve
-from compress.collected import Collected
-from compress.compute import Compute
-from compress.configuration import load_config, merged, names_setting, recipe_names, validated
+from compress.gan.collected import Collected
 from compress.methods import METHODS, Ingredients, find_method
+from compress.runs.models import student_of
+from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
+from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated
 from compress.tasks import make_task
 from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
+from compress.training.compute import Compute
 
 SHORT = {
     "inversion": {"samples": 4, "steps": 2},

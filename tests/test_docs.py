@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from compress.cli import main
-from compress.configuration import merged, names_setting
 from compress.methods import METHODS
 from compress.settings import DistillSettings
+from compress.storage.settings_files import merged, names_setting
 from compress.tasks.data import open_data
 
 DOCS = Path(__file__).parent.parent / "docs"

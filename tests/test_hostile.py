@@ -19,9 +19,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from scipy.io import savemat
 
-from compress.cli.resolution import resolve
 from compress.export import FileCard, OnnxModel
-from compress.run_directory import RunDirectory
+from compress.runs.resolution import resolve
+from compress.storage.run_directory import RunDirectory
 from compress.tasks.data import open_data
 from compress.tasks.data.image_folder import read_image
 from compress.tasks.data.mask_folder import read_classes

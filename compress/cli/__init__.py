@@ -119,7 +119,7 @@ def _fail(message: str, code: int, error: Exception | None) -> None:
     if error is not None:
         raise error
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this one, and others that fail with it
-        from compress.parallel import first_to_fail
+        from compress.training.parallel import first_to_fail
 
         if not first_to_fail():
             sys.exit(code)

@@ -11,13 +11,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
-from compress.cli.charts import throughput_lines
-from compress.cli.contenders import Contender, cold_start, contenders_of
 from compress.errors import UsageError
 from compress.export.latency import Latency, interleaved
-from compress.files import write_text
-from compress.progress import Steps, console, output
-from compress.run_directory import environment
+from compress.runs.charts import throughput_lines
+from compress.runs.contenders import Contender, cold_start, contenders_of
+from compress.storage.files import write_text
+from compress.storage.run_directory import environment
+from compress.training.progress import Steps, console, output
 
 Side = Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]
 

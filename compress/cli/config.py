@@ -6,10 +6,10 @@ import json
 
 import yaml
 
-from compress.cli.resolution import resolve, resolved
-from compress.configuration import load_config, recipe_names
 from compress.errors import UsageError
+from compress.runs.resolution import resolve, resolved
 from compress.settings import DistillSettings
+from compress.storage.settings_files import load_config, recipe_names
 from compress.tasks.data import SOURCES
 
 

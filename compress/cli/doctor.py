@@ -16,8 +16,8 @@ from cyclopts import Parameter
 from onnx import parser
 
 from compress.export.providers import PROVIDERS, preload
-from compress.progress import output
-from compress.run_directory import environment
+from compress.storage.run_directory import environment
+from compress.training.progress import output
 
 RUNTIMES, CPU = ("onnxruntime", "onnxruntime-gpu"), PROVIDERS["cpu"]
 

@@ -13,17 +13,17 @@ from cyclopts.validators import Number
 from rich.table import Table
 from torch import Tensor
 
-from compress.cli.data import inspect, place_of, sums_report
-from compress.cli.models import fit_teacher
-from compress.cli.without_data import CONFIDENCE, agreement_without_data
-from compress.compute import Compute
 from compress.errors import UsageError
-from compress.evaluation import Score, evaluate
 from compress.export import OnnxModel, OnnxScores, spec_of
-from compress.progress import output
+from compress.runs.data import inspect, place_of, sums_report
+from compress.runs.evaluation import Score, evaluate
+from compress.runs.models import fit_teacher
+from compress.runs.without_data import CONFIDENCE, agreement_without_data
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, Place, open_data
 from compress.tasks.models.saved import load_model
+from compress.training.compute import Compute
+from compress.training.progress import output
 
 
 def evaluate_model(

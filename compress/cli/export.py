@@ -11,20 +11,20 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from torch import Tensor
 
-from compress.cli.data import place_of
-from compress.cli.handover import report_export
-from compress.compute import Compute
 from compress.errors import GateError, UsageError
-from compress.evaluation import evaluate
 from compress.export import ExportFacts, Form, OnnxModel, OnnxScores, Order, export_verified
-from compress.progress import output as console
-from compress.run_directory import RunDirectory
+from compress.runs.data import place_of
+from compress.runs.evaluation import evaluate
+from compress.runs.handover import report_export
+from compress.storage.run_directory import RunDirectory
 from compress.task import Deployable, Task
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
 from compress.tasks.models.saved import Card, load_model
+from compress.training.compute import Compute
+from compress.training.progress import output as console
 
 SYNTHETIC = 512
 """Samples of a run at most that a file is compared and calibrated on."""

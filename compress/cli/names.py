@@ -60,7 +60,7 @@ def _row(table: OpenTable[Entry], name: str, said: Callable[[Entry], str]) -> st
 
 
 def _configs() -> list[str]:
-    from compress.configuration import recipe_names, recipe_text
+    from compress.storage.settings_files import recipe_names, recipe_text
 
     firsts = {name: recipe_text(name).partition("\n")[0] for name in recipe_names()}
     return [f"{name:28} {first.removeprefix('# ')}" for name, first in firsts.items()]

@@ -17,11 +17,11 @@ from PIL import Image
 
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
-from compress.files import write_text, write_with
-from compress.progress import Steps, console, output
+from compress.storage.files import write_text, write_with
 from compress.tasks.data.image_files import SUFFIXES, as_rgb, bombs_refused, image_files, opened
 from compress.tasks.models.saved import load_model
 from compress.tasks.pictures import overlay
+from compress.training.progress import Steps, console, output
 
 LISTED = "predictions.json"
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import torch
 
-from compress.cli.exported import exported_files
-from compress.configuration import load_config, validated
 from compress.errors import UsageError
-from compress.progress import console, output
 from compress.report import write_page
 from compress.report.record import read_json, read_record
-from compress.run_directory import RunDirectory
+from compress.runs.exported import exported_files
 from compress.settings import DistillSettings
+from compress.storage.run_directory import RunDirectory
+from compress.storage.settings_files import load_config, validated
 from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, open_data
+from compress.training.progress import console, output
 
 
 def report(run: Path, /) -> None:

@@ -11,25 +11,25 @@ from typing import Annotated, Any
 import torch
 from cyclopts import Parameter
 
-from compress.checkpoints import load_plain, restore
-from compress.cli.charts import class_bars
-from compress.cli.data import inspect, say_sums, sums_report
-from compress.cli.models import beginning, card_of, new_model
-from compress.compute import Compute
 from compress.errors import Interrupted, UsageError
-from compress.evaluation import evaluate, multiply_accumulates, parameter_count
-from compress.exclusive import exclusive, holds_anything
-from compress.files import sweep, write_text
-from compress.progress import Steps, console
-from compress.run_directory import environment, write_png, write_state
+from compress.runs.charts import class_bars
+from compress.runs.data import inspect, say_sums, sums_report
+from compress.runs.evaluation import evaluate, multiply_accumulates, parameter_count
+from compress.runs.models import beginning, card_of, new_model
 from compress.settings import TeachSettings
-from compress.stopping import StopSignal
+from compress.storage.checkpoints import load_plain, restore
+from compress.storage.files import sweep, write_text
+from compress.storage.lock import exclusive, holds_anything
+from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
 from compress.tasks.data import DataSource, open_data
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
 from compress.tasks.teaching import TeachingPlan, Training, usual_plan
+from compress.training.compute import Compute
+from compress.training.progress import Steps, console
+from compress.training.stopping import StopSignal
 
 UNFINISHED = "unfinished.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, fast_terms, renew_generator
-from compress.objective import Objective
-from compress.schedules import Constant
+from compress.synthesis.objective import Objective
+from compress.training.schedules import Constant
 
 INSTANCE = 0.8
 DEFAULTS = {  # bn: the published weight, for some forty layers

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from compress.augment import RandomView
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, after_warmup, optimise_pixels
-from compress.objective import Objective
-from compress.schedules import Constant
+from compress.synthesis.objective import Objective
+from compress.training.augment import RandomView
+from compress.training.schedules import Constant
 
 VARIATION = 1e-3
 LARGEST_ROLL = 1 / 8  # of the shorter side

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from compress.distiller import Distiller
-from compress.lessons import SameLogits
+from compress.distillation.distillation_loss import SameLogits
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, train_generator
-from compress.objective import Objective
-from compress.schedules import Constant
+from compress.synthesis.objective import Objective
+from compress.training.schedules import Constant
 
 DEFAULTS = {
     "inversion": {"latent": 256, "lr_generator": 1e-3, "adversarial": 1.0},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, after_warmup, train_generator
-from compress.objective import Objective
-from compress.schedules import Constant
+from compress.synthesis.objective import Objective
+from compress.training.schedules import Constant
 
 DEFAULTS = {  # bn: the published weight, for some forty layers
     "inversion": {"latent": 512, "lr_generator": 1e-3, "bn": 40.0, "one_hot": 1.0, "adversarial": 1.0, "balance": 20.0},

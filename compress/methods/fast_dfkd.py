@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, alike, cook, fast_terms, pool
-from compress.objective import Objective
+from compress.synthesis.objective import Objective
 
 
 def fast_dfkd(given: Ingredients) -> Distiller:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from compress.alignment import FeatureAlignment
-from compress.augment import RandomView
-from compress.collected import InflatedBuffer
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
-from compress.features import as_feature_model
-from compress.gan import BigGenerator, Discriminator
-from compress.gan_inversion import GanInversion, GanPlan
+from compress.gan.alignment import FeatureAlignment
+from compress.gan.collected import InflatedBuffer
+from compress.gan.features import as_feature_model
+from compress.gan.inversion import GanInversion, GanPlan
+from compress.gan.networks import BigGenerator, Discriminator
 from compress.methods.recipe import Ingredients, assemble, collected_images, stairs
-from compress.replay import ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer, Uniform, newest
+from compress.training.augment import RandomView
 
 
 def hidfd(given: Ingredients) -> Distiller:

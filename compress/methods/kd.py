@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compress.collected import CollectedImages
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
+from compress.gan.collected import CollectedImages
 from compress.methods.recipe import Ingredients, assemble, collected_images, stairs
-from compress.replay import ReplayBuffer, Uniform, oldest
+from compress.replay.buffer import ReplayBuffer, Uniform, oldest
 
 
 def kd(given: Ingredients) -> Distiller:

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compress.augment import RandomView
-from compress.collected import Collected
-from compress.compute import Compute
-from compress.critic import Critic, SampleWeights
-from compress.distiller import DistillationPlan, Distiller
+from compress.distillation.distillation_loss import Lesson, SoftLabels
+from compress.distillation.distiller import DistillationPlan, Distiller
+from compress.distillation.hints import Hints
 from compress.errors import UsageError
-from compress.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
-from compress.hints import Hints
-from compress.inversion import GeneratorInversion, Inversion, InversionPlan
-from compress.lessons import Lesson, SoftLabels
-from compress.objective import Objective
-from compress.optimizers import make_optimizer
-from compress.parallel import ALONE, Workers
-from compress.pixels import PixelInversion, PixelPlan
-from compress.random_state import seed_all
-from compress.replay import Buffer, ReplayBuffer, Uniform, newest
-from compress.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
+from compress.gan.collected import Collected
+from compress.replay.buffer import Buffer, ReplayBuffer, Uniform, newest
 from compress.settings import DistillSettings
-from compress.targets import Drawn, DrawTargets, Layouts, answers
+from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
+from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
+from compress.synthesis.inversion_loss import Critic, SampleWeights
+from compress.synthesis.objective import Objective
+from compress.synthesis.pixels import PixelInversion, PixelPlan
+from compress.synthesis.targets import Drawn, DrawTargets, Layouts, answers
 from compress.task import Statistics, Task
+from compress.training.augment import RandomView
+from compress.training.compute import Compute
+from compress.training.optimizers import make_optimizer
+from compress.training.parallel import ALONE, Workers
+from compress.training.random_state import seed_all
+from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from compress.balance import balance, rescaled
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, alike, cook, fast_terms
-from compress.objective import Objective
-from compress.replay import Balanced, Prioritised, ReplayBuffer, Uniform, newest
+from compress.replay.balance import balance, rescaled
+from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
+from compress.synthesis.objective import Objective
 from compress.task import Statistics
 
 

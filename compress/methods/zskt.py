@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compress.distiller import Distiller
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, train_generator
-from compress.objective import Objective
-from compress.schedules import Constant
+from compress.synthesis.objective import Objective
+from compress.training.schedules import Constant
 
 DEFAULTS = {
     "inversion": {"latent": 100, "lr_generator": 1e-3, "adversarial": 1.0},

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from compress.files import write_text
-from compress.run_directory import RunDirectory
+from compress.storage.files import write_text
+from compress.storage.run_directory import RunDirectory
 
 from . import classes, networks, samples
 from .curves import HEIGHT, WIDTH, groups

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.configuration import load_config
 from compress.errors import UsageError
-from compress.run_directory import RunDirectory
+from compress.storage.run_directory import RunDirectory
+from compress.storage.settings_files import load_config
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from compress.errors import UsageError, unknown_name
-from compress.files import digest
+from compress.storage.files import digest
 from compress.tables import OpenTable
 
 from . import digits

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from compress.errors import UsageError
-from compress.outside import require_name
+from compress.storage.untrusted import require_name
 
 from .pickled import PixelArray, as_text, read_table
 from .source import DataSource, FileSum, LabelledImages, Place

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError, unknown_name
-from compress.outside import members
+from compress.storage.untrusted import members
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .image_folder import read_classes

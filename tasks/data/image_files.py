@@ -13,7 +13,7 @@ from typing import TypeVar
 from PIL import Image, _imaging
 
 from compress.errors import UsageError, first_line
-from compress.outside import members, require_regular
+from compress.storage.untrusted import members, require_regular
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 PIXEL_LIMIT = 50_000_000

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
-from compress.outside import members, require_name
+from compress.storage.untrusted import members, require_name
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
 from .source import DataSource, LabelledImages, Place

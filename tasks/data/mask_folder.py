@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.errors import UsageError, first_line
-from compress.outside import read_bytes, require_name
+from compress.storage.untrusted import read_bytes, require_name
 from compress.task import IGNORE_INDEX
 
 from .label_maps import Decode, Pairs, index_table, indices, paired_source

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
-from compress.outside import read_bytes
+from compress.storage.untrusted import read_bytes
 from compress.task import IGNORE_INDEX
 
 from .image_files import require_memory

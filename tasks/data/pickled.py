@@ -1,4 +1,4 @@
-"""Reading pickled batches of images without running what a pickle can say: see `compress.pickles`.
+"""Reading pickled batches of images without running what a pickle can say: see `compress.storage.pickles`.
 
 The official CIFAR files hold one numpy array beside plain data. Its names are answered with stand-ins that only hold
 bytes; neither numpy nor anything else is called by the file.
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
-from compress.outside import read_bytes
-from compress.pickles import PlainReader, end_of_plain
+from compress.storage.pickles import PlainReader, end_of_plain
+from compress.storage.untrusted import read_bytes
 
 SIZE_LIMIT = 200_000_000
 """Bytes; CIFAR-100's training file, the largest, has 155 million."""

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from compress.outside import plain_json, require_regular
+from compress.storage.untrusted import plain_json, require_regular
 
 HEADER_LIMIT = 10_000_000
 """Bytes; a tensor takes about a hundred."""

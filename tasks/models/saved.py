@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from compress.errors import UsageError, first_complaint
-from compress.files import write_text, write_with
-from compress.outside import plain_json, require_name
+from compress.storage.files import write_text, write_with
+from compress.storage.untrusted import plain_json, require_name
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
 from . import STORED, create_model, fit_weights, read_weights, takes_one_size

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from compress.checkpoints import require_plain
 from compress.errors import UsageError, first_line
-from compress.outside import plain_json, read_bytes
+from compress.storage.checkpoints import require_plain
+from compress.storage.untrusted import plain_json, read_bytes
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .safetensors_header import read_header

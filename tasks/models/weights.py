@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from compress.checkpoints import load_plain
 from compress.errors import UsageError, first_line
-from compress.files import digest
+from compress.storage.checkpoints import load_plain
+from compress.storage.files import digest
 
 from .safetensors_header import read_header
 

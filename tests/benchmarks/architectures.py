@@ -19,7 +19,7 @@ from typing import Any
 
 from tables import markdown
 
-from compress.files import write_text
+from compress.storage.files import write_text
 from compress.tasks.models import model_names, takes_encoder
 
 RESULTS = Path(__file__).parent / "results" / "architectures"

@@ -17,8 +17,8 @@ from tables import markdown
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from compress.evaluation import multiply_accumulates
-from compress.generators import ConditionalGenerator
+from compress.runs.evaluation import multiply_accumulates
+from compress.synthesis.generators import ConditionalGenerator
 from compress.tasks.models import create_model
 
 STAGES = ((16, 32), (32, 16), (64, 8))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from compress.priors import channel_moments
+from compress.synthesis.priors import channel_moments
 
 LAYERS = {
     "deeplabv3 stem": (16, 64, 48, 48),

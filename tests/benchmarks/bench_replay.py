@@ -25,17 +25,17 @@ from apart import CLOCKS, Apart
 from tables import markdown
 from torch.nn.functional import one_hot
 
-from compress.augment import RandomView
-from compress.compute import Compute
-from compress.distiller import DistillationPlan, Distiller
-from compress.files import write_text
-from compress.lessons import SoftLabels
-from compress.optimizers import make_optimizer
-from compress.replay import Balanced, Draw, Prioritised, ReplayBuffer, newest
-from compress.schedules import Constant
+from compress.distillation.distillation_loss import SoftLabels
+from compress.distillation.distiller import DistillationPlan, Distiller
+from compress.replay.buffer import Balanced, Draw, Prioritised, ReplayBuffer, newest
+from compress.storage.files import write_text
 from compress.task import Samples, Statistics
 from compress.tasks.models import create_model
 from compress.testing import FakeTask
+from compress.training.augment import RandomView
+from compress.training.compute import Compute
+from compress.training.optimizers import make_optimizer
+from compress.training.schedules import Constant
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE, CHUNK, BATCH, NEW = (3, 32, 32), 10_000, 256, 256

@@ -25,14 +25,14 @@ from plain import PlainDistiller, PlainGenerator
 from tables import markdown
 from torch import nn
 
-from compress.compute import Compute
-from compress.files import write_text
-from compress.inversion import Inversion
 from compress.methods import METHODS, Ingredients
 from compress.settings import DistillSettings
+from compress.storage.files import write_text
+from compress.synthesis.inversion import Inversion
 from compress.task import Samples, Statistics
 from compress.tasks.models import create_model, fit_weights, read_weights
 from compress.testing import FakeTask
+from compress.training.compute import Compute
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLES, STEPS, BATCH, CLASSES = 256, 5, 256, 10

@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 from tables import markdown
 
-from compress.replay import Prioritised
-from compress.run_directory import RunDirectory
+from compress.replay.buffer import Prioritised
+from compress.storage.run_directory import RunDirectory
 
 
 def row(run: Path) -> list[str]:

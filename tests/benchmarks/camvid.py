@@ -17,7 +17,7 @@ from typing import Any
 
 from runs import Arm, Benchmark, Table
 
-from compress.configuration import merged
+from compress.storage.settings_files import merged
 
 SIZE = ("--task", "segmentation", "--image-size", "120", "--crop-size", "64")
 TEACHER, STUDENT = "deeplabv3:tu-resnet10t", "deeplabv3:tu-test_resnet"

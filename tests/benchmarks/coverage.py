@@ -25,10 +25,10 @@ from tables import markdown
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from compress.cli.models import card_of
 from compress.errors import CompressError
 from compress.export import Order, export_verified
-from compress.files import write_text
+from compress.runs.models import card_of
+from compress.storage.files import write_text
 from compress.task import Deployable, TaskSpec
 from compress.tasks.data import DataSource, LabelledImages
 from compress.tasks.models import create_model, model_names, takes_encoder

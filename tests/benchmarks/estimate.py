@@ -19,9 +19,9 @@ import yaml
 from scipy.stats import spearmanr
 from tables import markdown
 
-from compress.cli.without_data import agreement_without_data
-from compress.compute import Compute
-from compress.files import write_text, write_with
+from compress.runs.without_data import agreement_without_data
+from compress.storage.files import write_text, write_with
+from compress.training.compute import Compute
 
 RESULTS = Path(__file__).parent / "results" / "estimate"
 

@@ -19,17 +19,17 @@ import torch
 from tables import markdown
 from torch import Tensor, nn
 
-from compress.cli.data import place_of
-from compress.compute import Compute
 from compress.errors import GateError
-from compress.evaluation import evaluate
 from compress.export import OnnxModel, OnnxScores, Order, export_verified
-from compress.files import write_text
-from compress.run_directory import RunDirectory
+from compress.runs.data import place_of
+from compress.runs.evaluation import evaluate
+from compress.storage.files import write_text
+from compress.storage.run_directory import RunDirectory
 from compress.task import Task
 from compress.tasks import make_task
 from compress.tasks.data import DataSource, find_data, open_data
 from compress.tasks.models.saved import load_model
+from compress.training.compute import Compute
 
 IMAGES = 500
 RESULTS = Path(__file__).parent / "results" / "int8"

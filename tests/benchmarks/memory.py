@@ -16,7 +16,7 @@ from pathlib import Path
 
 from small_run import carry_out_small_run
 
-from compress.run_directory import RunDirectory
+from compress.storage.run_directory import RunDirectory
 
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in which the operating system counts
 

@@ -21,13 +21,13 @@ from runs import Arm, Benchmark, Table
 from torch import Tensor, nn
 
 from compress import losses, methods
-from compress.balance import balance, rescaled
 from compress.cli import main as command_line
-from compress.distiller import Distiller
-from compress.lessons import Lesson
+from compress.distillation.distillation_loss import Lesson
+from compress.distillation.distiller import Distiller
 from compress.methods.recipe import Ingredients, alike, cook, fast_terms
-from compress.objective import Objective
-from compress.replay import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
+from compress.replay.balance import balance, rescaled
+from compress.replay.buffer import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
+from compress.synthesis.objective import Objective
 from compress.task import Samples, Statistics
 
 DISTILL = ("distill", "--task", "classification", "--teacher", "cifar_resnet56", "--student", "cifar_resnet20")

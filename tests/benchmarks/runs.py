@@ -23,8 +23,8 @@ import yaml
 from filelock import FileLock, Timeout
 from tables import line_plot, markdown
 
-from compress.configuration import load_config, merged
-from compress.files import write_text
+from compress.storage.files import write_text
+from compress.storage.settings_files import load_config, merged
 
 KEPT_SETTINGS = (
     "method", "teacher", "student", "image_size", "crop_size", "inversion", "replay", "distillation", "precision",

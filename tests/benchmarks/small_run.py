@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from compress.cli import rounds as recorded
-from compress.cli.distill import carry_out
-from compress.compute import Compute
-from compress.exclusive import exclusive
 from compress.methods import Ingredients
-from compress.progress import console
-from compress.run_directory import RunDirectory
+from compress.runs import rounds as recorded
+from compress.runs.distill import carry_out
 from compress.settings import DistillSettings
+from compress.storage.lock import exclusive
+from compress.storage.run_directory import RunDirectory
 from compress.task import Batch
 from compress.tasks.models.saved import save_model
 from compress.testing import FakeTask
+from compress.training.compute import Compute
+from compress.training.progress import console
 
 SMALL = {
     "inversion": {"samples": 16, "steps": 3, "latent": 16, "width": 8},

@@ -1,4 +1,4 @@
-"""Small distillers on the fake task."""
+"""Small distillers on the fake task, and the command line called in this process."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from compress.compute import Compute
-from compress.configuration import merged
-from compress.distiller import Distiller
+from compress.cli import main
+from compress.distillation.distiller import Distiller
 from compress.methods import METHODS, Ingredients
 from compress.settings import DistillSettings
+from compress.storage.settings_files import merged
 from compress.testing import FakeTask
+from compress.training.compute import Compute
 
 SMALL = {
     "inversion": {"samples": 8, "steps": 2, "latent": 16, "width": 8},
@@ -46,3 +47,17 @@ def make_distiller() -> MakeDistiller:
         return METHODS[method].recipe(Ingredients(task, teacher, student, settings, True, compute, randomness))
 
     return make
+
+
+@pytest.fixture
+def run() -> Callable[..., int]:
+    """Calls `compress` with words of any type and returns its exit code."""
+
+    def call(*words: object) -> int:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(word) for word in words])
+        code = stopped.value.code
+        assert isinstance(code, int)
+        return code
+
+    return call

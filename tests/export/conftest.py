@@ -85,7 +85,7 @@ def perturbed(model: nn.Module, spec: TaskSpec) -> nn.Module:
 @pytest.fixture(scope="session", params=CASES, ids=list(CASES))
 def network(request: pytest.FixtureRequest) -> tuple[Deployable, TaskSpec]:
     """One of three networks of the embedded data, and its task."""
-    from compress.cli.models import card_of
+    from compress.runs.models import card_of
 
     task, name = CASES[request.param]
     source = open_data(None, task)

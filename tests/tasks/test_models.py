@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import get_model
 
 from compress.errors import UsageError
-from compress.evaluation import parameter_count
+from compress.runs.evaluation import parameter_count
 from compress.tasks.models import (
     CIFAR_NETWORKS,
     NormalisedModel,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from compress.cli.models import card_of
 from compress.errors import UsageError
+from compress.runs.models import card_of
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
 from compress.tasks.models.normalised import NormalisedModel

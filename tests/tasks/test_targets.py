@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compress.targets import even_share
+from compress.synthesis.targets import even_share
 from compress.tasks.targets import LABEL_MAPS, LABELS, balanced_labels, blob_maps
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from compress.compute import Compute
 from compress.tasks.data import DataSource, LabelledImages
 from compress.tasks.teaching import TeachingPlan, Training
+from compress.training.compute import Compute
 
 PLAN = TeachingPlan(steps=6, batch=4, learning_rate=0.02, weight_decay=0.0, shift=1)
 CLASSES = 300

@@ -1,0 +1,114 @@
+"""A small set of real images that the user collected: the one exception to "no real image"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.errors import UsageError
+from compress.replay.buffer import Draw, ReplayBuffer
+from compress.synthesis.inversion_loss import joined, judged
+from compress.task import Samples
+from compress.training.compute import Compute
+
+PIXELS = 256_000  # that the teacher looks at together: 250 images of CIFAR-10
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Real images uint8 `[n, 3, h, w]`."""
+
+    images: Tensor
+    labels: Tensor | None
+    """What they show, long `[n]`; None where nobody has said it."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def require(self, batch: int) -> None:
+        """Raise `UsageError` if there are not enough images to fill a batch without repeating one."""
+        if len(self) < batch:
+            raise UsageError(
+                f"{len(self)} collected images are too few for a batch of {batch}: collect more, or lower the batch"
+            )
+
+
+class CollectedImages:
+    """In place of an inversion: the collected images, all of them, every round."""
+
+    pace = 1.0
+
+    def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
+        labels = collected.labels
+        chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
+        self._samples = joined(
+            [
+                judged(teacher, compute.images(collected.images[at]), None if labels is None else labels[at], compute)
+                for at in chunks
+            ]
+        )
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """The same samples as in the round before."""
+        return self._samples, {}
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: nothing is learnt."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is kept from round to round."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to continue from."""
+
+
+class InflatedBuffer:
+    """HiDFD's data inflation: the collected images count `inflation` times beside the generated ones.
+
+    A batch holds the share `inflation·collected / (inflation·collected + capacity)` of real images, drawn uniformly as
+    the generated ones are; `capacity` is that of the buffer of generated samples, also before it is full.
+    """
+
+    def __init__(self, collected: Collected, inflation: int, generated: ReplayBuffer) -> None:
+        self._collected, self._generated = collected, generated
+        inflated = inflation * len(collected)
+        self._share = inflated / (inflated + generated.capacity)
+
+    def __len__(self) -> int:
+        return len(self._generated)
+
+    def add(self, samples: Samples) -> int:
+        """Admit generated samples."""
+        return self._generated.add(samples)
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """Real images first, then generated ones; places count from 0 in each of the two."""
+        real = round(n * self._share)
+        chosen = torch.randint(len(self._collected), (real,), generator=generator)
+        made = self._generated.draw(n - real, generator)
+        return Draw(
+            torch.cat([chosen, made.index]),
+            torch.cat([self._collected.images[chosen], made.images]),
+            torch.cat([torch.ones(real), made.weights]),
+        )
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Draws are uniform: no loss changes them."""
+
+    def numbers(self) -> dict[str, float]:
+        """Those of the generated samples, whose priorities stay as they are."""
+        return {name: value for name, value in self._generated.numbers().items() if name != "buffer_priority"}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generated samples; the collected ones are read again."""
+        return self._generated.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._generated.load_state_dict(state)

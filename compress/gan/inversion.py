@@ -1,0 +1,188 @@
+"""In place of an inversion: a GAN that learns from collected real images under the teacher's guidance."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.errors import Diverged
+from compress.gan import losses as terms
+from compress.gan.collected import Collected
+from compress.gan.features import FeatureModel, penultimate
+from compress.gan.networks import BigGenerator, Discriminator
+from compress.losses import class_histogram
+from compress.synthesis.inversion_loss import joined, judged
+from compress.synthesis.targets import even_share
+from compress.task import IGNORE_INDEX, Samples, Task
+from compress.training.augment import RandomView
+from compress.training.compute import Compute
+from compress.training.optimizers import descend
+
+BETAS = (0.0, 0.999)
+CHUNK = 250  # images that are made together
+SINGULAR_VECTORS = ("._u", "._v")  # of spectral normalisation
+
+
+@dataclass(frozen=True)
+class GanPlan:
+    """How the GAN learns, and how much it makes."""
+
+    training_rounds: int
+    """Rounds in which it learns; from then on it only makes samples."""
+    iterations: int
+    batch: int
+    learning_rate: float
+    decay: float
+    """Of the moving average of the generator that samples are made with."""
+    average_from: int
+    """Iteration at which that average begins; before, it is the generator."""
+    integration: float
+    smoothing: float
+    samples: int
+    augment: RandomView
+
+
+class GanInversion:
+    """The generative half of HiDFD (AAAI 2025); see `compress.methods.hidfd` for the equations."""
+
+    def __init__(
+        self,
+        task: Task,
+        teacher: FeatureModel,
+        generator: BigGenerator,
+        discriminator: Discriminator,
+        collected: Collected,
+        plan: GanPlan,
+        compute: Compute,
+    ) -> None:
+        assert collected.labels is not None, "a conditional GAN needs to know what images show"
+        self._task, self._teacher, self._collected, self._labels = task, teacher, collected, collected.labels
+        self._generator, self._discriminator = generator, discriminator
+        self._average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
+        self._plan, self._compute = plan, compute
+        self.pace = 1.0
+        self._optimizers = {
+            name: torch.optim.Adam(network.parameters(), plan.learning_rate, betas=BETAS)
+            for name, network in (("generator", generator), ("discriminator", discriminator))
+        }
+        self._counts = torch.full((task.spec.num_classes,), terms.COUNT_AT_FIRST, device=compute.device)
+        self._iteration = 0
+
+    def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """Learn, or make samples; while it learns there is one sample a class, to look at."""
+        if index >= self._plan.training_rounds:
+            return self._made(self._plan.samples, randomness)
+        reports = [self._iterate(randomness) for _ in range(self._plan.iterations)]
+        numbers = {name: torch.stack([report[name] for report in reports]).mean().item() for name in reports[0]}
+        if not all(math.isfinite(value) for value in numbers.values()):
+            raise Diverged("the GAN diverged, its losses are no numbers any more")
+        samples, quality = self._made(self._task.spec.num_classes, randomness)
+        return samples, numbers | quality
+
+    def _iterate(self, randomness: torch.Generator) -> dict[str, Tensor]:
+        """One step of each network on real images and as many made for the same labels."""
+        index = torch.randint(len(self._collected), (self._plan.batch,), generator=randomness)
+        labels = self._labels[index].to(self._compute.device)
+        real = self._view(self._compute.images(self._collected.images[index]), randomness)
+        with self._compute.autocast():
+            made = self._view(self._generator(self._latents(len(labels), randomness), labels), randomness)
+            seen_made = self._teacher.features(made)
+            with torch.no_grad():
+                seen_real = self._teacher.features(real)
+        seen = torch.cat([penultimate(seen_real), penultimate(seen_made.detach())])
+        numbers = self._discriminate(torch.cat([real, made.detach()]), seen, labels)
+        numbers |= self._generate(made, seen_made, labels)
+        self._follow()
+        return {name: value.detach() for name, value in numbers.items()}
+
+    def _discriminate(self, images: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One step of the discriminator; `seen [2n, t]` is what the teacher sees in `images [2n, 3, h, w]`."""
+        with self._compute.autocast():
+            score, sides, guess = self._discriminator(images)
+        found = discriminator_terms(score, sides, guess, seen, labels)
+        loss = found["hinge"] + found["sides"] + self._plan.integration * (found["transfer"] + found["blend"])
+        descend(self._optimizers["discriminator"], loss, self.pace * self._plan.learning_rate)
+        return found
+
+    def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One step of the generator behind `made`, whose teacher's map is `seen`; the discriminator stays as it is."""
+        self._discriminator.requires_grad_(requires_grad=False)
+        with self._compute.autocast():
+            score, sides, _ = self._discriminator(made)
+            logits = self._teacher.classify(seen)
+        self._counts = terms.updated_counts(self._counts, class_histogram(logits.detach()).sum(dim=0))
+        fooled = -score.mean() + terms.passed_off(sides, labels).mean()
+        frequency = terms.frequency(logits, terms.frequency_weights(self._counts))
+        loss = fooled + self._plan.smoothing * frequency
+        descend(self._optimizers["generator"], loss, self.pace * self._plan.learning_rate)
+        self._discriminator.requires_grad_()
+        return {"generator": fooled, "frequency": frequency}
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the generator, batch statistics too; singular vectors have no meaningful average."""
+        self._iteration += 1
+        decay = self._plan.decay if self._iteration > self._plan.average_from else 0.0
+        generator = self._generator.state_dict()
+        for name, kept in self._average.state_dict().items():
+            averaged = kept.is_floating_point() and not name.endswith(SINGULAR_VECTORS)
+            kept.lerp_(generator[name], 1 - decay) if averaged else kept.copy_(generator[name])
+
+    @torch.no_grad()
+    def _made(self, count: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
+        """Samples of the averaged generator, and how many the teacher takes for what they should be."""
+        targets = self._task.draw_targets(count, even_share(self._task.spec.num_classes), randomness)
+        parts = []
+        for labels in torch.split(targets.to(self._compute.device), CHUNK):
+            with self._compute.autocast():
+                images = self._average(self._latents(len(labels), randomness), labels)
+            parts.append(judged(self._teacher, images, labels, self._compute))
+        samples = joined(parts)
+        recognised = samples.statistics.histogram.argmax(dim=1) == samples.targets
+        return samples, {"recognised": recognised.float().mean().item()}
+
+    def _latents(self, count: int, randomness: torch.Generator) -> Tensor:
+        return torch.randn(count, self._generator.latent, generator=randomness).to(self._compute.device)
+
+    def _view(self, images: Tensor, randomness: torch.Generator) -> Tensor:
+        return self._plan.augment(images, torch.zeros(len(images)), randomness, IGNORE_INDEX)[0]
+
+    def renew(self, randomness: torch.Generator) -> bool:
+        """See `Inversion`: once it has learnt, nothing would teach another."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is kept from round to round."""
+        networks = (self._generator, self._average, self._discriminator)
+        return {
+            "networks": [network.state_dict() for network in networks],
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+            "counts": self._counts,
+            "iteration": self._iteration,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        for network, kept in zip((self._generator, self._average, self._discriminator), state["networks"], strict=True):
+            network.load_state_dict(kept)
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._counts, self._iteration = state["counts"].to(self._compute.device), state["iteration"]
+
+
+def discriminator_terms(score: Tensor, sides: Tensor, guess: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Each term's mean `[]`; the first half of every input is real, the second made for the same labels `[n]`."""
+    real, made = score.chunk(2)
+    real_sides, made_sides = sides.chunk(2)
+    features = (*seen.chunk(2), *guess.chunk(2))
+    return {
+        "hinge": (terms.hinge_real(real) + terms.hinge_made(made)).mean(),
+        "sides": terms.told_apart(real_sides, made_sides, labels).mean(),
+        "transfer": terms.transfer(*features).mean(),
+        "blend": terms.blend(*features).mean(),
+    }

@@ -1,0 +1,226 @@
+"""The replay buffer: a bounded set of synthetic samples in memory, with what the policies know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from compress.replay.balance import balance, evenness
+from compress.task import Samples, Statistics
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Samples drawn for one distillation step."""
+
+    index: Tensor
+    """`[n]`: their places in the buffer."""
+    images: Tensor
+    """uint8 `[n, 3, h, w]`."""
+    weights: Tensor
+    """`[n]`: importance-sampling weights, all 1 for a uniform draw."""
+
+
+LEVELS = 255  # steps in which the share of a class is held
+BLOCK = 65_536  # samples scored at once, so that the scores of millions take no memory
+
+
+class Buffer(Protocol):
+    """Where a distiller's samples are kept and drawn."""
+
+    def add(self, samples: Samples) -> int:
+        """Admit new samples; returns how many of them stay."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """`n` samples for one step."""
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Hear what the loss `[n]` of drawn samples was."""
+
+    def numbers(self) -> dict[str, float]:
+        """What is held, for the run's record; nothing before the first sample."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the buffer holds."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+
+
+Keep = Callable[[Statistics, Tensor, Tensor], Tensor]
+"""(statistics of candidates, their age ranks `[n]`, newest highest, class shares `[k]` of all candidates) -> scores
+`[n]`; the highest stay."""
+
+
+def newest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
+    """First in, first out."""
+    return arrival.float()
+
+
+def oldest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
+    """First in, for good: once full, nothing changes."""
+    return -arrival.float()
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """SSD-KD's φ as admission and eviction: samples of crowded classes and of high confidence leave first."""
+
+    gamma: float
+
+    def __call__(self, statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
+        """φ of every candidate against the class shares of all of them."""
+        return balance(statistics, class_share, self.gamma)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every sample is as likely as every other."""
+
+    def probabilities(self, priorities: Tensor) -> Tensor:
+        """`[n]`, summing to 1."""
+        return torch.full_like(priorities, 1 / len(priorities))
+
+    def weights(self, probabilities: Tensor, size: int) -> Tensor:
+        """1 for every drawn sample."""
+        return torch.ones_like(probabilities)
+
+
+@dataclass(frozen=True)
+class Prioritised:
+    """SSD-KD's δ: P_i = (|δ_i| + ε) / Σ(|δ| + ε), w_i = (N·P_i)^−β (after Schaul et al. 2016, section 3.3-3.4)."""
+
+    beta: float
+    epsilon: float = 1e-3
+
+    def probabilities(self, priorities: Tensor) -> Tensor:
+        """`[n]`, summing to 1."""
+        raised = priorities + self.epsilon
+        return raised / raised.sum()
+
+    def weights(self, probabilities: Tensor, size: int) -> Tensor:
+        """What undoes the bias of the draw, in full for β = 1; `probabilities` are those of the drawn samples."""
+        return (size * probabilities) ** -self.beta
+
+
+class ReplayBuffer:
+    """At most `capacity` samples; `keep` decides which stay, `draw_policy` which are drawn.
+
+    The images are one uint8 tensor that is allocated once; adding writes over the places of those that left. Class
+    histograms are held in 255ths: with a hundred classes they would else take an eighth of the images' memory.
+    """
+
+    def __init__(self, capacity: int, keep: Keep, draw_policy: Uniform | Prioritised) -> None:
+        self.capacity = capacity
+        self._keep = keep
+        self._draw_policy = draw_policy
+        self._size = 0
+        self._arrivals = self._newcomers = 0
+        self._images = torch.empty(0, dtype=torch.uint8)
+        self._confidence = torch.zeros(capacity)
+        self._histogram = torch.zeros(capacity, 0, dtype=torch.uint8)
+        self._counts = torch.zeros(0, dtype=torch.long)
+        self._arrival = torch.zeros(capacity, dtype=torch.long)
+        self._priority = torch.zeros(capacity)
+        self._weight = torch.ones(capacity)
+        self._draws = torch.zeros(capacity, dtype=torch.int32)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def class_share(self) -> Tensor:
+        """Share of each class in the buffer `[k]`; empty before the first sample."""
+        return self._counts / self._counts.sum()
+
+    def add(self, samples: Samples) -> int:
+        """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
+        if not self._size:
+            self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8)
+            self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1], dtype=torch.uint8)
+            self._counts = torch.zeros(samples.statistics.histogram.shape[1], dtype=torch.long)
+        count = len(samples.images)
+        arrival = torch.arange(self._arrivals, self._arrivals + count)
+        histogram = samples.statistics.histogram.mul(LEVELS).round().to(torch.uint8)
+        self._arrivals, self._newcomers = self._arrivals + count, count
+        admitted, places = self._admit(samples.statistics.confidence, histogram, arrival)
+        self._counts += histogram[admitted].sum(dim=0) - self._histogram[places].sum(dim=0)
+        self._images[places] = samples.images[admitted]
+        self._confidence[places] = samples.statistics.confidence[admitted]
+        self._histogram[places] = histogram[admitted]
+        self._arrival[places] = arrival[admitted]
+        held = self._priority[: self._size]
+        self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones(())
+        self._weight[places] = 1.0
+        self._draws[places] = 0
+        self._size = max(self._size, int(places.max()) + 1) if len(places) else self._size
+        return len(places)
+
+    def _admit(self, confidence: Tensor, histogram: Tensor, arrival: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the new samples enter, and the places they take: those of the lowest scores, then free ones."""
+        counts = self._counts + histogram.sum(dim=0)
+        held = slice(self._size)
+        columns = [torch.split(column[held], BLOCK) for column in (self._confidence, self._histogram, self._arrival)]
+        blocks = [*zip(*columns, strict=True), (confidence, histogram, arrival)]
+        scores = torch.cat(
+            [self._keep(Statistics(p, h.float().div(LEVELS)), a, counts / counts.sum()) for p, h, a in blocks]
+        )
+        leaving = torch.zeros(len(scores), dtype=torch.bool)
+        surplus = max(len(scores) - self.capacity, 0)
+        leaving[scores.argsort(stable=True)[:surplus]] = True
+        admitted = (~leaving[self._size :]).nonzero().flatten()
+        vacated = leaving[: self._size].nonzero().flatten()
+        free = torch.arange(self._size, self.capacity)[: len(admitted) - len(vacated)]
+        return admitted, torch.cat([vacated, free])
+
+    def draw(self, n: int, generator: torch.Generator) -> Draw:
+        """`n` samples with replacement."""
+        probabilities = self._draw_policy.probabilities(self._priority[: self._size])
+        cumulative = probabilities.double().cumsum(0)
+        points = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
+        index = torch.searchsorted(cumulative, points).clamp(max=self._size - 1)
+        weights = self._draw_policy.weights(probabilities[index], self._size)
+        self._draws.index_add_(0, index, torch.ones(n, dtype=torch.int32))
+        return Draw(index, self._images[index], weights)
+
+    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+        """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""
+        self._priority[drawn.index] = (self._weight[drawn.index] * divergence.detach().cpu()).abs()
+        self._weight[drawn.index] = drawn.weights
+
+    def numbers(self) -> dict[str, float]:
+        """Evenness of the classes, median age in rounds, and the mean priority of what was drawn at least once.
+
+        Newcomers stand at the highest priority until they are drawn: they would hide what the student finds hard.
+        """
+        if not self._size:
+            return {}
+        age = (self._arrivals - 1 - self._arrival[: self._size]) // self._newcomers
+        found = {"buffer_evenness": evenness(self.class_share), "buffer_age": float(age.median())}
+        known = self._priority[: self._size][self._draws[: self._size] > 0]
+        return found | ({"buffer_priority": known.mean().item()} if len(known) else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the buffer holds."""
+        held = slice(self._size)
+        tensors = {name: getattr(self, f"_{name}")[held].clone() for name in _COLUMNS}
+        return {"arrivals": self._arrivals, "newcomers": self._newcomers, **tensors}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        if not len(state["images"]):
+            return  # nothing to hold yet, and no image to tell the shape
+        self._size, self._arrivals = len(state["images"]), state["arrivals"]
+        self._newcomers = state["newcomers"]
+        for name in _COLUMNS:
+            column = state[name].new_zeros(self.capacity, *state[name].shape[1:])
+            column[: self._size] = state[name]
+            setattr(self, f"_{name}", column)
+        self._counts = self._histogram.sum(dim=0)
+
+
+_COLUMNS = ("images", "confidence", "histogram", "arrival", "priority", "weight", "draws")

@@ -1,0 +1,129 @@
+"""Models in the runtimes that are timed: torch, compiled torch and onnxruntime."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compress.export import OnnxModel
+from compress.export.latency import Once
+from compress.runs.first_answer import peak_of_first_answer
+from compress.tasks.models.saved import load_model
+from compress.training.compute import Compute
+
+Kind = Literal["eager", "compiled", "onnxruntime"]
+Array = NDArray[Any]
+
+
+class Running(Protocol):
+    """A loaded model: what it wants to see, and two ways to ask it."""
+
+    image_shape: tuple[int, int, int]
+
+    def whole(self, images: Array) -> Once:
+        """From float32 `[n, 3, h, w]` in [0, 1] on the host to an answer on the host."""
+
+    def inside(self, images: Array) -> Once:
+        """The network alone: input and output stay where they are computed."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One model in one runtime."""
+
+    path: Path
+    kind: Kind
+    provider: str
+
+    @property
+    def name(self) -> str:
+        """As it stands in the table."""
+        return f"{self.path} {self.kind}"
+
+    def start(self) -> Running:
+        """The model, loaded; raises `UsageError` if it cannot be."""
+        if self.kind == "onnxruntime":
+            return InOnnxRuntime(OnnxModel(self.path, provider=self.provider))
+        model, card = load_model(self.path)
+        device = torch.device("cpu" if self.provider == "cpu" else "cuda")
+        return InTorch(model, card.image_shape, device, compiled=self.kind == "compiled")
+
+
+class InTorch:
+    """A network in torch on a device, to which it is moved."""
+
+    def __init__(
+        self, model: nn.Module, image_shape: tuple[int, int, int], device: torch.device, *, compiled: bool = False
+    ) -> None:
+        self.image_shape, self._device = image_shape, device
+        Compute(device, torch.float32).place(model)
+        self._model: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compiled else model
+
+    def whole(self, images: Array) -> Once:
+        """See `Running`."""
+
+        @torch.inference_mode()
+        def once() -> Array:
+            answer: Array = self._model(self._placed(images)).argmax(dim=1).cpu().numpy()
+            return answer
+
+        return once
+
+    def inside(self, images: Array) -> Once:
+        """See `Running`."""
+        placed = self._placed(images)
+
+        @torch.inference_mode()
+        def once() -> None:
+            self._model(placed)
+            if self._device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return once
+
+    def _placed(self, images: Array) -> torch.Tensor:
+        return torch.from_numpy(images).to(self._device).contiguous(memory_format=torch.channels_last)
+
+
+class InOnnxRuntime:
+    """A file in onnxruntime."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.image_shape, self._model = model.card.image_shape, model
+
+    def whole(self, images: Array) -> Once:
+        """See `Running`."""
+        given = self._model.given(images)
+        return lambda: self._model.run(given)
+
+    def inside(self, images: Array) -> Once:
+        """See `Running`."""
+        return self._model.bound(self._model.given(images))
+
+
+def contenders_of(path: Path, provider: str, *, compiled: bool) -> list[Contender]:
+    """A file as it is; a run's or model's network in torch, and what lies in its `export/`."""
+    if path.suffix == ".onnx":
+        return [Contender(path, "onnxruntime", provider)]
+    kinds: list[Kind] = ["eager", "compiled"] if compiled else ["eager"]
+    files = sorted((path / "export").glob("*.onnx")) if path.is_dir() else []
+    return [
+        *(Contender(path, kind, provider) for kind in kinds),
+        *(Contender(f, "onnxruntime", provider) for f in files),
+    ]
+
+
+def cold_start(contender: Contender, shape: tuple[int, ...]) -> dict[str, float]:
+    """What the first answer takes a new process: seconds from its start, and its memory at most, in megabytes."""
+    started = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        memory = process.apply(peak_of_first_answer, (contender.kind, contender.path, contender.provider, shape))
+        return {"seconds": time.perf_counter() - started, "memory_mb": memory}

@@ -1,0 +1,39 @@
+"""What the command line says of the files that it read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress.tasks.data import DataSource, LabelledImages, Place
+from compress.tasks.models.saved import Card
+from compress.training.progress import console
+
+
+def place_of(card: Card) -> Place:
+    """What the data of a model is brought to, where nothing else is asked for."""
+    return Place(image_size=card.image_size, crop_size=card.crop_size)
+
+
+def inspect(source: DataSource) -> None:
+    """Open the held-out split of data on disk, so that a broken file ends a command before any work is done.
+
+    The embedded data costs time to make and cannot be broken: it is opened when it is needed.
+    """
+    if source.fingerprint is None:
+        say_sums(source.name, source.held_out())
+
+
+def say_sums(name: str, split: LabelledImages) -> None:
+    """One line on stderr, where the data set publishes md5 sums: whether the files of an opened split have them."""
+    if not split.sums:
+        return
+    foreign = [f"{read.file} (md5 {read.md5})" for read in split.sums if not read.official]
+    what = f"not the official files: {', '.join(foreign)}" if foreign else "the official md5 sums match"
+    files = ", ".join(read.file for read in split.sums)
+    console.print(f"{name}: {files}: {what}", soft_wrap=True)
+
+
+def sums_report(split: LabelledImages) -> dict[str, Any]:
+    """`{"files": {name: {"md5": ..., "official": ...}}}` for JSON; empty where the data set publishes no sums."""
+    files = {read.file: {"md5": read.md5, "official": read.official} for read in split.sums}
+    return {"files": files} if files else {}

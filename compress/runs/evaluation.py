@@ -1,0 +1,84 @@
+"""Scores on held-out data: one function for teachers, students and ONNX files alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from compress.errors import UsageError
+from compress.task import Tabulated, Task
+from compress.training.compute import Compute
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a metric said of a whole data set."""
+
+    metric: str
+    """Name of the headline number."""
+    numbers: Mapping[str, Any]
+    count: int
+    """Images it was measured on."""
+    seconds: float = 0.0
+    """What the measurement took."""
+    chance: float | None = None
+    """What answers that ignore the images may score at most, where the metric counts by class."""
+    confusion: Tensor | None = None
+    """Long `[k, k]`: true class by predicted class, where the metric counts them."""
+
+    @property
+    def by_class(self) -> dict[str, Mapping[str, float]]:
+        """The numbers that there is one of for each class."""
+        return {name: value for name, value in self.numbers.items() if isinstance(value, Mapping)}
+
+    @property
+    def headline(self) -> float:
+        """The number that the task is judged by."""
+        value = self.numbers[self.metric]
+        assert isinstance(value, float)
+        return value
+
+
+@torch.no_grad()
+def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) -> Score:
+    """The task's metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
+    metric, count, started = task.metric(), 0, time.perf_counter()
+    for batch in task.held_out():
+        with compute.autocast():
+            logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
+        metric.update(logits.float().cpu(), batch.targets)
+        count += len(batch.images)
+    score = Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started)
+    if not isinstance(metric, Tabulated):
+        return score
+    return replace(score, chance=metric.chance()[score.metric], confusion=metric.counts)
+
+
+def require_better_than_chance(teacher: Score) -> None:
+    """Raise `UsageError` unless the teacher beats whatever answers that ignore the images may score."""
+    if teacher.chance is not None and teacher.headline <= teacher.chance:
+        raise UsageError(
+            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where answers that ignore "
+            f"the image get up to {teacher.chance:.3f}; check its weights, its classes and its normalisation"
+        )
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable or frozen, all parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def multiply_accumulates(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulate operations of convolutions and matrix products for one image."""
+    device = next(model.parameters()).device
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model.eval()(torch.zeros(1, *image_shape, device=device))
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,77 @@
+"""What lies in a run's `export/`: what each file is and scores, and how fast the networks and their file are."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.export import OnnxModel, OnnxScores
+from compress.export.latency import interleaved
+from compress.runs.contenders import InOnnxRuntime, InTorch
+from compress.runs.evaluation import Score, evaluate
+from compress.task import Task
+from compress.training.compute import Compute
+
+SECONDS = 0.1
+"""Spent on the timing of each network; it takes five rounds at least."""
+SLOWEST = 0.3
+"""Seconds that the first network may take for an image: with slower ones the timing would cost more than it tells."""
+
+
+def file_facts(file: OnnxModel, path: Path, score: Score | None) -> dict[str, Any]:
+    """What a file is, and what it scored."""
+    facts = {"precision": file.card.precision, "bytes": path.stat().st_size, "sha256": _digest(path)}
+    return facts | (dict(score.numbers) if score else {})
+
+
+def exported_files(folder: Path, known: Mapping[str, Any], metric: str, task: Task | None) -> dict[str, dict[str, Any]]:
+    """The facts of every ONNX file in a folder: `known` ones stay, others are scored where there is a `task`."""
+    found = {}
+    for path in sorted(folder.glob("*.onnx")):
+        before = known.get(path.name, {})
+        if before.get("sha256") == _digest(path) and metric in before:
+            found[path.name] = before
+            continue
+        file = OnnxModel(path)
+        score = evaluate(OnnxScores(file), task, Compute(torch.device("cpu"), torch.float32)) if task else None
+        found[path.name] = file_facts(file, path, score)
+    return found
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def latencies(networks: Mapping[str, nn.Module], file: Path, shape: tuple[int, int, int]) -> dict[str, Any] | None:
+    """Milliseconds for one image on the CPU, networks in torch and the file in onnxruntime, timed in turn.
+
+    None if the first network is so slow that this would take long. The networks are moved to the CPU.
+    """
+    image, cpu = np.random.default_rng(0).random((1, *shape), dtype=np.float32), torch.device("cpu")
+    asked = {name: InTorch(network, shape, cpu).whole(image) for name, network in networks.items()}
+    asked[file.name] = InOnnxRuntime(OnnxModel(file)).whole(image)
+    if _seconds(next(iter(asked.values()))) > SLOWEST:
+        return None
+    timed = interleaved(asked, SECONDS)
+    return {
+        "milliseconds": {name: 1000 * latency.percentile(50) for name, latency in timed.items()},
+        "size": shape[1:],
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _seconds(once: Callable[[], object]) -> float:
+    """What an answer takes after a first one."""
+    once()
+    started = time.perf_counter()
+    once()
+    return time.perf_counter() - started

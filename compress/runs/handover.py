@@ -1,0 +1,237 @@
+"""The end of a run: the student saved, scored, exported, verified and shown beside its teacher."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import nn
+
+from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
+from compress.methods import Ingredients
+from compress.report import write_page
+from compress.runs.charts import class_bars
+from compress.runs.data import sums_report
+from compress.runs.evaluation import Score, evaluate, multiply_accumulates, parameter_count
+from compress.runs.exhibits import mistakes, show_held_out
+from compress.runs.exported import file_facts, latencies
+from compress.runs.unlabelled import AGREEMENT
+from compress.settings import DistillSettings
+from compress.storage.run_directory import RunDirectory
+from compress.task import Task, TaskSpec
+from compress.tasks.data import DataSource
+from compress.tasks.models import NormalisedModel, deployable, fingerprint
+from compress.tasks.models.saved import Card, save_model
+from compress.training.compute import Compute
+from compress.training.progress import output as console
+
+UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run whose rounds are done."""
+
+    given: Ingredients
+    task: Task
+    """What the networks are scored on: the run's own, or `TeachersAnswers` where it has no held-out data."""
+    run: RunDirectory
+    teacher_score: Score
+    seconds: Mapping[str, float]
+    began_with: str | None
+    """SHA-256 of the weights that the student was given at the start; None if they were random."""
+
+
+def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str, Any]:
+    """Write student, ONNX file and report, print the table and return the report; `GateError` if the file differs.
+
+    Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
+    """
+    run, task, settings, student = done.run, done.task, done.given.settings, done.given.student
+    student_score = evaluate(student.eval(), task, done.given.compute.exact)
+    labelled = student_score.metric != AGREEMENT
+    scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
+    readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card, done.began_with)
+    origin = _origin(done, student_score, scored_on)
+    save_model(run.student, student, card and replace(card, origin=origin), readme)
+    exhibits = _exhibits(done, source, student_score) if labelled else {}
+    order, images = Order(origin=origin), next(task.held_out()).images
+    facts, results = export_verified(deployable(student.cpu()), task.spec, run.onnx, order, images=images)
+    rows, exported, scoring = _networks(done, student_score)
+    report: dict[str, Any] = {
+        "schema_version": 1,
+        "task": task.spec.name,
+        "data": source.name if labelled else None,
+        "embedded": source.fingerprint is not None,
+        "n": student_score.count,
+        **sums_report(source.held_out()),
+        "scored_on": scored_on,
+        "kept": student_score.headline / done.teacher_score.headline if labelled else None,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": {**done.seconds, "evaluation": scoring},
+        **rows,
+        **_parity(facts, results),
+        "exported": exported,
+        "latency": latencies({"teacher": done.given.teacher, "student": student}, run.onnx, task.spec.image_shape),
+        "classes": task.spec.class_names,
+        **exhibits,
+    }
+    run.write_report(report)
+    _show(report, done, student_score)
+    _say(facts, results)
+    _print_places(run)
+    require_parity(results)
+    return report
+
+
+def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
+    """The rows of the table, the facts of the exported file, and the seconds spent on all scores."""
+    run, spec, settings, file = done.run, done.task.spec, done.given.settings, OnnxModel(done.run.onnx)
+    onnx = evaluate(OnnxScores(file), done.task, Compute(torch.device("cpu"), torch.float32))
+    weights, name = run.student / "model.safetensors", run.onnx.name
+    rows = {
+        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, spec, None),
+        "student": _row(settings.student, done.given.student, student, spec, weights),
+        "onnx": {"name": name, **dict(onnx.numbers), "bytes": run.onnx.stat().st_size},
+    }
+    scoring = sum(score.seconds for score in (done.teacher_score, student, onnx))
+    return rows, {name: file_facts(file, run.onnx, onnx)}, scoring
+
+
+def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, Any]:
+    """What the report shows of held-out images."""
+    task, given = done.task, done.given
+    networks = (given.teacher, given.student)
+    return {
+        "palette": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in task.spec.palette],
+        "confusion": mistakes(student.confusion, task.spec.class_names),
+        "shown": show_held_out(done.run.path / "held-out", source.held_out(), task, networks, given.compute),
+    }
+
+
+def _show(report: Mapping[str, Any], done: Finished, student: Score) -> None:
+    """The table on standard output, bars by class as pictures, and the page."""
+    labelled, scored_on = report["kept"] is not None, report["scored_on"]
+    for name, by_class in student.by_class.items():
+        both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
+        class_bars(done.run.path / f"{name}.png", f"{name} on {scored_on}", both)
+    rows = {role: report[role] for role in ("teacher", "student", "onnx")}
+    console.print(_table(rows, student.metric, labelled=labelled))
+    console.print(f"scored on {scored_on}", soft_wrap=True)
+    write_page(done.run)
+
+
+def _print_places(run: RunDirectory) -> None:
+    places = {"run directory": run.path, "samples": run.path / "samples", "ONNX file": run.onnx}
+    places["report"] = run.path / "report.html"
+    for name, place in places.items():
+        console.print(f"{name:14} {place}", soft_wrap=True)
+
+
+def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
+    """What student and file say of where they come from."""
+    settings = done.given.settings
+    return {
+        "method": settings.method,
+        "teacher": settings.teacher,
+        "teacher_sha256": fingerprint(done.given.teacher),
+        **({"began_with_sha256": done.began_with} if done.began_with else {}),
+        "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
+        "scored_on": scored_on,
+        "metrics": dict(student.numbers),
+        "licence": "not known here: the weights derive from the teacher's",
+    }
+
+
+def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
+    checks = [
+        {name: None if value == math.inf else value for name, value in asdict(result).items()} for result in results
+    ]
+    return {"dynamic_size": facts.card.dynamic_size, "parity": checks}
+
+
+def _say(facts: ExportFacts, results: list[Parity]) -> None:
+    sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
+    console.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
+    for result in results:
+        console.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
+
+
+def report_export(facts: ExportFacts, results: list[Parity]) -> None:
+    """Say what was exported and how it compares; raises `GateError` if it differs."""
+    _say(facts, results)
+    console.print(f"ONNX file      {facts.path}", soft_wrap=True)
+    require_parity(results)
+
+
+def _row(name: str | None, model: nn.Module, score: Score, spec: TaskSpec, file: Path | None) -> dict[str, Any]:
+    parameters = parameter_count(model)
+    size = file.stat().st_size if file else 4 * parameters
+    macs = multiply_accumulates(model, spec.image_shape)
+    return {"name": name, **dict(score.numbers), "parameters": parameters, "macs": macs, "bytes": size}
+
+
+def _table(rows: dict[str, dict[str, Any]], metric: str, *, labelled: bool) -> Table:
+    table = Table()
+    for column in ("", "network", metric, "kept" if labelled else "", "parameters", "MACs", "file"):
+        table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
+    for role, row in rows.items():
+        table.add_row(
+            role,
+            row["name"],
+            f"{row[metric]:.4f}",
+            "" if role == "teacher" or not labelled else f"{row[metric] / rows['teacher'][metric]:.1%}",
+            f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
+            f"{row['macs'] / 1e6:,.0f} M" if "macs" in row else "",
+            f"{row['bytes'] / 1e6:.1f} MB",
+        )
+    return table
+
+
+def _loading(student: nn.Module, card: Card | None) -> str:
+    if card is not None:
+        return "- input: RGB in [0, 1]; mean and deviation to normalise with are in the header of `model.safetensors`"
+    own = "- weights: `load_state_dict` of the class that was given to `compress.distill`"
+    if not isinstance(student, NormalisedModel):
+        return f"{own}\n- input: RGB in [0, 1]"
+    mean, std = ([round(value, 6) for value in t.flatten().tolist()] for t in (student.mean, student.std))
+    return f"{own}\n- input: RGB in [0, 1], less mean {mean}, over deviation {std}"
+
+
+def _parts(settings: DistillSettings, card: Card | None) -> str:
+    if card is None or not card.shared_channels:
+        return ""
+    return (
+        f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
+        f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
+    )
+
+
+def model_card(
+    settings: DistillSettings,
+    teacher: Score,
+    student: Score,
+    scored_on: str,
+    network: nn.Module,
+    card: Card | None,
+    began_with: str | None,
+) -> str:
+    """The student's README: what it is, what it scored, how to load it and what to show it."""
+    numbers = json.dumps(dict(student.numbers), indent=2)
+    seen = "with collected real images" if settings.collected else "without any real image"
+    if began_with:
+        seen += f", from weights that it was given (SHA-256 {began_with})"
+    return (
+        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
+        f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"
+        f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
+        f"{_loading(network, card)}\n\n```json\n{numbers}\n```\n"
+    )

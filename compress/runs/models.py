@@ -1,0 +1,148 @@
+"""Teachers, students and tasks from what the flags say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from torch import nn
+
+from compress.errors import UsageError
+from compress.gan.collected import Collected
+from compress.methods import find_method
+from compress.settings import DistillSettings
+from compress.tasks.data import DataSource
+from compress.tasks.data.collected import read_collected, read_photographs
+from compress.tasks.models import (
+    STORED,
+    NormalisedModel,
+    architecture_name,
+    create_model,
+    fit_weights,
+    read_weights,
+    require_image_size,
+)
+from compress.tasks.models.pretrained import create_pretrained
+from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.models.sharing import ClassifierSharing, share_classifier
+from compress.tasks.segmentation import palette_of
+from compress.tasks.teaching import Training, cache_key, usual_plan
+from compress.training.compute import Compute
+from compress.training.progress import Steps, console
+
+
+def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
+    """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
+    torch.manual_seed(seed)
+    model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
+    require_logits(model, name, source)
+    return model
+
+
+def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
+    """A new model with ImageNet weights if there are any to be had; says so if there are none."""
+    torch.manual_seed(seed)  # the decoder or the last layer is new in any case
+    try:
+        model = create_pretrained(source.task, name, len(source.class_names), source.image_shape[1:])
+    except UsageError as error:
+        console.print(f"{name} begins with random weights: {error}", soft_wrap=True)
+        return new_model(name, source, seed)
+    require_logits(model, name, source)
+    return model
+
+
+def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
+    """Raise `UsageError` unless the model answers the data's images with logits `[n, k, *s]` of its classes."""
+    shape = require_image_size(model, name, source.image_shape)
+    wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
+    if tuple(shape) != wanted:
+        raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}")
+
+
+def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
+    """What will be said of the model in its own file."""
+    mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
+    shared = model.network if isinstance(model.network, ClassifierSharing) else None
+    return Card(
+        task=source.task,
+        network=architecture_name(name, shared.backbone if shared else model.network),
+        data=source.name,
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        mean=mean,
+        std=std,
+        image_size=source.image_size,
+        crop_size=source.crop_size,
+        palette=palette_of(source) if source.task == "segmentation" else (),
+        shared_channels=shared.channels if shared else 0,
+    )
+
+
+def student_of(
+    method: str, student: NormalisedModel, teacher: NormalisedModel, source: DataSource, seed: int
+) -> NormalisedModel:
+    """The student as the method wants it: as it is, or with the teacher's classifier."""
+    if not find_method(method).shares_classifier:
+        return student
+    torch.manual_seed(seed)  # the projector's weights must not depend on what was done for the teacher
+    return share_classifier(student, teacher, source.image_shape)
+
+
+def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:
+    """The images of --collected; raises `UsageError` unless the method takes them, they are sound and enough."""
+    name, method = settings.method, find_method(settings.method)
+    if not method.needs_collected:
+        return None
+    if source.task != "classification" and method.shares_classifier:
+        raise UsageError(f"{name} is for classification only: use --method ssd-kd for {source.task}")
+    if settings.collected is None:
+        raise UsageError(f"{name} learns from collected real images: give their folder with --collected DIR")
+    if source.task == "classification":
+        split = read_collected(settings.collected, source)
+        collected = Collected(split.images, split.targets)
+    else:
+        collected = Collected(read_photographs(settings.collected, source.image_shape), None)
+    collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
+    return collected
+
+
+def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
+    """Raise `UsageError` if neither a file nor the name brings weights and the data is not ours to teach on."""
+    if weights is None and source.fingerprint is None and not name.startswith(STORED):
+        raise UsageError(
+            f"no teacher for {source.name}: name its weights with --teacher-weights FILE, "
+            f"or train one with `compress teach --data {source.name}`"
+        )
+
+
+def find_teacher(name: str, weights: Path | None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+    """The teacher with its weights from a file, from the name itself, or taught on the embedded data and cached."""
+    if weights is not None:
+        return fit_teacher(name, weights, source, seed)
+    if name.startswith(STORED):
+        return new_model(name, source, seed).eval()
+    return taught_teacher(name, source, compute, seed)
+
+
+def fit_teacher(name: str, weights: Path, source: DataSource, seed: int) -> NormalisedModel:
+    """The named network with the weights of a file; raises `UsageError` that says what does not fit."""
+    model = new_model(name, source, seed)
+    fit_weights(model.network, read_weights(weights), str(weights))
+    return model.eval()
+
+
+def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+    """The default teacher of an embedded data set: from the cache, or trained now and put there."""
+    plan = usual_plan(source)
+    folder = user_cache_path("compress-kd") / "teachers" / cache_key(name, source, plan, compute, seed)
+    if (folder / "README.md").is_file():  # the file that is written last
+        console.print(f"teacher {name}: taught before, read from the cache")
+        return load_model(folder)[0]
+    model = new_model(name, source, seed)
+    console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
+    with Steps("teaching", plan.steps) as steps:
+        training = Training(model, source.training(), source, plan, compute, seed)
+        training.run(lambda done, loss: steps.update(done, f"loss {loss:.3f}"))
+    save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
+    return model

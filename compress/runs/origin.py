@@ -1,0 +1,48 @@
+"""What a run began with besides its settings: contents that a path or a name does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+
+from compress.errors import UsageError
+from compress.methods import Ingredients
+from compress.storage.files import digest
+from compress.tasks.models import NormalisedModel, fingerprint, fit_weights, read_weights
+from compress.tasks.models.saved import weights_file
+
+
+def origin_of(given: Ingredients) -> dict[str, str]:
+    """SHA-256 of the teacher's weights, of the held-out data and of the collected images, by what they are called."""
+    origin = {
+        "the teacher's weights": fingerprint(given.teacher),
+        "the held-out data": _digest(part for b in given.task.held_out() for part in (b.images, b.targets)),
+    }
+    if given.collected is not None:
+        labels = given.collected.labels
+        origin["the collected images"] = _digest([given.collected.images, *([] if labels is None else [labels])])
+    return origin
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    return digest(*(digest(tensor.contiguous().numpy().tobytes()) for tensor in tensors))
+
+
+def require_same_origin(before: dict[str, str] | None, now: dict[str, str], folder: Path) -> None:
+    """Raise `UsageError` that names what differs from what the run in `folder` began with."""
+    if before is None:
+        raise UsageError(f"the run in {folder} was begun by another version of compress: run it anew with --overwrite")
+    changed = [name for name in now if now[name] != before.get(name)]
+    if changed:
+        raise UsageError(
+            f"--resume changes nothing, but {', '.join(changed)} differ from what the run in {folder} began with"
+        )
+
+
+def begin_with(student: NormalisedModel, model: Path) -> str:
+    """Give the student the weights of a saved model and return their SHA-256; `UsageError` if they do not fit."""
+    file = weights_file(model)
+    fit_weights(student.network, read_weights(file), str(file))
+    return fingerprint(student)

@@ -1,0 +1,71 @@
+"""From what was asked for to the settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from compress.errors import UsageError
+from compress.methods import find_method
+from compress.settings import DistillSettings
+from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
+from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
+from compress.tasks.data import DEFAULT_DATA, find_data
+from compress.tasks.targets import DRAWN, TAKEN
+
+
+def resolved(wanted: DistillSettings) -> dict[str, Any]:
+    """The settings that the method looks at, as plain data."""
+    return reduce(without, find_method(wanted.method).unused, wanted.model_dump(mode="json"))
+
+
+def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
+    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
+    given = merged({} if config is None else load_config(config), flags)
+    probe = validated(DistillSettings, given)
+    data = find_data(probe.data, probe.task).name
+    recipe = f"{data}/{probe.method}"
+    below = load_config(recipe) if recipe in recipe_names() else {}
+    names = {
+        "teacher": DEFAULT_TEACHER[probe.task],
+        "student": DEFAULT_STUDENT[probe.task],
+        "data": DEFAULT_DATA[probe.task],
+    }
+    return completed(given, merged(names, below))
+
+
+def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSettings:
+    """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
+    name = merged({"method": DistillSettings().method}, below, given)["method"]
+    method = find_method(name)
+    unused = sorted(path for path in method.unused if names_setting(given, path))
+    if unused:
+        raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change --method")
+    wanted = _with_targets(validated(DistillSettings, merged(method.defaults, below, given)))
+    _require_a_batch(wanted)
+    return wanted
+
+
+def _with_targets(wanted: DistillSettings) -> DistillSettings:
+    """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
+    kinds, asked = [*DRAWN[wanted.task], *TAKEN[wanted.task]], wanted.inversion.targets
+    if asked is not None and asked not in kinds:
+        raise UsageError(f"inversion.targets {asked!r} are not for {wanted.task}: choose {', '.join(kinds)}")
+    inversion = wanted.inversion.model_copy(update={"targets": asked or kinds[0]})
+    return wanted.model_copy(update={"inversion": inversion})
+
+
+def _require_a_batch(wanted: DistillSettings) -> None:
+    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
+    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
+    unused = find_method(wanted.method).unused
+    if not unused.isdisjoint({"inversion", "inversion.steps"}):
+        return  # samples are collected, or made by a generator that is trained all along
+    if "replay" not in unused:
+        held = min(held, wanted.replay.capacity)
+    if batch > held:
+        raise UsageError(
+            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
+            "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
+        )

@@ -1,0 +1,151 @@
+"""The rounds of a run as the command line sees them: shown, recorded, mended, and stopped when the user asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
+from typing import Any
+
+import torch
+
+from compress.distillation.distiller import Distiller
+from compress.distillation.round import Round
+from compress.errors import CompressError, Diverged, Interrupted
+from compress.runs.events import EventFiles
+from compress.runs.live import Live, phase
+from compress.storage.history import History
+from compress.storage.run_directory import RunDirectory
+from compress.task import Batch
+from compress.training.progress import Steps, console
+from compress.training.stopping import StopSignal
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SLOWEST = 1 / 8  # of the learning rates that were asked for: three times half
+SHOWN = 24  # samples in a picture
+
+
+class Record:
+    """What a run leaves while it goes on: a line and numbers of each round, pictures, checkpoints."""
+
+    def __init__(
+        self, distiller: Distiller, run: RunDirectory, kept: dict[str, Any], live: Live, events: EventFiles | None
+    ) -> None:
+        """`kept` is what a checkpoint holds beside the distiller's state: `history`, the numbers of the rounds so far,
+        and what else the caller wants to find there.
+        """
+        self._distiller, self._run, self._kept = distiller, run, kept
+        self._live, self._events = live, events
+        self._history = History(run.path, kept["history"])
+        self._saved = time.monotonic()
+        total = distiller.plan.rounds
+        self._drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
+
+    def add(self, done: Round) -> None:
+        """A round, and a checkpoint if the last one is a while ago."""
+        total, row = self._distiller.plan.rounds, {"round": done.index, **done.numbers}
+        self._history.add(row)
+        self._run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
+        if self._events:
+            self._events.add(row)
+        if done.notice:
+            self.say(f"round {done.index + 1}: {done.notice}", style="yellow")
+        if done.index in self._drawn:
+            self._draw(done)
+        self._live.add(done, row)
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
+            self.save()
+
+    def _draw(self, done: Round) -> None:
+        picture = _picture(self._distiller, done)
+        self._run.write_picture(f"round-{done.index + 1:04d}", picture)
+        if self._events:
+            self._events.add_picture(picture, done.index)
+
+    def say(self, line: str, style: str = "") -> None:
+        """One line for whoever watches, and for whoever reads the log."""
+        console.print(line, style=style, soft_wrap=True)
+        self._run.log(line)
+
+    def save(self) -> None:
+        """A checkpoint."""
+        self._run.write_checkpoint({**self._distiller.state_dict(), **self._kept})
+        self._saved = time.monotonic()
+
+    def go_back(self, reason: Diverged) -> None:
+        """Continue from the last checkpoint with half of its learning rates, and keep that in it."""
+        state = self._run.read_checkpoint()
+        self._kept["history"] = state["history"]
+        self._distiller.load_state_dict({**state, "pace": self._distiller.pace / 2})
+        self.save()
+        self._history = History(self._run.path, state["history"])
+        self._live.go_on(state["history"])
+        if self._events:
+            self._events.go_back(self._distiller.next_round)
+        line = f"{reason}: back to round {self._distiller.next_round} with half the learning rates"
+        self.say(line, style="yellow")
+
+
+def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any], *, tensorboard: bool = False) -> None:
+    """All rounds, recorded in `run`, for TensorBoard too if wanted; raises `Interrupted` after a checkpoint if asked to
+    stop.
+
+    Raises `CompressError` if the losses stop being numbers with learning rates of an eighth too.
+    """
+    stopping, total = StopSignal("step"), distiller.plan.rounds
+    events = EventFiles(run.events, distiller.next_round) if tensorboard else None
+    with (
+        closing(events) if events else nullcontext(),
+        stopping,
+        Steps(phase(distiller), total, distiller.next_round) as steps,
+    ):
+        live = Live(distiller, steps, kept["history"])
+        record = Record(distiller, run, kept, live, events)
+        if not run.checkpoint.is_file():
+            record.save()
+        try:
+            _mend(distiller, record.add, stopping, record.go_back, live.moved)
+        except Interrupted as error:
+            record.save()
+            raise Interrupted(
+                f"stopped after {distiller.next_round} of {total} rounds: --resume --out {run.path} continues"
+            ) from error
+
+
+def follow(distiller: Distiller) -> None:
+    """The rounds of every worker but the first: its share of the work; it stops when any is asked to."""
+    stopping = StopSignal("round")
+    with stopping, suppress(Interrupted):
+        _mend(distiller, lambda _: None, stopping, lambda _: None)
+
+
+def _mend(
+    distiller: Distiller,
+    after_round: Callable[[Round], None],
+    stopping: StopSignal,
+    go_back: Callable[[Diverged], None],
+    moved: Callable[[], None] = lambda: None,
+) -> None:
+    """All rounds that are left, from where `go_back` leads whenever they diverge; all workers diverge together."""
+    while distiller.next_round < distiller.plan.rounds:
+        try:
+            distiller.run(after_round, stopping, moved)
+        except Diverged as error:
+            if distiller.pace <= SLOWEST:
+                raise CompressError(
+                    f"{error}, with an eighth of the learning rates too: lower distillation.lr or "
+                    "inversion.lr_generator, or check the teacher"
+                ) from error
+            go_back(error)
+            distiller.workers.align(distiller)
+
+
+@torch.no_grad()
+def _picture(distiller: Distiller, done: Round) -> torch.Tensor:
+    samples = done.samples
+    images = distiller.compute.images(samples.images[:SHOWN])
+    was_training = distiller.student.training
+    with distiller.compute.autocast():
+        answers = [network(images).float() for network in (distiller.teacher, distiller.student.eval())]
+    distiller.student.train(was_training)
+    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), *answers)

@@ -1,0 +1,70 @@
+"""What is measured where there is no held-out data: how often the student answers as its teacher does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from compress.task import Batch, Task
+from compress.training.compute import Compute
+
+BATCH = 50
+AGREEMENT = "agreement"
+
+
+class Agreement:
+    """Share of positions with the teacher's class; no accuracy, since the teacher may be wrong."""
+
+    def __init__(self) -> None:
+        self._same, self._count = 0, 0
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        """Count logits `[n, k, *s]` against the teacher's classes `[n, *s]`."""
+        self._same += int((logits.argmax(dim=1) == targets).sum())
+        self._count += targets.numel()
+
+    def compute(self) -> Mapping[str, float]:
+        """`agreement`, a fraction; 0 before anything was counted."""
+        return {AGREEMENT: self._same / max(self._count, 1)}
+
+
+class TeachersAnswers:
+    """A task in which synthetic samples, labelled by the teacher, take the place of held-out data."""
+
+    def __init__(self, task: Task, teacher: nn.Module, samples: Tensor, compute: Compute) -> None:
+        """`samples` are uint8 `[n, 3, h, w]` and should be new to the student; `teacher` is on the device."""
+        self._task, self.spec = task, replace(task.spec, metric=AGREEMENT)
+        self._batches = [_answered(pixels, teacher, compute) for pixels in torch.split(samples, BATCH)]
+
+    def held_out(self) -> Iterator[Batch]:
+        """The samples with the teacher's classes."""
+        yield from self._batches
+
+    def metric(self) -> Agreement:
+        """A new, empty metric."""
+        return Agreement()
+
+    def teacher(self) -> nn.Module:
+        """The task's own."""
+        return self._task.teacher()
+
+    def student(self) -> nn.Module:
+        """The task's own."""
+        return self._task.student()
+
+    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
+        """The task's own."""
+        return self._task.draw_targets(n, class_share, generator)
+
+    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+        """The task's own."""
+        return self._task.picture(batch, *answers)
+
+
+@torch.no_grad()
+def _answered(pixels: Tensor, teacher: nn.Module, compute: Compute) -> Batch:
+    images = compute.images(pixels)
+    return Batch(images.cpu(), teacher(images).argmax(dim=1).cpu())

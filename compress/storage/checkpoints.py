@@ -1,0 +1,183 @@
+"""torch's files from outside: what they would allocate is added up before anything is.
+
+`torch.load(weights_only=True)` runs no code, but lets a file of some kilobytes ask for gigabytes: by compressed
+records, by storages that are larger than the file, or by calling the types that are allowed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import torch
+
+from compress.errors import UsageError, first_line
+from compress.storage.pickles import INSTRUCTIONS, PlainReader, StandIn, end_of_plain
+from compress.storage.untrusted import require_regular
+
+PICKLE_LIMIT = 10_000_000
+"""Bytes of what describes the tensors, some 200 each."""
+LEGACY_PICKLES = 5
+"""Before the numbers, in files without an archive: mark, protocol, machine, tensors, order of the storages."""
+DIMENSIONS = 64  # of a tensor, torch's own limit
+_INSTRUCTIONS = INSTRUCTIONS | {"LONG1", "BINFLOAT", "BINPERSID"}
+_BYTES = {
+    "Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1, "Byte": 1,
+    "Bool": 1, "ComplexDouble": 16, "ComplexFloat": 8, "Untyped": 1,
+}  # fmt: skip
+
+
+def load_plain(file: Path, device: torch.device | None = None) -> Any:
+    """What a torch file holds: tensors, numbers and text in lists and dictionaries.
+
+    Raises one of many types, `ValueError` and `UnpicklingError` among them, if it is broken, holds anything else, or
+    would take more memory than its own size says.
+    """
+    require_plain(file)
+    return torch.load(file, map_location=device, weights_only=True)
+
+
+def require_plain(file: Path) -> None:
+    """Raise what `load_plain` raises, by what the file says of itself; no tensor is made."""
+    require_regular(file)
+    with file.open("rb") as opened:
+        size = file.stat().st_size
+        if opened.read(4) == b"PK\x03\x04":
+            declared = _bytes_of(_described(opened, size), 1)
+        else:
+            opened.seek(0)
+            declared = _bytes_of(opened.read(PICKLE_LIMIT), LEGACY_PICKLES)
+    if declared > size:
+        raise ValueError(f"its tensors say that they have {declared} bytes, but the file has {size}")
+
+
+class Resumable(Protocol):
+    """What goes on from a checkpoint."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Continue from it; raises anything if it does not fit."""
+
+
+def restore(resumable: Resumable, state: dict[str, Any]) -> None:
+    """Continue from a state that was read; raises `UsageError` if it is that of something else."""
+    try:
+        resumable.load_state_dict(state)
+    except Exception as error:  # a state of something else fails in every part in its own way
+        raise UsageError(
+            f"the checkpoint does not fit: {type(error).__name__}, {first_line(error)}; begin anew with --overwrite"
+        ) from error
+
+
+def _described(opened: BinaryIO, size: int) -> bytes:
+    """The pickle in an archive whose records, as torch writes them, are not compressed and do not overlap."""
+    with zipfile.ZipFile(opened) as archive:
+        records = archive.infolist()
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("its records are compressed, which torch's own never are")
+        if sum(record.file_size for record in records) > size:
+            raise ValueError("its records say that they are larger than the file")
+        described = [record for record in records if record.filename.rpartition("/")[2] == "data.pkl"]
+        if len(described) != 1 or described[0].file_size > PICKLE_LIMIT:
+            raise ValueError("it holds no data.pkl, several, or one that is too large")
+        return archive.read(described[0])
+
+
+def _bytes_of(content: bytes, pickles: int) -> int:
+    """What all storages that are named in the first pickles of `content` have together."""
+    stream, storages = io.BytesIO(content), dict[str, int]()
+    for _ in range(pickles):
+        start = stream.tell()
+        length = end_of_plain(stream, _stand_in, _INSTRUCTIONS)
+        census = _Census(content[start : start + length], _stand_in)
+        census.load()
+        storages.update(census.storages)
+    return sum(storages.values())
+
+
+class _Census(PlainReader):
+    """Notes the storages that a pickle names; makes no tensor."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.storages: dict[str, int] = {}
+
+    def persistent_load(self, pid: object) -> _Storage:
+        """The storage `("storage", type, key, place, elements, ...)`."""
+        match pid:
+            case (b"storage" | "storage", _Name(name=name), key, _, int(count), *_):
+                element = _BYTES.get(name.rpartition(".")[2].removesuffix("Storage"))
+            case _:
+                raise pickle.UnpicklingError("it names something that is no storage of tensors")
+        if element is None or count < 0:
+            raise pickle.UnpicklingError(f"it holds {count} numbers of the type {name}")
+        self.storages[str(key)] = max(self.storages.get(str(key), 0), count * element)
+        return _Storage(count)
+
+
+class _Storage:
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+class _Name:
+    """A type or a number format, which is named and never called."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *_: object) -> None:
+        raise pickle.UnpicklingError(f"it calls {self.name}")
+
+
+def _tensor(storage: object, offset: object, shape: Any, *_: object) -> None:
+    if not isinstance(storage, _Storage) or len(shape) > DIMENSIONS or math.prod(shape) > storage.count:
+        raise pickle.UnpicklingError(
+            f"a tensor says that it has the shape {shape!r:.80}, which its numbers do not fill"
+        )
+
+
+def _shape(sides: Any) -> None:
+    if len(sides) > DIMENSIONS:
+        raise pickle.UnpicklingError(f"a shape has {len(sides)} sides")
+
+
+def _empty() -> OrderedDict[object, object]:
+    """A call with content could have the same content copied again and again."""
+    return OrderedDict()
+
+
+def _nothing(*_: object) -> None:
+    """Stands for a call that makes nothing large."""
+
+
+def _typed(rebuild: StandIn, kind: object, arguments: Any, *_: object) -> None:
+    rebuild(*arguments)
+
+
+_CALLS: dict[str, StandIn] = {
+    "collections.OrderedDict": _empty,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_parameter": _nothing,
+    "torch._utils._rebuild_parameter_with_state": _nothing,
+    "torch._tensor._rebuild_from_type_v2": _typed,
+    "torch.nn.parameter.Parameter": _Name("torch.nn.parameter.Parameter"),
+    "torch.storage.UntypedStorage": _Name("torch.storage.UntypedStorage"),
+    "torch.Tensor": _Name("torch.Tensor"),
+    "torch.Size": _shape,
+    "torch.device": _nothing,
+    "torch.serialization._get_layout": _nothing,
+}
+
+
+def _stand_in(name: str) -> StandIn | None:
+    """For what torch writes checkpoints with: a few calls, and types by their names."""
+    module, _, last = name.rpartition(".")
+    is_type = module == "torch" and (last.endswith("Storage") or isinstance(getattr(torch, last, None), torch.dtype))
+    return _CALLS.get(name) or (_Name(name) if is_type else None)

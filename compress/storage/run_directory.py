@@ -1,0 +1,171 @@
+"""The run directory: everything that a run leaves, in files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+from torchvision.io import encode_png
+
+from compress.errors import UsageError, printable
+from compress.storage.checkpoints import load_plain
+from compress.storage.files import append_text, require_space, sweep, whole_file, write_text, write_with
+from compress.storage.lock import HOLDER, LOCK, holds_anything
+
+NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
+LIBRARIES = (
+    "compress-kd", "torch", "torchvision", "timm", "segmentation-models-pytorch", "onnx", "onnxscript",
+    "onnxruntime-gpu", "onnxruntime", "numpy", "scikit-learn", "safetensors",
+)  # fmt: skip
+
+
+def next_free(parent: Path, stem: str) -> Path:
+    """`parent/stem-1`, or the first higher number that is not taken."""
+    return parent / f"{stem}-{max(_numbers(parent, stem), default=0) + 1}"
+
+
+def latest(parent: Path, stem: str) -> Path:
+    """The highest-numbered `parent/stem-N`; raises `UsageError` if there is none."""
+    numbers = _numbers(parent, stem)
+    if not numbers:
+        raise UsageError(f"nothing to resume: there is no {parent}/{stem}-N; name the run with --out")
+    return parent / f"{stem}-{max(numbers)}"
+
+
+def _numbers(parent: Path, stem: str) -> list[int]:
+    found = (re.fullmatch(re.escape(stem) + r"-(\d+)", path.name) for path in parent.glob(f"{stem}-*"))
+    return [int(match.group(1)) for match in found if match]
+
+
+class RunDirectory:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def check(cls, path: Path, *, overwrite: bool = False) -> None:
+        """Raise `UsageError` if a run may not be written to `path`, or if space is short."""
+        if path.is_file():
+            raise UsageError(f"--out {path} is a file: name a folder")
+        if path.is_dir() and holds_anything(path):
+            if not overwrite:
+                raise UsageError(f"{path} is not empty: choose another --out, or pass --resume or --overwrite")
+            if not (path / "config.yaml").is_file():
+                raise UsageError(f"{path} is not a run of compress: it will not be overwritten; choose another --out")
+        require_space(path, NEEDED_BYTES)
+
+    @classmethod
+    def create(cls, path: Path) -> RunDirectory:
+        """An empty folder in place of whatever `check` allowed to be overwritten; a lock on it stays."""
+        path.mkdir(parents=True, exist_ok=True)
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name not in (LOCK, HOLDER):
+                entry.unlink()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """A folder that holds a run; raises `UsageError` if it does not."""
+        if not (path / "config.yaml").is_file():
+            raise UsageError(f"{path} is not a run directory: it has no config.yaml")
+        return cls(path)
+
+    @property
+    def student(self) -> Path:
+        """Folder of the student."""
+        return self.path / "student"
+
+    @property
+    def onnx(self) -> Path:
+        """The exported file."""
+        return self.path / "export" / "model.onnx"
+
+    @property
+    def events(self) -> Path:
+        """Folder of what TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state to resume from."""
+        return self.path / "checkpoints" / "last" / "state.pt"
+
+    def write_config(self, values: Mapping[str, Any], workers: int = 1) -> None:
+        """The resolved settings, and what they ran on, in how many processes."""
+        write_text(self.path / "config.yaml", yaml.safe_dump(dict(values), sort_keys=False))
+        write_text(self.path / "environment.json", json.dumps(environment(workers), indent=2) + "\n")
+
+    def write_report(self, values: Mapping[str, Any]) -> None:
+        """The results as JSON."""
+        write_text(self.path / "report.json", json.dumps(values, indent=2) + "\n")
+
+    def write_picture(self, name: str, picture: Tensor) -> None:
+        """A uint8 RGB picture `[3, H, W]` as `samples/name.png`."""
+        write_png(self.path / "samples" / f"{name}.png", picture)
+
+    def write_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the state to resume from."""
+        write_state(self.checkpoint, state)
+
+    def read_checkpoint(self) -> dict[str, Any]:
+        """The state to resume from; raises `UsageError` if there is none or it is broken."""
+        if not self.checkpoint.is_file():
+            raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with --overwrite")
+        try:
+            state: dict[str, Any] = load_plain(self.checkpoint, torch.device("cpu"))
+            if not all(isinstance(row, dict) for row in state.get("history", ())):
+                raise ValueError("its history is no table")
+        except Exception as error:  # broken checkpoints raise nine unrelated types
+            raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with --overwrite") from error
+        return state
+
+    def log(self, line: str) -> None:
+        """Append a line to train.log."""
+        append_text(self.path / "train.log", printable(line) + "\n")
+
+    def sweep(self) -> None:
+        """Delete what a killed process left half-written."""
+        sweep(self.path)
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Tensors, numbers and containers of them as a file, whole or not at all."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # a path would hide why torch cannot write
+        torch.save(state, file)
+
+
+def write_png(path: Path, picture: Tensor) -> None:
+    """A uint8 RGB picture `[3, H, W]` as a file, whole or not at all."""
+    pixels = bytes(encode_png(picture.contiguous()).numpy())
+    write_with(path, lambda temporary: temporary.write_bytes(pixels))
+
+
+def environment(workers: int = 1) -> dict[str, Any]:
+    """Versions and machine, without names or paths of either; `workers` is how many processes are at work."""
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "workers": workers,
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "libraries": versions,
+    }

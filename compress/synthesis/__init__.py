@@ -1,0 +1,1 @@
+"""The samples' half of a run: inversion of the teacher, its networks, loss terms, priors and targets."""

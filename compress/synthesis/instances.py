@@ -1,0 +1,88 @@
+"""Instance discrimination: every synthetic image should be told from every other (CMI, Fang et al., IJCAI 2021)."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+from compress.synthesis.feature_hooks import LayerTaps, channel_means
+from compress.training.augment import RandomCrop
+from compress.training.compute import Compute
+
+TEMPERATURE = 0.1
+EMBEDDING = 256
+REMEMBERED = 40_960
+NEGATIVES = 4096
+SMALLEST_CROP = 0.25
+
+
+class InstanceDiscrimination:
+    """An image is described by the channel means of what enters the teacher's batch normalisation layers.
+
+    A head of two layers, which learns along with the images, embeds the descriptions of a crop of an image and of the
+    whole image; the loss is the cross-entropy of finding the whole that a crop came from among all wholes of the batch
+    and a draw from those of earlier rounds.
+
+    Raises `UsageError` for a teacher without batch normalisation.
+    """
+
+    def __init__(self, teacher: nn.Module, compute: Compute, *, flip: bool) -> None:
+        layers = [m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if not layers:
+            raise UsageError(
+                "cmi tells images apart by what enters batch normalisation layers, and the teacher has none: "
+                "use another --method"
+            )
+        width = sum(layer.num_features for layer in layers)
+        self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))
+        self.head.to(compute.device)
+        self._teacher, self._compute, self._crop = teacher, compute, RandomCrop(SMALLEST_CROP, flip)
+        self._descriptions = LayerTaps(list(layers), channel_means)
+        self._remembered = torch.zeros(0, width, device=compute.device)
+        self._parts = self._wholes = self._remembered
+
+    def __enter__(self) -> InstanceDiscrimination:
+        self._descriptions.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._descriptions.__exit__(kind, error, trace)
+        self._parts = self._wholes = self._remembered
+
+    def show_parts(self, images: Tensor, randomness: torch.Generator) -> None:
+        """Show the teacher a crop of each image; before it is shown the whole ones."""
+        with self._compute.autocast():
+            self._teacher(self._crop(images, randomness))
+        self._parts = torch.cat(self._descriptions.each(), dim=1)
+
+    def distance(self, randomness: torch.Generator) -> Tensor:
+        """The loss `[n]` of each part among the wholes, which the teacher has just been shown."""
+        self._wholes = torch.cat(self._descriptions.each(), dim=1)
+        drawn = torch.randperm(len(self._remembered), generator=randomness)[:NEGATIVES]
+        others = self._remembered[drawn.to(self._remembered.device)]
+        parts, wholes = self._embed(self._parts), self._embed(torch.cat([self._wholes, others]))
+        own = torch.arange(len(parts), device=parts.device)
+        return F.cross_entropy(parts @ wholes.T / TEMPERATURE, own, reduction="none")
+
+    def _embed(self, descriptions: Tensor) -> Tensor:
+        return F.normalize(self.head(descriptions), dim=1)
+
+    def end_round(self) -> None:
+        """Remember the images of the last step, and forget the oldest."""
+        self._remembered = torch.cat([self._remembered, self._wholes.detach()])[-REMEMBERED:]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Head and memory."""
+        return {"head": self.head.state_dict(), "remembered": self._remembered}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self.head.load_state_dict(state["head"])
+        self._remembered = state["remembered"].to(self._compute.device)

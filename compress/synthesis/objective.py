@@ -1,0 +1,141 @@
+"""What an inversion minimises: named, weighted terms over one view of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from compress import losses
+from compress.training.schedules import Constant, Schedule
+
+COMPETITION_TEMPERATURE = 3.0
+"""DeepInversion's τ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """All that a term may look at in one inversion step; what no term with a weight needs is None."""
+
+    images: Tensor
+    """`[n, 3, h, w]` in [0, 1], moved at random: what the teacher was shown."""
+    targets: Tensor
+    teacher_logits: Tensor
+    ignore_index: int
+    student_logits: Tensor | None = None
+    bn_distance: Tensor | None = None
+    teacher_features: Tensor | None = None
+    """`[n, c, *s]`: what enters the teacher's last layer."""
+    instance_distance: Tensor | None = None
+    """`[n]`: see `compress.synthesis.instances`."""
+
+
+def one_hot(view: View) -> Tensor:
+    """Cross-entropy of the teacher to the drawn targets, `[n]` (DAFL's and FastDFKD's L_oh)."""
+    return losses.cross_entropy(view.teacher_logits, view.targets, view.ignore_index)
+
+
+def adversarial(view: View) -> Tensor:
+    """FastDFKD's L_adv, `[n]`: see `losses.adversarial`."""
+    assert view.student_logits is not None
+    return losses.adversarial(view.student_logits, view.teacher_logits)
+
+
+def disagreement(view: View) -> Tensor:
+    """−KL(teacher ‖ student) at τ = 1, `[n]`, wherever the two stand (ZSKT, DFQ)."""
+    assert view.student_logits is not None
+    return -losses.kl(view.student_logits, view.teacher_logits)
+
+
+def logit_distance(view: View) -> Tensor:
+    """−log(L1 + 1) of the logits' mean distance, `[]` (DFAD): the gradient of −L1, and never a large one."""
+    assert view.student_logits is not None
+    return -torch.log1p(losses.l1(view.student_logits, view.teacher_logits).mean())
+
+
+def competition(view: View) -> Tensor:
+    """−JS(teacher, student) at τ = 3, `[n]` (Adaptive DeepInversion)."""
+    assert view.student_logits is not None
+    return -losses.jensen_shannon(view.student_logits, view.teacher_logits, COMPETITION_TEMPERATURE)
+
+
+def bn(view: View) -> Tensor:
+    """Distance to the teacher's batch normalisation statistics, `[]`: it belongs to the batch, not to a sample."""
+    assert view.bn_distance is not None
+    return view.bn_distance
+
+
+def activation(view: View) -> Tensor:
+    """−mean|f| of what enters the teacher's last layer, `[n]` (DAFL): real images excite it."""
+    assert view.teacher_features is not None
+    return -view.teacher_features.float().abs().flatten(1).mean(dim=1)
+
+
+def balance(view: View) -> Tensor:
+    """Σ p̄ log p̄ of the teacher's mean prediction over batch and positions, `[]` (DAFL, DFQ): least when even."""
+    shares = view.teacher_logits.float().softmax(dim=1).movedim(1, -1).flatten(0, -2).mean(dim=0)
+    return (shares * shares.clamp(min=1e-12).log()).sum()
+
+
+def variation(view: View) -> Tensor:
+    """Total variation, `[n]`: the L2 norms of the differences to the four kinds of neighbour (DeepInversion)."""
+    images = view.images.float()
+    differences = (
+        images[..., :, 1:] - images[..., :, :-1],
+        images[..., 1:, :] - images[..., :-1, :],
+        images[..., 1:, 1:] - images[..., :-1, :-1],
+        images[..., 1:, :-1] - images[..., :-1, 1:],
+    )
+    return torch.stack([torch.linalg.vector_norm(d.flatten(1), dim=1) for d in differences]).sum(dim=0)
+
+
+def instance(view: View) -> Tensor:
+    """CMI's contrastive term, `[n]`: how hard an image is to tell from all others."""
+    assert view.instance_distance is not None
+    return view.instance_distance
+
+
+TERMS: Mapping[str, Callable[[View], Tensor]] = {
+    "one_hot": one_hot,
+    "adversarial": adversarial,
+    "disagreement": disagreement,
+    "logit_distance": logit_distance,
+    "competition": competition,
+    "bn": bn,
+    "activation": activation,
+    "balance": balance,
+    "variation": variation,
+    "instance": instance,
+}
+NEEDS_STUDENT = frozenset({"adversarial", "disagreement", "logit_distance", "competition"})
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A paper is largely a dictionary of weights: term name to its weight over rounds."""
+
+    weights: Mapping[str, Schedule]
+
+    def active(self, round_index: int) -> dict[str, float]:
+        """The terms that count in this round, with their weights."""
+        weights = {name: schedule(round_index) for name, schedule in self.weights.items()}
+        return {name: weight for name, weight in weights.items() if weight != 0}
+
+    def weighs(self, term: str) -> bool:
+        """Whether the term counts in any round."""
+        return self.weights.get(term, Constant(0.0)) != Constant(0.0)
+
+    def needs_student(self, round_index: int) -> bool:
+        """Whether this round's terms look at the student's logits."""
+        return not NEEDS_STUDENT.isdisjoint(self.active(round_index))
+
+    def __call__(self, view: View, sample_weights: Tensor, round_index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total `[]` and each term's plain mean; `sample_weights [n]` scale the per-sample terms."""
+        total, means = view.teacher_logits.new_zeros(()), {}
+        for name, weight in self.active(round_index).items():
+            value = TERMS[name](view)
+            means[name] = value.detach().mean()
+            total = total + weight * (value * sample_weights if value.ndim else value).mean()
+        return total.float(), means

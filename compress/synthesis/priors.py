@@ -1,0 +1,149 @@
+"""The prior that a trained teacher carries in its batch normalisation layers: channel means and variances."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from compress.errors import UsageError
+from compress.synthesis.feature_hooks import LayerTaps
+from compress.training.parallel import ALONE, Workers
+
+
+class _ChannelMoments(Function):
+    """Mean and biased variance of each channel, `[n, c, *s] -> [c], [c]`, in one pass each way.
+
+    The gradient of both moments is affine in the input per channel, so that backward is one multiply-add instead of
+    the several full-size temporaries of `torch.var_mean`, which decide the cost of an inversion step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        mean, variance = torch.batch_norm_update_stats(features, None, None, 0.0)
+        ctx.save_for_backward(features, mean)
+        return mean.float(), variance.float()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        features, mean = ctx.saved_tensors
+        count = features.numel() // features.shape[1]
+        slope = gradients[1] * (2 / count)
+        offset = gradients[0] / count - slope * mean
+        return _affine(features, slope.to(features.dtype), offset.to(features.dtype))
+
+
+def _affine(features: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
+    """`slope·features + offset` with one slope and offset `[c]` a channel of features `[n, c, *s]`."""
+    if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
+        # rows of w·c numbers: repeated over w, the inner loop is long; broadcast, it would be one of c numbers
+        n, c, h, w = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(n * h, w * c)
+        return torch.addcmul(offset.repeat(w), rows, slope.repeat(w)).view(n, h, w, c).permute(0, 3, 1, 2)
+    shape = (1, -1) + (1,) * (features.ndim - 2)
+    return torch.addcmul(offset.view(shape), features, slope.view(shape))
+
+
+def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Differentiable mean and biased variance `[c], [c]` of features `[n, c, *s]`."""
+    mean, variance = _ChannelMoments.apply(features)
+    return mean, variance
+
+
+def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> list[tuple[Tensor, Tensor]]:
+    """Means and biased variances `[c], [c]` of each layer over the batches of all workers together.
+
+    The gradient is that to this worker's own features; averaged over workers, gradients are those of the whole batch.
+    """
+    if workers.size == 1:
+        return moments
+    mean, variance = (torch.cat(list(values)) for values in zip(*moments, strict=True))
+    means, variances = workers.gather(torch.stack([mean, variance]).unsqueeze(0)).unbind(dim=1)
+    centre = means.mean(dim=0)
+    spread = variance + (mean - centre) ** 2
+    # the values are the same at every worker to the last bit, the gradients its own
+    mean = centre + (mean - mean.detach())
+    variance = (variances + (means - centre) ** 2).mean(dim=0) + (spread - spread.detach())
+    sizes = [len(own) for own, _ in moments]
+    return list(zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True))
+
+
+def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
+    """The layers that hold statistics of the data that the teacher was trained on."""
+    layers = (m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [layer for layer in layers if layer.running_mean is not None]
+
+
+class BatchNormPrior:
+    """While entered, measures how far a batch's statistics are from those the teacher was trained on.
+
+    `distance()` is FastDFKD's L_bn, the mean over layers of ‖σ²_run − v‖₂ + ‖μ_run − m‖₂. The paper sums over layers;
+    the mean keeps the balance of the terms from depending on the depth of the teacher. From the second round on `m`
+    and `v` are mixed with a moving average over rounds, (1 − a)·m + a·M: a small batch then need not carry the
+    statistics of the whole data set by itself.
+
+    Raises `UsageError` for a teacher without batch normalisation.
+    """
+
+    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
+        self._layers = batch_norm_layers(teacher)
+        if not self._layers:
+            raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
+        self._momentum, self._workers = momentum, workers
+        self._own = LayerTaps(self._layers, channel_moments)
+        self._moments: list[tuple[Tensor, Tensor]] = []
+        self._average: list[tuple[Tensor, Tensor]] = []
+
+    def __enter__(self) -> BatchNormPrior:
+        self._own.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._own.__exit__(kind, error, trace)
+        self._moments = []
+
+    def distance(self) -> Tensor:
+        """L_bn `[]` of the last forward pass through the teacher."""
+        self._moments = pooled_moments(self._own.each(), self._workers)
+        terms = []
+        for layer, (mean, variance) in zip(self._layers, self._with_average(), strict=True):
+            assert isinstance(layer.running_mean, Tensor)
+            assert isinstance(layer.running_var, Tensor)
+            terms.append(torch.linalg.vector_norm(layer.running_var - variance))
+            terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
+        return torch.stack(terms).sum() / len(self._layers)
+
+    def _with_average(self) -> list[tuple[Tensor, Tensor]]:
+        if not self._average:
+            return self._moments
+        new, old = 1 - self._momentum, self._momentum
+        return [
+            (new * mean + old * old_mean, new * variance + old * old_variance)
+            for (mean, variance), (old_mean, old_variance) in zip(self._moments, self._average, strict=True)
+        ]
+
+    @torch.no_grad()
+    def end_round(self) -> None:
+        """Fold what was measured last into the moving average."""
+        if not self._average:
+            self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in self._moments]
+            return
+        for (old_mean, old_variance), (mean, variance) in zip(self._average, self._moments, strict=True):
+            old_mean.lerp_(mean, 1 - self._momentum)
+            old_variance.lerp_(variance, 1 - self._momentum)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moving average."""
+        return {"average": self._average}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        device = next(self._layers[0].buffers()).device
+        self._average = [
+            (mean.to(device, copy=True), variance.to(device, copy=True)) for mean, variance in state["average"]
+        ]

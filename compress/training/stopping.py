@@ -1,0 +1,52 @@
+"""Long work that ends when it is asked to, with what it has done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from compress.errors import Interrupted
+from compress.training.progress import console
+
+
+class StopSignal:
+    """While entered, the first Ctrl-C or SIGTERM asks to stop after what is done now; a second one stops at once.
+
+    Python tells only the main thread of signals: a run in another one cannot be asked.
+    """
+
+    def __init__(self, unit: str) -> None:
+        """`unit` names what is finished first: a round, a step."""
+        self.asked, self._unit, self._heeded_at_once = False, unit, False
+
+    def __enter__(self) -> None:
+        heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._ask) for number in heard}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def heeded_at_once(self) -> Iterator[None]:
+        """While entered, being asked raises `Interrupted` wherever the work is: for what can be undone.
+
+        Having been asked before does so too: a signal may come between the last look at `asked` and this.
+        """
+        self._heeded_at_once = True
+        try:
+            if self.asked:
+                raise Interrupted("asked to stop")
+            yield
+        finally:
+            self._heeded_at_once = False
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        console.print(f"stopping after this {self._unit}; once more to stop at once")
+        if self._heeded_at_once:
+            raise Interrupted("asked to stop")

@@ -1,0 +1,196 @@
+"""The main job at reduced size, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from compress.export import OnnxModel
+from compress.tasks.models.saved import load_model
+
+SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1]
+SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32"]
+ROUNDS = ["--distillation.rounds", 4]
+CLASSIFIER = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
+SEGMENTER = ["--task", "segmentation", "--teacher", "deeplabv3plus:tu-test_resnet", "--student", "fpn:tu-test_resnet"]
+
+
+@pytest.fixture(params=["classification", "segmentation"])
+def arguments(request: pytest.FixtureRequest, classifier_weights: Path, segmenter_weights: Path) -> list[object]:
+    """Flags of a small run of either task."""
+    if request.param == "classification":
+        return ["distill", *CLASSIFIER, "--teacher-weights", classifier_weights, *SMALL, *ROUNDS]
+    return ["distill", *SEGMENTER, "--teacher-weights", segmenter_weights, *SMALL, *ROUNDS]
+
+
+def test_a_run_leaves_everything_it_promises(compress, arguments, tmp_path: Path) -> None:
+    done = compress(*arguments, "--out", "run")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    for name in ("config.yaml", "environment.json", "metrics.jsonl", "metrics.csv", "train.log", "report.json",
+                 "checkpoints/last/state.pt", "student/config.json", "student/model.safetensors", "student/README.md",
+                 "export/model.onnx", "report.html", "held-out/01.png"):  # fmt: skip
+        assert (run / name).is_file(), name
+    assert len(list((run / "samples").glob("*.png"))) >= 2
+    assert not list(run.rglob("*.part"))
+    report = json.loads((run / "report.json").read_text())
+    for word in ("teacher", "student", "kept", "parameters", "MACs", "MB", "export/model.onnx", "held-out"):
+        assert word in done.stdout + done.stderr
+    assert all(check["passed"] for check in report["parity"])
+    assert 0 < report["kept"] < 1.5
+    scores = [
+        json.loads(compress("evaluate", path, "--json").stdout)
+        for path in ("run", "run/student", "run/export/model.onnx")
+    ]
+    metric = "top1" if report["task"] == "classification" else "miou"
+    assert scores[0] == scores[1]
+    assert scores[0][metric] == pytest.approx(report["student"][metric], abs=0.005)
+    assert scores[2][metric] == pytest.approx(scores[0][metric], abs=0.005)
+    assert scores[0]["schema_version"] == 1
+    again = compress("export", "run", "--out", "again.onnx")
+    assert again.returncode == 0, again.stderr
+    assert "FAILED" not in again.stdout
+    assert (tmp_path / "again.onnx").read_bytes() == (run / "export" / "model.onnx").read_bytes()
+    origin = OnnxModel(tmp_path / "again.onnx").card.origin
+    assert origin["method"] == "ssd-kd"
+    assert origin["metrics"][metric] == report["student"][metric]
+    assert origin["config_sha256"] == sha256((run / "config.yaml").read_bytes()).hexdigest()
+
+
+def test_same_seed_same_student_bit_for_bit_across_processes(
+    compress, classifier_weights: Path, tmp_path: Path
+) -> None:
+    students = {}
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        done = compress(
+            "distill",
+            *CLASSIFIER,
+            "--teacher-weights",
+            classifier_weights,
+            *SMALL,
+            *ROUNDS,
+            "--seed",
+            seed,
+            "--out",
+            name,
+        )
+        assert done.returncode == 0, done.stderr
+        students[name] = load_file(tmp_path / name / "student" / "model.safetensors")
+    assert all(torch.equal(students["a"][key], students["b"][key]) for key in students["a"])
+    assert any(not torch.equal(students["a"][key], students["c"][key]) for key in students["a"])
+    files = [(tmp_path / name / "student" / "model.safetensors").read_bytes() for name in ("a", "b")]
+    assert files[0] == files[1]
+
+
+def test_an_interrupted_run_resumes_to_the_same_student(compress, classifier_weights: Path, tmp_path: Path) -> None:
+    words = ["distill", *CLASSIFIER, "--teacher-weights", classifier_weights, *SMALL, "--distillation.rounds", 30]
+    assert compress(*words, "--out", "whole").returncode == 0
+    command = [sys.executable, "-m", "compress", *map(str, words), "--out", "stopped"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "stopped" / "train.log"
+    while process.poll() is None and not (log.is_file() and len(log.read_text().splitlines()) >= 2):
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert not (tmp_path / "stopped" / "student").exists()
+    changed = compress(*words, "--out", "stopped", "--resume", "--seed", 9)
+    assert changed.returncode == 2
+    assert "seed differs" in changed.stderr
+    resumed = compress(*words, "--out", "stopped", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    whole, stopped = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[key], stopped[key]) for key in whole)
+    assert len((tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()) == 30
+
+
+def test_the_student_never_sees_a_real_image(
+    classifier_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from compress.cli.distill import distill
+    from compress.settings import DistillSettings
+    from compress.tasks import data
+
+    def forbidden() -> data.LabelledImages:
+        raise AssertionError("the training split was opened")
+
+    opened = []
+
+    def held_out() -> data.LabelledImages:
+        opened.append(True)
+        return real.held_out()
+
+    real = data.open_data("digits", "classification")
+    watched_source = replace(real, training=forbidden, held_out=held_out)
+    listing = replace(data.SOURCES["digits"], open=lambda place: watched_source)
+    monkeypatch.setitem(data.SOURCES, "digits", listing)
+    during = []
+    from compress.distillation.distiller import Distiller
+    from compress.distillation.round import Round
+    from compress.training.stopping import StopSignal
+
+    run_loop = Distiller.run
+
+    def watched(
+        self: Distiller, after_round: Callable[[Round], None], stopping: StopSignal, moved: Callable[[], None]
+    ) -> None:
+        before = len(opened)
+        run_loop(self, after_round, stopping, moved)
+        during.append(len(opened) - before)
+
+    monkeypatch.setattr(Distiller, "run", watched)
+    settings = DistillSettings.model_validate(
+        {
+            "teacher": "cifar_resnet20",
+            "student": "cifar_wrn_16_1",
+            "teacher_weights": classifier_weights,
+            "inversion": {"samples": 8, "steps": 1},
+            "distillation": {"rounds": 2, "warmup": 1, "steps": 1, "batch": 4},
+        }
+    )
+    distill(settings, out=tmp_path / "run")
+    assert during == [0], "held-out images are for evaluation, before and after the loop"
+    assert opened
+    assert load_model(tmp_path / "run")[1].network == "cifar_wrn_16_1"
+
+
+def test_a_teacher_that_guesses_is_refused(compress, tmp_path: Path) -> None:
+    from compress.tasks.models import create_model
+
+    torch.save(create_model("classification", "cifar_resnet20", 10).network.state_dict(), tmp_path / "random.pt")
+    done = compress("distill", *CLASSIFIER, "--teacher-weights", "random.pt", *SMALL, *ROUNDS, "--out", "run")
+    assert done.returncode == 2
+    assert "the teacher is not better than chance" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_default_teacher_is_taught_once_and_then_read_from_the_cache(
+    compress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "distill",
+        "--teacher",
+        "cifar_wrn_16_1",
+        "--student",
+        "cifar_wrn_16_1",
+        *SMALL,
+        "--distillation.rounds",
+        1,
+    ]
+    first, second = compress(*words), compress(*words)
+    assert first.returncode == 0, first.stderr
+    assert "trained once on digits" in first.stderr
+    assert "read from the cache" in second.stderr
+    assert "runs/digits-ssd-kd-2" in second.stdout

@@ -1,0 +1,82 @@
+"""`compress export`: a run in every precision, held against the model that it came from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from compress.export import OnnxModel
+from compress.runs.models import card_of, fit_teacher
+from compress.storage.run_directory import RunDirectory
+from compress.tasks.data import open_data
+from compress.tasks.models.saved import save_model
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def finished(classifier_weights: Path, tmp_path: Path) -> Path:
+    """What a run leaves of a classifier that was taught the digits, and of its samples: here, training images."""
+    source = open_data("digits", "classification")
+    model = fit_teacher("cifar_resnet20", classifier_weights, source, seed=0)
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_config({"method": "ssd-kd"})
+    run.write_checkpoint({"buffer": {"images": source.training().images[:300]}})
+    save_model(run.student, model, card_of("cifar_resnet20", source, model), "# taught\n")
+    return run.path
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_smaller_file_says_what_it_kept_of_the_metric(
+    run: Run, finished: Path, precision: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export", finished, "--precision", precision, "--input", "uint8") == 0
+    file = finished / "export" / f"model.{precision}.onnx"
+    assert OnnxModel(file).card.precision == precision
+    said = capsys.readouterr().out
+    assert "top1 on 450 held-out images: model" in said
+    assert "FAILED" not in said
+    assert ("INT8 keeps" in said) == (precision == "int8")
+
+
+def test_a_file_that_loses_more_than_it_may_is_exit_code_3(
+    run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compress.cli.export.OnnxScores.__call__", lambda self, images: torch.zeros(len(images), 10))
+    assert run("export", finished) == 3
+    assert "the file loses" in capsys.readouterr().err
+
+
+def test_int8_of_a_model_without_a_run_wants_photographs(
+    run: Run, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student, out = finished / "student", tmp_path / "small.onnx"
+    assert run("export", student, "--precision", "int8", "--out", out) == 2
+    assert "INT8 needs images to calibrate on" in capsys.readouterr().err
+    assert not out.exists()
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    images = open_data("digits", "classification").training().images[:64]
+    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    assert run("export", student, "--precision", "int8", "--out", out, "--calibrate-on", folder) == 0
+    assert OnnxModel(out).card.precision == "int8"
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--opset", 17], "opset 17 is below 18"),
+        (["--calibrate-on", "."], "--calibrate-on is for --precision int8"),
+        (["--out", "."], "is a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(
+    run: Run, finished: Path, flags: list[object], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export", finished, *flags) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert complaint in line
+    assert not (finished / "export").exists()
