@@ -2,7 +2,7 @@
 
 A script starts from `compress.distill` for two modules of its own, or from these::
 
-    from compress.methods import METHODS, Ingredients
+    from compress.methods import METHODS, MethodContext
     from compress.settings import DistillSettings
     from compress.task import Task, TaskSpec
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from compress.gan.collected import Collected
-from compress.methods import METHODS, Ingredients, find_method
+from compress.methods import METHODS, MethodContext, find_method
 from compress.runs.models import student_of
 from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
@@ -66,8 +66,8 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
     labels = torch.arange(8) % classes if source.task == "classification" else None
     collected = Collected(images, labels) if find_method(method).needs_collected else None
-    given = Ingredients(task, task.teacher(), student, settings, False, compute, randomness, collected)
-    distiller = find_method(method).recipe(given)
+    given = MethodContext(task, task.teacher(), student, settings, False, compute, randomness, collected)
+    distiller = find_method(method).build(given)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)
     assert distiller.step == 2

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from compress import losses
 
 
-class Lesson(Protocol):
+class DistillationLoss(Protocol):
     """The student's loss on images."""
 
     @property
@@ -30,7 +30,7 @@ class SoftLabels:
     name: ClassVar[str] = "kl"
 
     def __call__(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Lesson`."""
+        """See `DistillationLoss`."""
         with torch.no_grad():
             teacher_logits: Tensor = teacher(images)
         student_logits: Tensor = student(images)
@@ -44,7 +44,7 @@ class SameLogits:
     name: ClassVar[str] = "l1"
 
     def __call__(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Lesson`."""
+        """See `DistillationLoss`."""
         with torch.no_grad():
             teacher_logits: Tensor = teacher(images)
         student_logits: Tensor = student(images)

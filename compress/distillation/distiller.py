@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.autograd import backward
 
 from compress import losses
-from compress.distillation.distillation_loss import Lesson
+from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
-from compress.distillation.round import Begun, Round
+from compress.distillation.round import PartialRound, Round
 from compress.errors import Interrupted
 from compress.replay.balance import variety
 from compress.replay.buffer import Buffer
@@ -40,7 +40,7 @@ class DistillationPlan:
     warmup_rounds: int
     steps_per_round: int
     batch: int
-    lesson: Lesson
+    distillation_loss: DistillationLoss
     learning_rate: Schedule
     augment: RandomView
     keep_from: int = 0
@@ -70,11 +70,11 @@ class Distiller:
         self.workers, self.hints = workers, hints
         workers.in_step(optimizer, [*student.parameters(), *(hints.parameters() if hints else ())])
         self.next_round = 0
-        self.begun: Begun | None = None
+        self.partial: PartialRound | None = None
         self.step = 0
-        self.pace = 1.0
+        self.learning_rate_scale = 1.0
         """What learning rates are multiplied by: halved whenever the run goes back because it diverged."""
-        self.parts = 1
+        self.micro_batches = 1
         """In how many parts a batch is taken: twice as many whenever memory did not do."""
         self.guard, self.collapse = StepGuard(), CollapseGuard()
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
@@ -89,7 +89,7 @@ class Distiller:
         """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints.
 
         `moved` is called before every inversion and before every step of the student, for whoever watches:
-        `next_round`, `begun` and `step` then say where the run is.
+        `next_round`, `partial` and `step` then say where the run is.
 
         Raises `Interrupted` when `stopping` is asked, at a place that `state_dict()` can tell and from which the run
         goes on to the same student: between two steps of the student, several workers between two rounds. Raises
@@ -98,16 +98,16 @@ class Distiller:
         stopping = stopping or StopSignal("step")
         for index in range(self.next_round, self.plan.rounds):
             moved()
-            begun = self.begun = self.begun or self._begin(index, stopping)
+            partial = self.partial = self.partial or self._begin(index, stopping)
             if index >= self.plan.warmup_rounds:
                 with self._timed("distillation"):
-                    self._distil(begun, stopping, moved)
-            begun.numbers |= self.buffer.numbers()
+                    self._distil(partial, stopping, moved)
+            partial.numbers |= self.buffer.numbers()
             require_finite(self.student.state_dict(), self.optimizer.state_dict(), self.inversion.state_dict())
-            self.begun, self.next_round = None, index + 1
-            after_round(Round(index, begun.samples, begun.numbers, begun.notice))
+            self.partial, self.next_round = None, index + 1
+            after_round(Round(index, partial.samples, partial.numbers, partial.notice))
 
-    def _begin(self, index: int, stopping: StopSignal) -> Begun:
+    def _begin(self, index: int, stopping: StopSignal) -> PartialRound:
         if self.workers.any(stopping.asked):
             raise Interrupted("asked to stop between two rounds")
         with self._timed("inversion"):
@@ -123,7 +123,7 @@ class Distiller:
         if complaint:
             renewed = self.inversion.renew(self.randomness)
             complaint += ": the generator begins anew" if renewed else ": there is no generator that could begin anew"
-        return Begun(samples, numbers, notice=complaint)
+        return PartialRound(samples, numbers, notice=complaint)
 
     def _invert(self, index: int, stopping: StopSignal) -> tuple[Samples, dict[str, float]]:
         """A round of the inversion; being asked to stop undoes it, but with several workers, who have to agree."""
@@ -146,25 +146,25 @@ class Distiller:
         finally:
             self.seconds[half] += time.perf_counter() - started
 
-    def _distil(self, begun: Begun, stopping: StopSignal, moved: Callable[[], None]) -> None:
+    def _distil(self, partial: PartialRound, stopping: StopSignal, moved: Callable[[], None]) -> None:
         """The steps that are left of a round's, and the means of all of them among its numbers."""
         self.student.train()
-        parts = self.parts
+        parts = self.micro_batches
         with self.hints.listening() if self.hints else nullcontext():
-            while len(begun.steps) < self.plan.steps_per_round:
+            while len(partial.steps) < self.plan.steps_per_round:
                 if stopping.asked and self.workers.size == 1:
                     require_finite(self.student.state_dict())  # what is kept of a run has to be sound
                     raise Interrupted("asked to stop between two steps")
                 moved()
-                begun.steps.append(self._distil_step())
+                partial.steps.append(self._distil_step())
         self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
-        if self.parts > parts:
-            begun.notice = f"out of memory: a batch of the student is taken in {self.parts} parts from now on"
-        taken = [step for step in begun.steps if step]
-        begun.numbers["skipped"] = begun.numbers.get("skipped", 0.0) + len(begun.steps) - len(taken)
+        if self.micro_batches > parts:
+            partial.notice = f"out of memory: a batch of the student is taken in {self.micro_batches} parts from now on"
+        taken = [step for step in partial.steps if step]
+        partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + len(partial.steps) - len(taken)
         if taken:
             means = torch.tensor([list(step.values()) for step in taken]).mean(dim=0).tolist()
-            begun.numbers |= self.workers.mean_numbers(dict(zip(taken[0], means, strict=True)))
+            partial.numbers |= self.workers.mean_numbers(dict(zip(taken[0], means, strict=True)))
 
     def _distil_step(self) -> dict[str, float]:
         """The numbers of one step; none if its losses were no numbers, and it was not taken."""
@@ -172,10 +172,10 @@ class Distiller:
         share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
         images = self.compute.images(drawn.images[share])
         images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
-        set_rate(self.optimizer, self.pace * self.plan.learning_rate(self.step))
+        set_rate(self.optimizer, self.learning_rate_scale * self.plan.learning_rate(self.step))
         self.step += 1
         heard = self._gradients(images, drawn.weights[share].to(images.device))
-        divergence = heard[self.plan.lesson.name]
+        divergence = heard[self.plan.distillation_loss.name]
         losses_of_all = self.workers.gather(torch.stack([divergence, heard.pop("loss")], dim=1)).cpu()
         if not self.guard.passes(losses_of_all):
             return {}
@@ -188,19 +188,19 @@ class Distiller:
         while True:
             self.optimizer.zero_grad()
             try:
-                parts = zip(images.chunk(self.parts), weights.chunk(self.parts), strict=True)
+                parts = zip(images.chunk(self.micro_batches), weights.chunk(self.micro_batches), strict=True)
                 heard = [self._backward(*part, len(part[0]) / len(images)) for part in parts]
                 return {name: torch.cat([numbers[name] for numbers in heard]) for name in heard[0]}
             except torch.OutOfMemoryError:
-                if len(images) < 4 * self.parts:
+                if len(images) < 4 * self.micro_batches:
                     raise  # batch normalisation needs two images
-                self.parts *= 2
+                self.micro_batches *= 2
 
     def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
         """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`."""
         with self.compute.autocast():
-            divergence, student_logits, teacher_logits = self.plan.lesson(self.student, self.teacher, images)
-            loss, numbers = divergence, {self.plan.lesson.name: divergence}
+            divergence, student_logits, teacher_logits = self.plan.distillation_loss(self.student, self.teacher, images)
+            loss, numbers = divergence, {self.plan.distillation_loss.name: divergence}
             if self.hints:
                 numbers["hints"] = self.hints.distance()
                 loss = loss + self.hints.weight * numbers["hints"]
@@ -220,10 +220,10 @@ class Distiller:
         """All that the rest of the run depends on."""
         return {
             "next_round": self.next_round,
-            "begun": self.begun.plain() if self.begun else None,
+            "partial": self.partial.plain() if self.partial else None,
             "step": self.step,
-            "pace": self.pace,
-            "parts": self.parts,
+            "learning_rate_scale": self.learning_rate_scale,
+            "micro_batches": self.micro_batches,
             "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -237,9 +237,9 @@ class Distiller:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
-        self.next_round, self.step, self.parts = state["next_round"], state["step"], state["parts"]
-        self.begun = Begun.from_plain(state["begun"]) if state["begun"] else None
-        self.pace = self.inversion.pace = state["pace"]
+        self.next_round, self.step, self.micro_batches = state["next_round"], state["step"], state["micro_batches"]
+        self.partial = PartialRound.from_plain(state["partial"]) if state["partial"] else None
+        self.learning_rate_scale = self.inversion.learning_rate_scale = state["learning_rate_scale"]
         self.seconds = dict(state["seconds"])
         for name in ("student", "optimizer", "hints", "inversion", "buffer", "guard", "collapse"):
             if name in state:

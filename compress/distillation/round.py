@@ -20,7 +20,7 @@ class Round:
 
 
 @dataclass
-class Begun:
+class PartialRound:
     """A round that is under way: the samples are made, some steps of the student are done."""
 
     samples: Samples
@@ -36,7 +36,7 @@ class Begun:
         return {"samples": samples, "numbers": self.numbers, "notice": self.notice, "steps": self.steps}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Begun:
+    def from_plain(cls, plain: dict[str, Any]) -> PartialRound:
         """What `plain()` made plain."""
         images, targets, confidence, histogram = plain["samples"]
         samples = Samples(images, targets, Statistics(confidence, histogram))

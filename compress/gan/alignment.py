@@ -1,4 +1,4 @@
-"""A lesson in features: the student learns the teacher's last feature map, not its answers."""
+"""A distillation loss on features: the student learns the teacher's last feature map, not its answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FeatureAlignment:
     name: ClassVar[str] = "alignment"
 
     def __call__(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `compress.distillation.distillation_loss.Lesson`."""
+        """See `compress.distillation.distillation_loss.DistillationLoss`."""
         learner, master = as_feature_model(student), as_feature_model(teacher)
         with torch.no_grad():
             wanted = master.features(images)

@@ -40,7 +40,7 @@ class Collected:
 class CollectedImages:
     """In place of an inversion: the collected images, all of them, every round."""
 
-    pace = 1.0
+    learning_rate_scale = 1.0
 
     def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
         labels = collected.labels

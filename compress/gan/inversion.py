@@ -65,7 +65,7 @@ class GanInversion:
         self._generator, self._discriminator = generator, discriminator
         self._average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
         self._plan, self._compute = plan, compute
-        self.pace = 1.0
+        self.learning_rate_scale = 1.0
         self._optimizers = {
             name: torch.optim.Adam(network.parameters(), plan.learning_rate, betas=BETAS)
             for name, network in (("generator", generator), ("discriminator", discriminator))
@@ -106,7 +106,7 @@ class GanInversion:
             score, sides, guess = self._discriminator(images)
         found = discriminator_terms(score, sides, guess, seen, labels)
         loss = found["hinge"] + found["sides"] + self._plan.integration * (found["transfer"] + found["blend"])
-        descend(self._optimizers["discriminator"], loss, self.pace * self._plan.learning_rate)
+        descend(self._optimizers["discriminator"], loss, self.learning_rate_scale * self._plan.learning_rate)
         return found
 
     def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ class GanInversion:
         fooled = -score.mean() + terms.passed_off(sides, labels).mean()
         frequency = terms.frequency(logits, terms.frequency_weights(self._counts))
         loss = fooled + self._plan.smoothing * frequency
-        descend(self._optimizers["generator"], loss, self.pace * self._plan.learning_rate)
+        descend(self._optimizers["generator"], loss, self.learning_rate_scale * self._plan.learning_rate)
         self._discriminator.requires_grad_()
         return {"generator": fooled, "frequency": frequency}
 

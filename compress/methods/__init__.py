@@ -1,4 +1,4 @@
-"""Methods by name; each is a recipe of the one engine."""
+"""Methods by name; each assembles a distiller from parts of the one engine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from compress.errors import unknown_name
 from compress.tables import OpenTable
 
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
+from .assembly import MethodContext, MethodFunction
 from .method import REAL_IMAGES, Method
-from .recipe import Ingredients, Recipe
 
-__all__ = ["METHODS", "REAL_IMAGES", "Ingredients", "Method", "Recipe", "find_method"]
+__all__ = ["METHODS", "REAL_IMAGES", "Method", "MethodContext", "MethodFunction", "find_method"]
 
 
 def _inversion(*names: str) -> frozenset[str]:

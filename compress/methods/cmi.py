@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, fast_terms, renew_generator
+from compress.methods.assembly import MethodContext, fast_terms, renew_generator
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -21,7 +21,7 @@ DEFAULTS = {  # bn: the published weight, for some forty layers
 }
 
 
-def cmi(given: Ingredients) -> Distiller:
+def cmi(context: MethodContext) -> Distiller:
     """A new generator for every batch, with a term that wants every image to be told from all others; all stay.
 
     A round takes 200 to 500 steps on `bn·L_bn + one_hot·L_oh + adversarial·L_adv + 0.8·L_cr`: the first three as in
@@ -33,4 +33,4 @@ def cmi(given: Ingredients) -> Distiller:
     descriptions that the head embeds anew; remembered images are not themselves drawn as crops. Needs a teacher with
     batch normalisation. In segmentation an image is described by the same channel means; the paper classifies only.
     """
-    return renew_generator(given, Objective({**fast_terms(given), "instance": Constant(INSTANCE)}))
+    return renew_generator(context, Objective({**fast_terms(context), "instance": Constant(INSTANCE)}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, train_generator
+from compress.methods.assembly import MethodContext, train_generator
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -14,7 +14,7 @@ DEFAULTS = {
 }
 
 
-def dafl(given: Ingredients) -> Distiller:
+def dafl(context: MethodContext) -> Distiller:
     """A generator whose images the teacher is sure of, strongly excited by and evenly divided on; no adversary.
 
     One step a round on `one_hot·CE(T, argmax T) + 1e-3·(−mean|f|) + balance·Σ p̄ log p̄` (weights 1, 1e-3,
@@ -25,7 +25,7 @@ def dafl(given: Ingredients) -> Distiller:
     moved at random, instead of new ones each; Adam's β₁ is 0.5, and the generator is that of all methods here, without
     the target. In segmentation f is a map and p̄ the mean over positions too; the paper classifies only.
     """
-    wanted = given.settings.inversion
+    wanted = context.settings.inversion
     objective = Objective(
         {
             "one_hot": Constant(wanted.one_hot),
@@ -33,4 +33,4 @@ def dafl(given: Ingredients) -> Distiller:
             "balance": Constant(wanted.balance),
         }
     )
-    return train_generator(given, objective)
+    return train_generator(context, objective)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, after_warmup, optimise_pixels
+from compress.methods.assembly import MethodContext, after_warmup, optimise_pixels
 from compress.synthesis.objective import Objective
 from compress.training.augment import RandomView
 from compress.training.schedules import Constant
@@ -16,7 +16,7 @@ DEFAULTS = {  # bn: the published weight, for some forty layers
 }
 
 
-def deep_inversion(given: Ingredients) -> Distiller:
+def deep_inversion(context: MethodContext) -> Distiller:
     """Noise that is bent, pixel by pixel, to drawn targets and the teacher's statistics; every sample stays.
 
     A round descends with Adam (0.1, β 0.5 and 0.99) on `bn·L_bn + one_hot·L_oh + adversarial·(−JS) + 1e-3·TV`,
@@ -28,13 +28,13 @@ def deep_inversion(given: Ingredients) -> Distiller:
     10 times the number of layers; pixels move on the fixed scale 0.5 + 0.25·x, since the normalisation is the model's
     own; one resolution. In segmentation the targets are drawn label maps; the paper classifies only.
     """
-    wanted, (_, *size) = given.settings.inversion, given.task.spec.image_shape
+    wanted, (_, *size) = context.settings.inversion, context.task.spec.image_shape
     objective = Objective(
         {
             "bn": Constant(wanted.bn),
             "one_hot": Constant(wanted.one_hot),
-            "competition": after_warmup(given),
+            "competition": after_warmup(context),
             "variation": Constant(VARIATION),
         }
     )
-    return optimise_pixels(given, objective, RandomView(int(min(size) * LARGEST_ROLL), given.mirror, wrap=True))
+    return optimise_pixels(context, objective, RandomView(int(min(size) * LARGEST_ROLL), context.mirror, wrap=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compress.distillation.distillation_loss import SameLogits
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, train_generator
+from compress.methods.assembly import MethodContext, train_generator
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -14,7 +14,7 @@ DEFAULTS = {
 }
 
 
-def dfad(given: Ingredients) -> Distiller:
+def dfad(context: MethodContext) -> Distiller:
     """As ZSKT, with the mean absolute difference of the logits in place of KL, for generator and student alike.
 
     One step a round up L1(T, S), then five student steps down it: unlike KL's, its gradient does not
@@ -25,5 +25,5 @@ def dfad(given: Ingredients) -> Distiller:
     generator is that of all methods here, without the target.
     """
     return train_generator(
-        given, Objective({"logit_distance": Constant(given.settings.inversion.adversarial)}), SameLogits()
+        context, Objective({"logit_distance": Constant(context.settings.inversion.adversarial)}), SameLogits()
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, after_warmup, train_generator
+from compress.methods.assembly import MethodContext, after_warmup, train_generator
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -13,7 +13,7 @@ DEFAULTS = {  # bn: the published weight, for some forty layers
 }
 
 
-def dfq(given: Ingredients) -> Distiller:
+def dfq(context: MethodContext) -> Distiller:
     """ZSKT's adversary, held to images by the teacher's statistics, its certainty and the evenness of its answers.
 
     One step a round on `adversarial·(−KL(T ‖ S)) + bn·L_bn + one_hot·CE(T, argmax T) + balance·Σ p̄ log p̄` (the
@@ -24,13 +24,13 @@ def dfq(given: Ingredients) -> Distiller:
     times the number of layers; one generator, no warm-up of its own; images are shared by the steps of a round as in
     `dafl`. In segmentation all terms are means over positions; the paper classifies only.
     """
-    wanted = given.settings.inversion
+    wanted = context.settings.inversion
     objective = Objective(
         {
-            "disagreement": after_warmup(given),
+            "disagreement": after_warmup(context),
             "bn": Constant(wanted.bn),
             "one_hot": Constant(wanted.one_hot),
             "balance": Constant(wanted.balance),
         }
     )
-    return train_generator(given, objective)
+    return train_generator(context, objective)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, alike, cook, fast_terms, pool
+from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms, pool
 from compress.synthesis.objective import Objective
 
 
-def fast_dfkd(given: Ingredients) -> Distiller:
+def fast_dfkd(context: MethodContext) -> Distiller:
     """A kept generator that is adapted in a few steps a round and moved by a meta-update; every sample stays.
 
     Minimises `bn·L_bn + one_hot·L_oh + adversarial·L_adv` (eqs. 3 to 8) over clone and latents; the adversarial term
@@ -18,4 +18,4 @@ def fast_dfkd(given: Ingredients) -> Distiller:
     depend on the teacher's depth; labels are balanced within a round unless `targets` says otherwise; the first layers
     are not re-initialised at round 120.
     """
-    return cook(given, Objective(fast_terms(given)), alike, pool(given))
+    return adapt_generator(context, Objective(fast_terms(context)), alike, pool(context))

@@ -9,12 +9,12 @@ from compress.gan.collected import InflatedBuffer
 from compress.gan.features import as_feature_model
 from compress.gan.inversion import GanInversion, GanPlan
 from compress.gan.networks import BigGenerator, Discriminator
-from compress.methods.recipe import Ingredients, assemble, collected_images, stairs
+from compress.methods.assembly import MethodContext, assemble, collected_images, stairs
 from compress.replay.buffer import ReplayBuffer, Uniform, newest
 from compress.training.augment import RandomView
 
 
-def hidfd(given: Ingredients) -> Distiller:
+def hidfd(context: MethodContext) -> Distiller:
     """A GAN guided by the teacher makes many images of a few collected ones; the student learns features from both.
 
     Discriminator: max(0, 1 − D(x)) + max(0, 1 + D(G(z))) + CE(x, 2y) + CE(G(z), 2y + 1), and, weighed by
@@ -29,19 +29,19 @@ def hidfd(given: Ingredients) -> Distiller:
     the discriminator sees both shifted and flipped, lest it learn 5,000 images by heart; each network takes one step in
     turn, on the same made images; a count n_k below 1 counts as 1; made images are drawn anew every round, not once.
     """
-    settings, wanted = given.settings, given.settings.gan
-    collected = collected_images(given, wanted.batch, settings.distillation.batch)
+    settings, wanted = context.settings, context.settings.gan
+    collected = collected_images(context, wanted.batch, settings.distillation.batch)
     if collected.labels is None:
-        raise UsageError(f"hidfd is for classification only: use another method for {given.task.spec.name}")
+        raise UsageError(f"hidfd is for classification only: use another method for {context.task.spec.name}")
     if settings.distillation.warmup < 1:
         raise UsageError("hidfd trains its GAN in the warm-up rounds: set distillation.warmup to 1 or more")
-    teacher, spec = as_feature_model(given.teacher), given.task.spec
-    as_feature_model(given.student)
-    channels = teacher.features(given.compute.images(collected.images[:1])).shape[1]
+    teacher, spec = as_feature_model(context.teacher), context.task.spec
+    as_feature_model(context.student)
+    channels = teacher.features(context.compute.images(collected.images[:1])).shape[1]
     generator = BigGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
     discriminator = Discriminator(spec.num_classes, spec.image_shape, wanted.width, channels)
     for network in (generator, discriminator):
-        given.compute.place(network)
+        context.compute.place(network)
     plan = GanPlan(
         settings.distillation.warmup,
         wanted.iterations,
@@ -52,9 +52,9 @@ def hidfd(given: Ingredients) -> Distiller:
         wanted.integration,
         wanted.smoothing,
         wanted.samples,
-        RandomView(wanted.shift, given.mirror),
+        RandomView(wanted.shift, context.mirror),
     )
-    gan = GanInversion(given.task, teacher, generator, discriminator, collected, plan, given.compute)
+    gan = GanInversion(context.task, teacher, generator, discriminator, collected, plan, context.compute)
     made = ReplayBuffer(wanted.capacity, newest, Uniform())
     buffer = InflatedBuffer(collected, wanted.inflation, made)
-    return assemble(given, gan, buffer, FeatureAlignment(), stairs(given), keep_from=plan.training_rounds)
+    return assemble(context, gan, buffer, FeatureAlignment(), stairs(context), keep_from=plan.training_rounds)

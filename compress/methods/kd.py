@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
 from compress.gan.collected import CollectedImages
-from compress.methods.recipe import Ingredients, assemble, collected_images, stairs
+from compress.methods.assembly import MethodContext, assemble, collected_images, stairs
 from compress.replay.buffer import ReplayBuffer, Uniform, oldest
 
 
-def kd(given: Ingredients) -> Distiller:
+def kd(context: MethodContext) -> Distiller:
     """Knowledge distillation on the collected images alone: the control of hidfd.
 
     τ²·KL(T ‖ S) on the collected images, shifted and flipped, with hidfd's optimiser, schedule and number of steps and
     without its generator, its projector and its shared classifier. Labels are not used, so that segmenters learn from
     any photographs. `distillation.hints` adds feature maps, as in `ssd_kd`.
     """
-    collected = collected_images(given, given.settings.distillation.batch)
-    images = CollectedImages(collected, given.teacher, given.compute)
-    return assemble(given, images, ReplayBuffer(len(collected), oldest, Uniform()), rate=stairs(given))
+    collected = collected_images(context, context.settings.distillation.batch)
+    images = CollectedImages(collected, context.teacher, context.compute)
+    return assemble(context, images, ReplayBuffer(len(collected), oldest, Uniform()), rate=stairs(context))

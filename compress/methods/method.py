@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .recipe import Recipe
+from .assembly import MethodFunction
 
 REAL_IMAGES = frozenset({"gan", "collected"})
 """What only methods that learn from a few real images look at."""
@@ -14,9 +14,9 @@ REAL_IMAGES = frozenset({"gan", "collected"})
 
 @dataclass(frozen=True)
 class Method:
-    """A recipe of the engine, and what has to be known of it before there is anything that it could work on."""
+    """A function that assembles a distiller, and what has to be known of it before there are models and data."""
 
-    recipe: Recipe
+    build: MethodFunction
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The paper's settings, where they are not those of the schema; a recipe for some data overrides them."""
     unused: frozenset[str] = REAL_IMAGES
@@ -30,5 +30,5 @@ class Method:
 
     @property
     def summary(self) -> str:
-        """What it is in one line: the first of its recipe's docstring."""
-        return next(iter((self.recipe.__doc__ or "").strip().splitlines()), "")
+        """What it is in one line: the first of its function's docstring."""
+        return next(iter((self.build.__doc__ or "").strip().splitlines()), "")

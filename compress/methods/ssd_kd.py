@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, alike, cook, fast_terms
+from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms
 from compress.replay.balance import balance, rescaled
 from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.synthesis.objective import Objective
 from compress.task import Statistics
 
 
-def ssd_kd(given: Ingredients) -> Distiller:
+def ssd_kd(context: MethodContext) -> Distiller:
     """FastDFKD on a small replay buffer: φ balances what is made and kept, δ decides what is learnt from.
 
     φ(x) = (1 − n_c(x)/|B|)·(1 − p_T(x))^γ weights the per-sample terms of the inversion, rescaled to mean 1 in a batch,
@@ -21,9 +21,9 @@ def ssd_kd(given: Ingredients) -> Distiller:
 
     No code of the paper is public and its equations could not be read: both formulas are our reading of its text and
     figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
-    recipe says otherwise, adds a lesson in feature maps that the paper does not have (see `Hints`).
+    recipe says otherwise, adds a loss on feature maps that the paper does not have (see `Hints`).
     """
-    wanted = given.settings.replay
+    wanted = context.settings.replay
     gamma = wanted.gamma
     keep = Balanced(gamma) if wanted.phi else newest
     buffer = ReplayBuffer(wanted.capacity, keep, Prioritised(wanted.beta) if wanted.delta else Uniform())
@@ -32,4 +32,4 @@ def ssd_kd(given: Ingredients) -> Distiller:
         share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
         return rescaled(balance(statistics, share.to(statistics.histogram.device), gamma))
 
-    return cook(given, Objective(fast_terms(given)), phi if wanted.phi else alike, buffer)
+    return adapt_generator(context, Objective(fast_terms(context)), phi if wanted.phi else alike, buffer)

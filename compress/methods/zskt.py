@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, train_generator
+from compress.methods.assembly import MethodContext, train_generator
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -13,7 +13,7 @@ DEFAULTS = {
 }
 
 
-def zskt(given: Ingredients) -> Distiller:
+def zskt(context: MethodContext) -> Distiller:
     """A generator that looks for where student and teacher differ, and a student that follows it there.
 
     One step a round up KL(T ‖ S) (algorithm 1), then the student's steps of the round (the paper: 10; the
@@ -24,4 +24,4 @@ def zskt(given: Ingredients) -> Distiller:
     common; the student learns by `--distillation.optimizer`, not by the paper's Adam; images are shared by the steps
     of a round as in `dafl`. In segmentation KL is the mean over positions; the paper classifies only.
     """
-    return train_generator(given, Objective({"disagreement": Constant(given.settings.inversion.adversarial)}))
+    return train_generator(context, Objective({"disagreement": Constant(context.settings.inversion.adversarial)}))

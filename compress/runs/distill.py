@@ -12,7 +12,7 @@ from torch import nn
 from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.gan.collected import Collected
-from compress.methods import Ingredients, find_method
+from compress.methods import MethodContext, find_method
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.handover import Finished
 from compress.runs.origin import origin_of, require_same_origin
@@ -35,31 +35,31 @@ RUNS = Path("runs")
 
 
 def carry_out(
-    given: Ingredients, folder: Path, *, resume: bool, began_with: str | None = None, tensorboard: bool = False
+    context: MethodContext, folder: Path, *, resume: bool, began_with: str | None = None, tensorboard: bool = False
 ) -> Finished:
     """All rounds, recorded in `folder`, for TensorBoard too if wanted: the job itself, for networks by name and for a
     user's own.
 
     `began_with` is the SHA-256 of the weights that the student was given, if it was.
     """
-    teacher_score, origin = _checked_teacher(given.task, given.compute), origin_of(given)
+    teacher_score, origin = _checked_teacher(context.task, context.compute), origin_of(context)
     state: dict[str, Any] | None = None
     kept: dict[str, Any] = {"history": [], "origin": origin, "began_with": began_with}
     if resume:
         state = RunDirectory.open(folder).read_checkpoint()
         require_same_origin(state.get("origin"), origin, folder)
         kept = {name: state.get(name, value) for name, value in kept.items()}
-    distiller = prepared(given, state)
+    distiller = prepared(context, state)
     run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
     run.sweep()
-    run.write_config(resolved(given.settings), workers=given.workers.size)
+    run.write_config(resolved(context.settings), workers=context.workers.size)
     lead(distiller, run, kept, tensorboard=tensorboard)
-    task = given.task
+    task = context.task
     if teacher_score is None:
-        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, given.randomness)
-        task = TeachersAnswers(task, given.teacher, samples.images, given.compute.exact)
-        teacher_score = evaluate(given.teacher, task, given.compute.exact)
-    return Finished(given, task, run, teacher_score, distiller.seconds, kept["began_with"])
+        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
+        task = TeachersAnswers(task, context.teacher, samples.images, context.compute.exact)
+        teacher_score = evaluate(context.teacher, task, context.compute.exact)
+    return Finished(context, task, run, teacher_score, distiller.seconds, kept["began_with"])
 
 
 def ingredients(
@@ -70,23 +70,23 @@ def ingredients(
     compute: Compute,
     workers: Workers,
     collected: Collected | None,
-) -> Ingredients:
+) -> MethodContext:
     """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
     task = make_task(source, lambda: teacher, lambda: student, wanted.inversion.targets)
     randomness = torch.Generator().manual_seed(wanted.seed)
-    return Ingredients(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
+    return MethodContext(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
 
 
-def prepared(given: Ingredients, state: Mapping[str, Any] | None = None) -> Distiller:
+def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> Distiller:
     """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
-    given.workers.align(given.teacher)
-    seed_all(given.settings.seed)
-    distiller = find_method(given.settings.method).recipe(given)
+    context.workers.align(context.teacher)
+    seed_all(context.settings.seed)
+    distiller = find_method(context.settings.method).build(context)
     if state is not None:
         restore(distiller, dict(state))
-    given.workers.align(distiller)
+    context.workers.align(distiller)
     return distiller
 
 

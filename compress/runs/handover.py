@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import nn
 
 from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
-from compress.methods import Ingredients
+from compress.methods import MethodContext
 from compress.report import write_page
 from compress.runs.charts import class_bars
 from compress.runs.data import sums_report
@@ -40,7 +40,7 @@ UNLABELLED = "new synthetic samples, against the teacher's answers: there is no 
 class Finished:
     """A run whose rounds are done."""
 
-    given: Ingredients
+    context: MethodContext
     task: Task
     """What the networks are scored on: the run's own, or `TeachersAnswers` where it has no held-out data."""
     run: RunDirectory
@@ -55,8 +55,8 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
 
     Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
     """
-    run, task, settings, student = done.run, done.task, done.given.settings, done.given.student
-    student_score = evaluate(student.eval(), task, done.given.compute.exact)
+    run, task, settings, student = done.run, done.task, done.context.settings, done.context.student
+    student_score = evaluate(student.eval(), task, done.context.compute.exact)
     labelled = student_score.metric != AGREEMENT
     scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
     readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card, done.began_with)
@@ -80,7 +80,7 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
         **rows,
         **_parity(facts, results),
         "exported": exported,
-        "latency": latencies({"teacher": done.given.teacher, "student": student}, run.onnx, task.spec.image_shape),
+        "latency": latencies({"teacher": done.context.teacher, "student": student}, run.onnx, task.spec.image_shape),
         "classes": task.spec.class_names,
         **exhibits,
     }
@@ -94,12 +94,12 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
 
 def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
     """The rows of the table, the facts of the exported file, and the seconds spent on all scores."""
-    run, spec, settings, file = done.run, done.task.spec, done.given.settings, OnnxModel(done.run.onnx)
+    run, spec, settings, file = done.run, done.task.spec, done.context.settings, OnnxModel(done.run.onnx)
     onnx = evaluate(OnnxScores(file), done.task, Compute(torch.device("cpu"), torch.float32))
     weights, name = run.student / "model.safetensors", run.onnx.name
     rows = {
-        "teacher": _row(settings.teacher, done.given.teacher, done.teacher_score, spec, None),
-        "student": _row(settings.student, done.given.student, student, spec, weights),
+        "teacher": _row(settings.teacher, done.context.teacher, done.teacher_score, spec, None),
+        "student": _row(settings.student, done.context.student, student, spec, weights),
         "onnx": {"name": name, **dict(onnx.numbers), "bytes": run.onnx.stat().st_size},
     }
     scoring = sum(score.seconds for score in (done.teacher_score, student, onnx))
@@ -108,12 +108,12 @@ def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]]
 
 def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, Any]:
     """What the report shows of held-out images."""
-    task, given = done.task, done.given
-    networks = (given.teacher, given.student)
+    task, context = done.task, done.context
+    networks = (context.teacher, context.student)
     return {
         "palette": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in task.spec.palette],
         "confusion": mistakes(student.confusion, task.spec.class_names),
-        "shown": show_held_out(done.run.path / "held-out", source.held_out(), task, networks, given.compute),
+        "shown": show_held_out(done.run.path / "held-out", source.held_out(), task, networks, context.compute),
     }
 
 
@@ -138,11 +138,11 @@ def _print_places(run: RunDirectory) -> None:
 
 def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
     """What student and file say of where they come from."""
-    settings = done.given.settings
+    settings = done.context.settings
     return {
         "method": settings.method,
         "teacher": settings.teacher,
-        "teacher_sha256": fingerprint(done.given.teacher),
+        "teacher_sha256": fingerprint(done.context.teacher),
         **({"began_with_sha256": done.began_with} if done.began_with else {}),
         "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
         "scored_on": scored_on,

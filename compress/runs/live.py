@@ -19,7 +19,7 @@ def phase(distiller: Distiller) -> str:
     """What is being done: samples before the student learns, samples of a round, or the student's steps."""
     if distiller.next_round < distiller.plan.warmup_rounds:
         return "warming up"
-    return "distilling" if distiller.begun or distiller.next_round == distiller.plan.rounds else "inverting"
+    return "distilling" if distiller.partial or distiller.next_round == distiller.plan.rounds else "inverting"
 
 
 class Live:
@@ -48,7 +48,7 @@ class Live:
     def _count(self) -> None:
         """Begin to count images, and to judge how long the rest takes."""
         self._since, self._made, self._first_step = time.monotonic(), 0, self._distiller.step
-        self._begun_before = self._distiller.next_round if self._distiller.begun else None
+        self._begun_before = self._distiller.next_round if self._distiller.partial else None
         self._steps.restart(self._rounds())
 
     def _read(self, row: Mapping[str, float]) -> None:
@@ -59,14 +59,14 @@ class Live:
 
     def moved(self) -> None:
         """There is something new to see."""
-        begun, now = self._distiller.begun, phase(self._distiller)
+        begun, now = self._distiller.partial, phase(self._distiller)
         place = f"step {len(begun.steps) + 1} of {self._distiller.plan.steps_per_round}" if begun else ""
         words = "  ".join(filter(None, (place, self._speed(), self._agreement)))
         self._steps.update(self._rounds(), words, self._losses, title=now)
 
     def _rounds(self) -> float:
         """How many are done, with the part of the one that is under way."""
-        begun = self._distiller.begun
+        begun = self._distiller.partial
         part = len(begun.steps) / self._distiller.plan.steps_per_round if begun else 0.0
         return self._distiller.next_round + part
 

@@ -8,21 +8,21 @@ from pathlib import Path
 from torch import Tensor
 
 from compress.errors import UsageError
-from compress.methods import Ingredients
+from compress.methods import MethodContext
 from compress.storage.files import digest
 from compress.tasks.models import NormalisedModel, fingerprint, fit_weights, read_weights
 from compress.tasks.models.saved import weights_file
 
 
-def origin_of(given: Ingredients) -> dict[str, str]:
+def origin_of(context: MethodContext) -> dict[str, str]:
     """SHA-256 of the teacher's weights, of the held-out data and of the collected images, by what they are called."""
     origin = {
-        "the teacher's weights": fingerprint(given.teacher),
-        "the held-out data": _digest(part for b in given.task.held_out() for part in (b.images, b.targets)),
+        "the teacher's weights": fingerprint(context.teacher),
+        "the held-out data": _digest(part for b in context.task.held_out() for part in (b.images, b.targets)),
     }
-    if given.collected is not None:
-        labels = given.collected.labels
-        origin["the collected images"] = _digest([given.collected.images, *([] if labels is None else [labels])])
+    if context.collected is not None:
+        labels = context.collected.labels
+        origin["the collected images"] = _digest([context.collected.images, *([] if labels is None else [labels])])
     return origin
 
 

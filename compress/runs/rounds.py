@@ -76,7 +76,7 @@ class Record:
         """Continue from the last checkpoint with half of its learning rates, and keep that in it."""
         state = self._run.read_checkpoint()
         self._kept["history"] = state["history"]
-        self._distiller.load_state_dict({**state, "pace": self._distiller.pace / 2})
+        self._distiller.load_state_dict({**state, "learning_rate_scale": self._distiller.learning_rate_scale / 2})
         self.save()
         self._history = History(self._run.path, state["history"])
         self._live.go_on(state["history"])
@@ -131,7 +131,7 @@ def _mend(
         try:
             distiller.run(after_round, stopping, moved)
         except Diverged as error:
-            if distiller.pace <= SLOWEST:
+            if distiller.learning_rate_scale <= SLOWEST:
                 raise CompressError(
                     f"{error}, with an eighth of the learning rates too: lower distillation.lr or "
                     "inversion.lr_generator, or check the teacher"

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 Heard = TypeVar("Heard")
 
 
-class LayerTaps(Generic[Heard]):
+class FeatureHooks(Generic[Heard]):
     """While entered, holds what `take` made of the last input of each of some layers of a network."""
 
     def __init__(self, layers: list[nn.Module], take: Callable[[Tensor], Heard]) -> None:
@@ -20,7 +20,7 @@ class LayerTaps(Generic[Heard]):
         self._handles: list[RemovableHandle] = []
         self._heard: dict[nn.Module, Heard] = {}
 
-    def __enter__(self) -> LayerTaps[Heard]:
+    def __enter__(self) -> FeatureHooks[Heard]:
         self._handles = [layer.register_forward_pre_hook(self._hear) for layer in self._layers]
         return self
 
@@ -49,6 +49,8 @@ def channel_means(features: Tensor) -> Tensor:
     return features.float().flatten(2).mean(dim=2)
 
 
-def penultimate_features(network: nn.Module) -> LayerTaps[Tensor]:
+def penultimate_features(network: nn.Module) -> FeatureHooks[Tensor]:
     """Listens to what enters the classifier: the linear or convolution layer that runs last, whatever its name."""
-    return LayerTaps([m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)], lambda features: features)
+    return FeatureHooks(
+        [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)], lambda features: features
+    )

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compress.errors import UsageError
-from compress.synthesis.feature_hooks import LayerTaps, channel_means
+from compress.synthesis.feature_hooks import FeatureHooks, channel_means
 from compress.training.augment import RandomCrop
 from compress.training.compute import Compute
 
@@ -42,7 +42,7 @@ class InstanceDiscrimination:
         self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))
         self.head.to(compute.device)
         self._teacher, self._compute, self._crop = teacher, compute, RandomCrop(SMALLEST_CROP, flip)
-        self._descriptions = LayerTaps(list(layers), channel_means)
+        self._descriptions = FeatureHooks(list(layers), channel_means)
         self._remembered = torch.zeros(0, width, device=compute.device)
         self._parts = self._wholes = self._remembered
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.synthesis.generators import ImageGenerator, reinitialise
-from compress.synthesis.inversion_loss import BestStep, Critic, joined, judged
+from compress.synthesis.inversion_loss import BestStep, InversionLoss, joined, judged
 from compress.synthesis.targets import DrawTargets
 from compress.task import Samples
 from compress.training.compute import Compute
@@ -21,7 +21,7 @@ from compress.training.parallel import ALONE, Workers
 class Inversion(Protocol):
     """Whatever makes samples, round by round."""
 
-    pace: float
+    learning_rate_scale: float
     """What learning rates are multiplied by: 1, and less once the run has diverged."""
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
@@ -68,14 +68,14 @@ class GeneratorInversion:
         draw_targets: DrawTargets,
         teacher: nn.Module,
         generator: ImageGenerator,
-        critic: Critic,
+        inversion_loss: InversionLoss,
         plan: InversionPlan,
         compute: Compute,
         workers: Workers = ALONE,
     ) -> None:
         self._draw_targets, self._teacher, self._generator = draw_targets, teacher, generator
-        self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
-        self.pace = 1.0
+        self._inversion_loss, self._plan, self._compute, self._workers = inversion_loss, plan, compute, workers
+        self.learning_rate_scale = 1.0
         self._optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
         workers.in_step(self._optimizer, generator.parameters())
 
@@ -89,28 +89,31 @@ class GeneratorInversion:
             reinitialise(clone, randomness)
         optimizer = torch.optim.Adam(
             [
-                {"params": [*clone.parameters(), *self._critic.parameters()], "lr": self.pace * plan.lr_generator},
-                {"params": [latents], "lr": self.pace * plan.lr_latent},
+                {
+                    "params": [*clone.parameters(), *self._inversion_loss.parameters()],
+                    "lr": self.learning_rate_scale * plan.lr_generator,
+                },
+                {"params": [latents], "lr": self.learning_rate_scale * plan.lr_latent},
             ],
             betas=(0.5, 0.999),
         )
-        self._workers.in_step(optimizer, [*clone.parameters(), *self._critic.parameters()])
+        self._workers.in_step(optimizer, [*clone.parameters(), *self._inversion_loss.parameters()])
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
         best = BestStep(self._workers)
-        with self._critic as critic:
+        with self._inversion_loss as inversion_loss:
             for _ in range(plan.steps):
                 with self._compute.autocast():
                     images = clone(latents, targets)
-                verdict = critic.judge(images, targets, index, randomness)
-                sound = best.offer(images, verdict)
+                batch_loss = inversion_loss.judge(images, targets, index, randomness)
+                sound = best.offer(images, batch_loss)
                 if sound:
-                    step(optimizer, verdict.total)
+                    step(optimizer, batch_loss.total)
                     for gathered, parameter in zip(meta, clone.parameters(), strict=True):
                         gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
             if sound:  # the last step is what is remembered
-                critic.end_round()
+                inversion_loss.end_round()
         samples, report = best.result()
-        if targets is None:  # the critic looked at moved images, these stay as they are
+        if targets is None:  # the loss looked at shifted images; these stay as they are
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
         if plan.meta is not None:
             self._meta_update(clone, meta)
@@ -135,7 +138,7 @@ class GeneratorInversion:
         for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
         self._workers.average(self._generator.buffers())
-        set_rate(self._optimizer, self.pace * self._plan.lr_generator * self._plan.steps)
+        set_rate(self._optimizer, self.learning_rate_scale * self._plan.lr_generator * self._plan.steps)
         self._optimizer.step()
 
     def _emit(self, randomness: torch.Generator) -> Samples:
@@ -163,11 +166,11 @@ class GeneratorInversion:
         return {
             "generator": self._generator.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "critic": self._critic.state_dict(),
+            "inversion_loss": self._inversion_loss.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._generator.load_state_dict(state["generator"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._critic.load_state_dict(state["critic"])
+        self._inversion_loss.load_state_dict(state["inversion_loss"])

@@ -1,4 +1,4 @@
-"""The critic shows images to teacher and student and says how far they are from what an objective wants."""
+"""The inversion loss: an objective of synthetic images, with all that its terms need of teacher and student."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SampleWeights = Callable[[Statistics], Tensor]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the critic says of a batch."""
+class BatchLoss:
+    """The inversion loss of a batch, its terms, and what the teacher says of the images."""
 
     total: Tensor
     """`[]`, with a gradient to the images."""
@@ -39,7 +39,7 @@ class Verdict:
     statistics: Statistics
 
 
-class Critic:
+class InversionLoss:
     """An objective with all that its terms look at; while entered, it listens inside the teacher to what they need."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Critic:
         self._entered = ExitStack()
         self._learning: list[nn.Parameter] = []
 
-    def __enter__(self) -> Critic:
+    def __enter__(self) -> InversionLoss:
         self._student.eval()
         self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
         for parameter in self._learning:
@@ -86,7 +86,7 @@ class Critic:
         """What learns along with the images."""
         return list(self._instances.head.parameters()) if self._instances else []
 
-    def judge(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> Verdict:
+    def judge(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> BatchLoss:
         """Images `[n, 3, h, w]` in [0, 1], made for targets `[n, *s]`; without any, the teacher's answer is the target.
 
         `index` is the round's.
@@ -96,7 +96,7 @@ class Critic:
         weights = self._sample_weights(self._workers.gather_statistics(statistics))
         own = self._workers.share(len(weights))
         total, terms = self._objective(view, weights[own], index)
-        return Verdict(total, terms, view.targets if targets is None else targets, statistics)
+        return BatchLoss(total, terms, view.targets if targets is None else targets, statistics)
 
     def _look(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> View:
         nothing = torch.zeros(len(images), dtype=torch.long, device=images.device)
@@ -144,27 +144,27 @@ class BestStep:
         self._guard = StepGuard()
         self._lowest = float("inf")
         self._images: Tensor | None = None
-        self._verdict: Verdict | None = None
+        self._batch_loss: BatchLoss | None = None
 
-    def offer(self, images: Tensor, verdict: Verdict) -> bool:
-        """Keep them if they are better than all before; returns whether to take a step on the verdict.
+    def offer(self, images: Tensor, batch_loss: BatchLoss) -> bool:
+        """Keep them if they are better than all before; returns whether to take a step on the batch_loss.
 
         Raises `Diverged` after too many verdicts in a row that are no numbers.
         """
-        total = self._workers.mean(verdict.total).cpu()
+        total = self._workers.mean(batch_loss.total).cpu()
         if not self._guard.passes(total):
             return False
         if total.item() < self._lowest:
             self._lowest, self._images = total.item(), images.detach()
-            self._verdict = replace(verdict, total=verdict.total.detach())
+            self._batch_loss = replace(batch_loss, total=batch_loss.total.detach())
         return True
 
     def result(self) -> tuple[Samples, dict[str, float]]:
         """The best samples, their terms and how many steps were skipped; `Diverged` if no step had a finite loss."""
-        if self._images is None or self._verdict is None:
+        if self._images is None or self._batch_loss is None:
             raise Diverged("the inversion diverged, no step had a finite loss")
-        samples = as_samples(self._images, self._verdict.targets, self._verdict.statistics)
-        terms = {name: value.item() for name, value in self._verdict.terms.items()}
+        samples = as_samples(self._images, self._batch_loss.targets, self._batch_loss.statistics)
+        terms = {name: value.item() for name, value in self._batch_loss.terms.items()}
         return samples, {**terms, "skipped": float(self._guard.skipped)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from compress.synthesis.inversion_loss import BestStep, Critic
+from compress.synthesis.inversion_loss import BestStep, InversionLoss
 from compress.synthesis.targets import Drawn
 from compress.task import Samples
 from compress.training.compute import Compute
@@ -31,11 +31,11 @@ class PixelInversion:
     """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
 
     def __init__(
-        self, drawn: Drawn, critic: Critic, plan: PixelPlan, compute: Compute, workers: Workers = ALONE
+        self, drawn: Drawn, inversion_loss: InversionLoss, plan: PixelPlan, compute: Compute, workers: Workers = ALONE
     ) -> None:
         self._drawn = drawn
-        self._critic, self._plan, self._compute, self._workers = critic, plan, compute, workers
-        self.pace = 1.0
+        self._inversion_loss, self._plan, self._compute, self._workers = inversion_loss, plan, compute, workers
+        self.learning_rate_scale = 1.0
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
@@ -44,19 +44,21 @@ class PixelInversion:
         targets = self._drawn(plan.samples, randomness)[share].to(device)
         noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
         pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
-        optimizer = torch.optim.Adam([pixels, *self._critic.parameters()], self.pace * plan.lr, betas=(0.5, 0.99))
-        self._workers.in_step(optimizer, self._critic.parameters())
+        optimizer = torch.optim.Adam(
+            [pixels, *self._inversion_loss.parameters()], self.learning_rate_scale * plan.lr, betas=(0.5, 0.99)
+        )
+        self._workers.in_step(optimizer, self._inversion_loss.parameters())
         best = BestStep(self._workers)
-        with self._critic as critic:
+        with self._inversion_loss as inversion_loss:
             for _ in range(plan.steps):
                 images = GREY + SPREAD * pixels
-                verdict = critic.judge(images, targets, index, randomness)
-                sound = best.offer(images, verdict)
+                batch_loss = inversion_loss.judge(images, targets, index, randomness)
+                sound = best.offer(images, batch_loss)
                 if sound:
-                    step(optimizer, verdict.total)
+                    step(optimizer, batch_loss.total)
                     _clamped(pixels.data)
             if sound:  # the last step is what is remembered
-                critic.end_round()
+                inversion_loss.end_round()
         return best.result()
 
     def renew(self, randomness: torch.Generator) -> bool:
@@ -65,11 +67,11 @@ class PixelInversion:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
-        return {"critic": self._critic.state_dict()}
+        return {"inversion_loss": self._inversion_loss.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        self._critic.load_state_dict(state["critic"])
+        self._inversion_loss.load_state_dict(state["inversion_loss"])
 
 
 def _clamped(pixels: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from compress.errors import UsageError
-from compress.synthesis.feature_hooks import LayerTaps
+from compress.synthesis.feature_hooks import FeatureHooks
 from compress.training.parallel import ALONE, Workers
 
 
@@ -93,7 +93,7 @@ class BatchNormPrior:
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
         self._momentum, self._workers = momentum, workers
-        self._own = LayerTaps(self._layers, channel_moments)
+        self._own = FeatureHooks(self._layers, channel_moments)
         self._moments: list[tuple[Tensor, Tensor]] = []
         self._average: list[tuple[Tensor, Tensor]] = []
 

@@ -25,7 +25,7 @@ from plain import PlainDistiller, PlainGenerator
 from tables import markdown
 from torch import nn
 
-from compress.methods import METHODS, Ingredients
+from compress.methods import METHODS, MethodContext
 from compress.settings import DistillSettings
 from compress.storage.files import write_text
 from compress.synthesis.inversion import Inversion
@@ -118,8 +118,8 @@ def engine_arm(
         compute.place(network)
     task = FakeTask(positions=False, classes=CLASSES, size=32)
     randomness = torch.Generator().manual_seed(0)
-    given = Ingredients(task, teacher, student, settings, True, compute, randomness)
-    distiller = METHODS[method].recipe(given)
+    given = MethodContext(task, teacher, student, settings, True, compute, randomness)
+    distiller = METHODS[method].build(given)
     inversion = Timed(distiller.inversion, clock)
     distiller.inversion = inversion
     distiller.buffer.add(as_noted(pool_images(pool)))

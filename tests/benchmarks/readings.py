@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from compress import losses, methods
 from compress.cli import main as command_line
-from compress.distillation.distillation_loss import Lesson
+from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.distiller import Distiller
-from compress.methods.recipe import Ingredients, alike, cook, fast_terms
+from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms
 from compress.replay.balance import balance, rescaled
 from compress.replay.buffer import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
 from compress.synthesis.objective import Objective
@@ -52,17 +52,17 @@ class Annealed:
 
 
 class PlainDiscrepancy:
-    """Lesson and buffer at once: the student learns at its temperature, priorities are KL at temperature 1."""
+    """Loss and buffer at once: the student learns at its temperature, priorities are KL at temperature 1."""
 
-    def __init__(self, lesson: Lesson, buffer: ReplayBuffer) -> None:
-        self._lesson, self._buffer = lesson, buffer
-        self.name = lesson.name
+    def __init__(self, distillation_loss: DistillationLoss, buffer: ReplayBuffer) -> None:
+        self._lesson, self._buffer = distillation_loss, buffer
+        self.name = distillation_loss.name
         self.add, self.draw, self.numbers = buffer.add, buffer.draw, buffer.numbers
         self.state_dict, self.load_state_dict = buffer.state_dict, buffer.load_state_dict
         self._latest = torch.empty(0)
 
     def __call__(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Lesson`."""
+        """See `DistillationLoss`."""
         loss, student_logits, teacher_logits = self._lesson(student, teacher, images)
         self._latest = losses.kl(student_logits.detach(), teacher_logits)
         return loss, student_logits, teacher_logits
@@ -75,8 +75,8 @@ class PlainDiscrepancy:
 class FreshPriorities:
     """A buffer whose priorities are all measured anew every few rounds, not only those of what is drawn."""
 
-    def __init__(self, given: Ingredients, buffer: ReplayBuffer) -> None:
-        self._given, self._buffer, self._rounds = given, buffer, 0
+    def __init__(self, context: MethodContext, buffer: ReplayBuffer) -> None:
+        self._context, self._buffer, self._rounds = context, buffer, 0
         self.draw, self.refresh, self.numbers = buffer.draw, buffer.refresh, buffer.numbers
         self.state_dict, self.load_state_dict = buffer.state_dict, buffer.load_state_dict
 
@@ -84,14 +84,14 @@ class FreshPriorities:
     def add(self, samples: Samples) -> int:
         """Admit, then look at everything that is held."""
         admitted, self._rounds = self._buffer.add(samples), self._rounds + 1
-        if self._rounds > self._given.settings.distillation.warmup and self._rounds % STALE_FOR == 0:
-            self._given.student.eval()
-            temperature, compute = self._given.settings.distillation.temperature, self._given.compute
+        if self._rounds > self._context.settings.distillation.warmup and self._rounds % STALE_FOR == 0:
+            self._context.student.eval()
+            temperature, compute = self._context.settings.distillation.temperature, self._context.compute
             held = self._buffer.state_dict()["images"]
             for index in torch.arange(len(held)).split(250):
                 images = compute.images(held[index])
                 with compute.autocast():
-                    distance = losses.kl(self._given.student(images), self._given.teacher(images), temperature)
+                    distance = losses.kl(self._context.student(images), self._context.teacher(images), temperature)
                 for _ in range(2):  # the first sets w to 1, the second δ to w·KL
                     self._buffer.refresh(Draw(index, held[index], torch.ones(len(index))), distance)
         return admitted
@@ -112,20 +112,20 @@ class Reading:
     plain: bool = False
     fresh: bool = False
 
-    def __call__(self, given: Ingredients) -> Distiller:
+    def __call__(self, context: MethodContext) -> Distiller:
         """The recipe."""
-        learning = given.settings.distillation
+        learning = context.settings.distillation
         steps = (learning.rounds - learning.warmup) * learning.steps
         draw: Any = Uniform() if self.beta is None else Prioritised(self.beta)
-        buffer = ReplayBuffer(given.settings.replay.capacity, self.keep, Annealed(steps) if self.annealed else draw)
+        buffer = ReplayBuffer(context.settings.replay.capacity, self.keep, Annealed(steps) if self.annealed else draw)
         weights = partial(self._phi, buffer) if self.weighs else alike
-        distiller = cook(given, Objective(fast_terms(given)), weights, buffer)
+        distiller = adapt_generator(context, Objective(fast_terms(context)), weights, buffer)
         if self.plain:
-            both = PlainDiscrepancy(distiller.plan.lesson, buffer)
+            both = PlainDiscrepancy(distiller.plan.distillation_loss, buffer)
             distiller.buffer = both
-            object.__setattr__(distiller.plan, "lesson", both)
+            object.__setattr__(distiller.plan, "distillation_loss", both)
         if self.fresh:
-            distiller.buffer = FreshPriorities(given, buffer)
+            distiller.buffer = FreshPriorities(context, buffer)
         return distiller
 
     def _phi(self, buffer: ReplayBuffer, statistics: Statistics) -> Tensor:
@@ -186,15 +186,15 @@ def training_root(data_root: Path, folder: Path) -> Path:
 def main() -> None:
     """Run what is missing of the table, then write it; `--as READING` is the command line with ssd-kd read so."""
     if sys.argv[1:2] == ["--as"]:
-        methods.METHODS["ssd-kd"] = replace(methods.METHODS["ssd-kd"], recipe=READINGS[sys.argv[2]])
+        methods.METHODS["ssd-kd"] = replace(methods.METHODS["ssd-kd"], build=READINGS[sys.argv[2]])
         command_line(sys.argv[3:])
-    given = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
-    root = training_root(given.data_root, given.work / "training-images")
+    arguments = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
+    root = training_root(arguments.data_root, arguments.work / "training-images")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
-        return ["--data", "cifar10", "--data-root", root, "--teacher-weights", given.teacher_weights]
+        return ["--data", "cifar10", "--data-root", root, "--teacher-weights", arguments.teacher_weights]
 
-    BENCHMARK.carry_out(given.tables, given.work, flags)
+    BENCHMARK.carry_out(arguments.tables, arguments.work, flags)
 
 
 if __name__ == "__main__":

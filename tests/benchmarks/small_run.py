@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from compress.methods import Ingredients
+from compress.methods import MethodContext
 from compress.runs import rounds as recorded
 from compress.runs.distill import carry_out
 from compress.settings import DistillSettings
@@ -45,7 +45,7 @@ def carry_out_small_run(
     torch.manual_seed(0)
     task, compute = UnlabelledTask(positions=False), Compute.choose("cpu", "fp32")
     randomness = torch.Generator().manual_seed(0)
-    given = Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    given = MethodContext(task, task.teacher(), task.student(), settings, True, compute, randomness)
     with exclusive(folder):
         begun = RunDirectory(folder).checkpoint.is_file()
         if not begun:

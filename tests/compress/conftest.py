@@ -8,7 +8,7 @@ from torch import nn
 
 from compress.cli import main
 from compress.distillation.distiller import Distiller
-from compress.methods import METHODS, Ingredients
+from compress.methods import METHODS, MethodContext
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.testing import FakeTask
@@ -44,7 +44,7 @@ def make_distiller() -> MakeDistiller:
         )
         randomness = torch.Generator().manual_seed(seed)
         teacher, student = teacher or task.teacher(), student or task.student()
-        return METHODS[method].recipe(Ingredients(task, teacher, student, settings, True, compute, randomness))
+        return METHODS[method].build(MethodContext(task, teacher, student, settings, True, compute, randomness))
 
     return make
 

@@ -15,7 +15,7 @@ GOOD = """
 from compress.methods import METHODS, Method
 def recipe(given):
     \"\"\"FastDFKD by another name.\"\"\"
-    return METHODS["fast-dfkd"].recipe(given)
+    return METHODS["fast-dfkd"].build(given)
 METHOD = Method(recipe, unused=METHODS["fast-dfkd"].unused)
 """
 BROKEN = {

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from compress.errors import UsageError
-from compress.methods import Ingredients
+from compress.methods import MethodContext
 from compress.runs.distill import carry_out
 from compress.runs.evaluation import Score
 from compress.runs.handover import model_card
@@ -47,10 +47,10 @@ class SomeTask(FakeTask):
         yield Batch(torch.full((0, *self.spec.image_shape), self.grey), torch.zeros(0, dtype=torch.long))
 
 
-def ingredients(teacher: nn.Module | None = None) -> Ingredients:
+def ingredients(teacher: nn.Module | None = None) -> MethodContext:
     task, randomness = SomeTask(positions=False), torch.Generator().manual_seed(0)
     settings, compute = DistillSettings.model_validate(SMALL), Compute.choose("cpu", "fp32")
-    return Ingredients(task, teacher or task.teacher(), task.student(), settings, True, compute, randomness)
+    return MethodContext(task, teacher or task.teacher(), task.student(), settings, True, compute, randomness)
 
 
 def test_a_run_is_resumed_with_the_teacher_it_began_with_only(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_lesson(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("a lesson was given"))
+    monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("it trained"))
     words = ["teach", *NETWORK, *photographs, "--steps", 2, "--batch", 4, "--out"]
     (tmp_path / "file").touch()
     assert run(*words, tmp_path / "file" / "teacher") == 2

@@ -54,8 +54,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(make_distiller, method: str, 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_student_comes_closer_to_the_teacher(make_distiller, method: str, positions: bool) -> None:
     distiller = make_distiller(method, positions=positions, rounds=16, steps=10)
-    lesson = distiller.plan.lesson.name
-    learning = [done.numbers[lesson] for done in run(distiller) if lesson in done.numbers]
+    distillation_loss = distiller.plan.distillation_loss.name
+    learning = [done.numbers[distillation_loss] for done in run(distiller) if distillation_loss in done.numbers]
     assert learning[-1] < 0.7 * learning[0]
 
 

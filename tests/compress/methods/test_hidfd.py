@@ -11,7 +11,7 @@ from compress.distillation.round import Round
 from compress.errors import UsageError
 from compress.gan.alignment import FeatureAlignment, alignment
 from compress.gan.collected import Collected, CollectedImages, InflatedBuffer
-from compress.methods import METHODS, Ingredients
+from compress.methods import METHODS, MethodContext
 from compress.replay.buffer import ReplayBuffer, Uniform, newest
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
@@ -53,7 +53,7 @@ def some_images(count: int = 30) -> Collected:
     return Collected(images, torch.arange(count) % CLASSES)
 
 
-def ingredients(method: str, *, seed: int = 0, positions: bool = False, **changed: object) -> Ingredients:
+def ingredients(method: str, *, seed: int = 0, positions: bool = False, **changed: object) -> MethodContext:
     torch.manual_seed(7)
     teacher = Halves(8).eval().requires_grad_(requires_grad=False)
     torch.manual_seed(seed)
@@ -61,11 +61,11 @@ def ingredients(method: str, *, seed: int = 0, positions: bool = False, **change
     settings = DistillSettings.model_validate(merged(SMALL, {"method": method, **changed}))
     compute, randomness = Compute(torch.device("cpu"), torch.float32), torch.Generator().manual_seed(seed)
     task = FakeTask(positions=positions, classes=CLASSES, size=SIZE)
-    return Ingredients(task, teacher, student, settings, True, compute, randomness, some_images())
+    return MethodContext(task, teacher, student, settings, True, compute, randomness, some_images())
 
 
 def distiller(method: str, **changed: object) -> Distiller:
-    return METHODS[method].recipe(ingredients(method, **changed))
+    return METHODS[method].build(ingredients(method, **changed))
 
 
 def run(distiller: Distiller) -> list[Round]:
@@ -164,7 +164,7 @@ def test_same_seed_same_student_and_a_resumed_run_equals_an_uninterrupted_one(me
 @pytest.mark.parametrize("method", ["hidfd", "kd"])
 def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None:
     given = ingredients(method)
-    recipe = METHODS[method].recipe
+    recipe = METHODS[method].build
     for wrong, words in (
         (replace(given, collected=None), "--collected"),
         (replace(given, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
@@ -181,7 +181,7 @@ def test_hidfd_needs_labels_and_a_teacher_in_two_halves() -> None:
         (replace(given, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
     ):
         with pytest.raises(UsageError, match=words):
-            METHODS["hidfd"].recipe(wrong)
+            METHODS["hidfd"].build(wrong)
 
 
 def test_without_labels_the_target_is_what_the_teacher_sees() -> None:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from compress.cli import events
 from compress.distillation.distiller import Distiller
-from compress.methods import Ingredients, find_method
+from compress.methods import MethodContext, find_method
 from compress.runs.rounds import lead
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
@@ -37,8 +37,8 @@ def small() -> Distiller:
     seed_all(0)
     task, settings = FakeTask(positions=False), DistillSettings.model_validate(SMALL)
     compute, randomness = Compute.choose("cpu", "fp32"), torch.Generator().manual_seed(0)
-    given = Ingredients(task, task.teacher(), task.student(), settings, True, compute, randomness)
-    return find_method("ssd-kd").recipe(given)
+    given = MethodContext(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    return find_method("ssd-kd").build(given)
 
 
 def rows_of(run: RunDirectory) -> list[dict[str, float]]:

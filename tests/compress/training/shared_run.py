@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from compress.distillation.distiller import Distiller
-from compress.methods import METHODS, Ingredients
+from compress.methods import METHODS, MethodContext
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.synthesis.inversion import GeneratorInversion
@@ -50,8 +50,8 @@ def make(workers: Workers, method: str, *, positions: bool, normalised: bool) ->
     if method == "fast-dfkd":  # one of the methods runs with the substitute prior
         without_normalisation(teacher)
     randomness = torch.Generator().manual_seed(0)
-    given = Ingredients(task, teacher, student, settings, True, compute, randomness, workers=workers)
-    distiller = METHODS[method].recipe(given)
+    given = MethodContext(task, teacher, student, settings, True, compute, randomness, workers=workers)
+    distiller = METHODS[method].build(given)
     if not normalised and isinstance(distiller.inversion, GeneratorInversion):
         without_normalisation(distiller.inversion._generator)
     return distiller

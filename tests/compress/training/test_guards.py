@@ -80,7 +80,7 @@ def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
     # two steps of the inversion a round, four of the student from the second round on, and one picture before
     distiller = make_distiller(teacher=Faulty(lambda count: count in {16, 17}), rounds=6, steps=4)
     lead(distiller, recorded_run, {"history": []})
-    assert distiller.pace == distiller.inversion.pace == 0.5
+    assert distiller.learning_rate_scale == distiller.inversion.learning_rate_scale == 0.5
     require_finite(distiller.state_dict())
     lines = (recorded_run.path / "metrics.jsonl").read_text().splitlines()
     assert [f'"round": {index}' in line for index, line in enumerate(lines)] == [True] * 6
@@ -107,7 +107,7 @@ def test_weights_that_are_no_numbers_never_reach_a_checkpoint(make_distiller, re
 
     distiller.optimizer.step = spoil
     lead(distiller, recorded_run, {"history": []})
-    assert distiller.pace == 0.5
+    assert distiller.learning_rate_scale == 0.5
     require_finite(distiller.state_dict(), recorded_run.read_checkpoint())
 
 
@@ -157,7 +157,7 @@ class Narrow(nn.Module):
 def test_a_batch_that_does_not_fit_into_memory_is_taken_in_parts(make_distiller, recorded_run: RunDirectory) -> None:
     distiller = make_distiller(student=Narrow(2), batch=8)
     lead(distiller, recorded_run, {"history": []})
-    assert distiller.parts == 4
+    assert distiller.micro_batches == 4
     assert distiller.step == 9
     assert (recorded_run.path / "train.log").read_text().count("taken in 4 parts from now on") == 1
     with pytest.raises(torch.OutOfMemoryError):
@@ -169,7 +169,7 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(make_distiller) -> 
     distiller.student.eval()  # batch normalisation sees a part only
     images, weights = torch.rand(8, 3, 16, 16), torch.rand(8)
     gradients = []
-    for distiller.parts in (1, 4):
+    for distiller.micro_batches in (1, 4):
         distiller._gradients(images, weights)
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in distiller.student.parameters()]))
     torch.testing.assert_close(*gradients)
