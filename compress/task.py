@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from compress.framing import CENTRAL_SQUARE, Framing
+
 IGNORE_INDEX = 255
 """Value in label maps that no loss and no metric counts."""
 
@@ -38,6 +40,8 @@ class TaskSpec:
     """One RGB colour a class, for pictures; empty where classes are not painted."""
     image_size: int | None = None
     """The shorter side of held-out images, pixels; None if these differ."""
+    framing: Framing = CENTRAL_SQUARE
+    """How a classifier's photographs are cropped and resized."""
 
     @property
     def num_classes(self) -> int:

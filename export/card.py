@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compress.framing import CENTRAL_SQUARE, WHOLE, Framing, Size, scaled
 from compress.storage.untrusted import plain_json, require_name
 
 if TYPE_CHECKING:  # the contract needs torch
@@ -42,6 +43,8 @@ class FileCard:
     """`float` or `uint8`: see `compress.export.Form`."""
     output: str = "decision"
     """`logits`, `probabilities` or `decision`."""
+    framing: Framing = CENTRAL_SQUARE
+    """How a classifier's photographs are cropped and resized."""
     precision: str = "fp32"
     palette: tuple[tuple[int, int, int], ...] = ()
     ignore_index: int = -1
@@ -60,8 +63,16 @@ class FileCard:
             image_size=spec.image_size,
             palette=spec.palette,
             ignore_index=spec.ignore_index,
+            framing=spec.framing,
             **more,
         )
+
+    def framed(self, picture: Size) -> tuple[Framing, Size]:
+        """How a picture of that height and width becomes the network's image, and the height and width of that."""
+        height, width = self.image_shape[1:]
+        if self.task == "classification":
+            return self.framing, (height, width)
+        return WHOLE, scaled(picture, self.image_size) if self.dynamic_size else (height, width)
 
     def entries(self) -> dict[str, str]:
         """For `metadata_props`: this card as JSON, ONNX's own keys for images, and what other runtimes look for."""
@@ -86,7 +97,11 @@ class FileCard:
         if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"its card is not of version {SCHEMA_VERSION}, the one that is known here")
         try:
-            card = cls(**{key: _frozen(value) for key, value in found.items()})
+            fields = {key: _frozen(value) for key, value in found.items()}
+            if "framing" in fields:  # files of earlier versions say nothing, and show the central square
+                framing = {key: _frozen(value) for key, value in dict(fields["framing"]).items()}
+                fields["framing"] = Framing(**framing)
+            card = cls(**fields)
         except TypeError as error:
             raise ValueError(f"its card is incomplete: {error}") from error
         card.require_sound()

@@ -12,15 +12,16 @@ from typing import Literal
 
 from onnx import ModelProto, compose, parser
 
+from compress.errors import UsageError
+from compress.framing import WHOLE
 from compress.task import TaskSpec
 
+from .pixels import RESIZES, framed, scaled_to_side
 from .runtime import GUESSES
 
 BODY_INPUT, BODY_OUTPUT = "images", "network_logits"
 """What the exported network takes, float32 `[n, 3, h, w]` in [0, 1], and gives, `[n, k, *s]`."""
 BILINEAR = 'mode="linear", coordinate_transformation_mode="half_pixel"'
-ANTIALIASED = f"{BILINEAR}, antialias=1, exclude_outside=1"
-"""With weights renewed at the border, as Pillow and torch do it: without, images differ from theirs by up to 4 %."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,23 @@ class Form:
 def dressed(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_size: bool) -> ModelProto:
     """The file in the form that is asked for, around a network with free height and width or one of `spec`'s size.
 
-    Pictures of other sizes are resized as the task's data are: a classifier sees their central square, a segmenter all
-    of them at the shorter side that it was scored at, or at its only size; its maps are brought back to their own size.
+    Raises `UsageError` where pixels would have to be resized in a way that ONNX has no antialiased operator for.
+
+    Pictures of other sizes are resized as the task's data are: for a classifier as `spec.framing` says, for a segmenter
+    whole, at the shorter side that it was scored at or at its only size; its maps are brought back to their own size.
     """
     maps = len(body.graph.output[0].type.tensor_type.shape.dim) > 2
     resized = form.input == "uint8" and (not maps or not dynamic_size or spec.image_size is not None)
     restored = maps and resized
+    if form.input == "uint8" and not maps and spec.framing.interpolation not in RESIZES:
+        raise UsageError(
+            f"a file with uint8 input cannot resize by {spec.framing.interpolation} interpolation inside: "
+            f"export with input float, or choose {' or '.join(RESIZES)} interpolation"
+        )
     model = body
     if form.input == "uint8":
-        sizes = _own_sizes() if not resized else _map_sizes(spec, dynamic_size) if maps else _square(spec)
-        model = _joined(_prelude(body, sizes, restored), model, [BODY_INPUT])
+        steps = _steps(spec, maps=maps, dynamic_size=dynamic_size)
+        model = _joined(_prelude(body, steps, restored), model, [BODY_INPUT])
     head = _head(body, spec.num_classes, form, maps, restored)
     return _joined(model, head, [BODY_OUTPUT, "size"] if restored else [BODY_OUTPUT])
 
@@ -70,8 +78,18 @@ def _parsed(body: ModelProto, graph: str) -> ModelProto:
     return model
 
 
-def _prelude(body: ModelProto, sizes: str, restored: bool) -> ModelProto:
-    """Pixels to images; `sizes` makes `before_shown` of `before_planes` and says `before_whole`, the shape to have."""
+def _steps(spec: TaskSpec, *, maps: bool, dynamic_size: bool) -> str:
+    """What makes of `before_planes` the pixels `before_sized` that the network sees."""
+    height, width = spec.image_shape[1:]
+    if not maps:
+        return framed(spec.framing, (height, width))
+    if not dynamic_size:
+        return framed(WHOLE, (height, width))
+    return scaled_to_side(spec.image_size) if spec.image_size else "before_sized = Cast <to = 1> (before_planes)"
+
+
+def _prelude(body: ModelProto, steps: str, restored: bool) -> ModelProto:
+    """Pixels to images."""
     kept = ", int64[2] size" if restored else ""
     return _parsed(
         body,
@@ -79,55 +97,11 @@ def _prelude(body: ModelProto, sizes: str, restored: bool) -> ModelProto:
             before_planes = Transpose <perm = [0, 3, 1, 2]> (pixels)
             size = Shape <start = 2, end = 4> (before_planes)
             before_front = Shape <start = 0, end = 2> (before_planes)
-            {sizes}
-            before_white = Constant <value_float = 255.0> ()
-            images = Div (before_sized, before_white)
+            {steps}
+            before_most = Constant <value_float = 255.0> ()
+            images = Div (before_sized, before_most)
         }}""",
     )
-
-
-def _own_sizes() -> str:
-    return "before_sized = Cast <to = 1> (before_planes)"
-
-
-def _square(spec: TaskSpec) -> str:
-    """The central square, at the size of the task's images."""
-    height, width = spec.image_shape[1:]
-    return f"""
-        before_side = ReduceMin <keepdims = 1> (size)
-        before_spare = Sub (size, before_side)
-        before_two = Constant <value_ints = [2]> ()
-        before_begin = Div (before_spare, before_two)
-        before_end = Add (before_begin, before_side)
-        before_axes = Constant <value_ints = [2, 3]> ()
-        before_square = Slice (before_planes, before_begin, before_end, before_axes)
-        before_shown = Cast <to = 1> (before_square)
-        before_wanted = Constant <value_ints = [{height}, {width}]> ()
-        {_resize()}"""
-
-
-def _map_sizes(spec: TaskSpec, dynamic_size: bool) -> str:
-    """All of the picture, at the shorter side of the task's images or at the network's only size."""
-    height, width = spec.image_shape[1:]
-    wanted = f"before_wanted = Constant <value_ints = [{height}, {width}]> ()"
-    if dynamic_size:  # in double precision, as Python reckons it for the images that the network was scored on
-        wanted = f"""
-            before_double = Cast <to = 11> (size)
-            before_least = ReduceMin <keepdims = 1> (before_double)
-            before_side = Constant <value = double[1] {{{spec.image_size}}}> ()
-            before_factor = Div (before_side, before_least)
-            before_exact = Mul (before_double, before_factor)
-            before_rounded = Round (before_exact)
-            before_one = Constant <value = double[1] {{1}}> ()
-            before_enough = Max (before_rounded, before_one)
-            before_wanted = Cast <to = 7> (before_enough)"""
-    return f"before_shown = Cast <to = 1> (before_planes)\n{wanted}\n{_resize()}"
-
-
-def _resize() -> str:
-    return f"""
-        before_whole = Concat <axis = 0> (before_front, before_wanted)
-        before_sized = Resize <{ANTIALIASED}> (before_shown, , , before_whole)"""
 
 
 def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool) -> ModelProto:

@@ -14,8 +14,9 @@ from torch import Tensor
 from compress.errors import GateError, first_line
 from compress.task import Deployable, TaskSpec
 
-from .runtime import GUESSES, OnnxModel, scaled
+from .runtime import GUESSES, OnnxModel
 from .scoring import answers
+from .shown import shown
 from .tolerance import TOLERANCES
 
 Shape = tuple[int, int, int, int]
@@ -148,7 +149,7 @@ def _failed(shape: Shape, why: str) -> Parity:
 def _logits(network: Deployable, model: OnnxModel, images: Tensor) -> Tensor:
     """What torch alone makes of the images, at their own size."""
     size = images.shape[-2:]
-    logits: Tensor = network(_shown(images, model) if model.card.input == "uint8" else images)
+    logits: Tensor = network(shown(images, model.card) if model.card.input == "uint8" else images)
     moved = logits.ndim == 4 and logits.shape[-2:] != size
     return F.interpolate(logits, size=size, mode="bilinear") if moved else logits
 
@@ -165,16 +166,3 @@ def _answers(logits: Tensor, output: str) -> dict[str, Tensor]:
         return {"classes": best.indices, "scores": best.values}
     scores, classes = probabilities.max(dim=1)
     return {"classes": classes, "scores": scores}
-
-
-def _shown(images: Tensor, model: OnnxModel) -> Tensor:
-    """What a file with pixels for input shows its network: see `dressing.dressed`."""
-    card, (height, width) = model.card, images.shape[-2:]
-    wanted = card.image_shape[1:]
-    if card.task == "classification":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        images = images[..., top : top + side, left : left + side]
-    elif card.dynamic_size:
-        wanted = scaled((height, width), card.image_size)
-    return F.interpolate(images, size=wanted, mode="bilinear", antialias=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.errors import UsageError, first_line
+from compress.framing import upright
 
 from .card import FileCard
 from .providers import start
@@ -148,16 +149,9 @@ class OnnxModel:
 
 
 def prepared(photograph: Image.Image, card: FileCard) -> Array:
-    """The picture as the network is to see it, float32 `[3, h, w]` in [0, 1]: see `compress.export.dressing`."""
-    height, width = card.image_shape[1:]
-    box = None
-    if card.task == "classification":
-        side = min(photograph.size)
-        left, top = (photograph.width - side) // 2, (photograph.height - side) // 2
-        box = (left, top, left + side, top + side)
-    elif card.dynamic_size:
-        width, height = scaled(photograph.size, card.image_size)
-    shown = photograph.resize((width, height), Image.Resampling.BILINEAR, box)
+    """The picture as the network is to see it, float32 `[3, h, w]` in [0, 1]: see `FileCard.framed`."""
+    framing, size = card.framed((photograph.height, photograph.width))
+    shown = framing.image(photograph, size)
     return np.asarray(shown, dtype=np.float32).transpose(2, 0, 1) / 255
 
 
@@ -189,22 +183,15 @@ def _softmax(logits: Array) -> Array:
 
 
 def as_photograph(picture: Picture) -> Image.Image:
-    """In RGB; raises `UsageError` unless it is a Pillow image or uint8 `[h, w, 3]`."""
+    """Upright, in RGB; raises `UsageError` unless it is a Pillow image or uint8 `[h, w, 3]`."""
     if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
+        return upright(picture).convert("RGB")
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         found = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise UsageError(f"a picture is {found}: give a Pillow image or a numpy array, uint8 [h, w, 3]")
     if not picture.size:
         raise UsageError(f"a picture has the shape {list(picture.shape)}, which is empty")
     return Image.fromarray(picture)
-
-
-def scaled(size: tuple[int, int], shorter: int | None) -> tuple[int, int]:
-    """Both sides in proportion, the shorter one `shorter`."""
-    factor = (shorter or min(size)) / min(size)
-    first, second = (max(round(side * factor), 1) for side in size)
-    return first, second
 
 
 def _alike(arrays: Sequence[Array], batch: int) -> list[list[int]]:

@@ -38,4 +38,5 @@ def spec_of(model: OnnxModel) -> TaskSpec:
     card = model.card
     metric = "top1" if card.task == "classification" else "miou"
     rows, palette = (3, *card.image_shape[1:]), card.palette
-    return TaskSpec(card.task, rows, card.class_names, metric, card.ignore_index, palette, card.image_size)
+    ignored, side, framing = card.ignore_index, card.image_size, card.framing
+    return TaskSpec(card.task, rows, card.class_names, metric, ignored, palette, side, framing)

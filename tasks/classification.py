@@ -23,7 +23,15 @@ class Classification:
     ) -> None:
         self.source, self._teacher, self._student, self._draw = source, teacher, student, LABELS[targets]
         shape, names = source.image_shape, source.class_names
-        self.spec = TaskSpec("classification", shape, names, "top1", NOTHING_IGNORED, image_size=source.image_size)
+        self.spec = TaskSpec(
+            name="classification",
+            image_shape=shape,
+            class_names=names,
+            metric="top1",
+            ignore_index=NOTHING_IGNORED,
+            image_size=source.image_size,
+            framing=source.framing,
+        )
 
     def teacher(self) -> nn.Module:
         """The trained network, frozen and in evaluation mode."""
@@ -42,8 +50,8 @@ class Classification:
         return self.source.held_out().batches(100)
 
     def metric(self) -> TopAccuracy:
-        """Top-1 and top-5 accuracy, and top-1 by class."""
-        return TopAccuracy(self.spec.class_names)
+        """Top-1 and top-5 accuracy, and top-1 by class, over the classes that the data have."""
+        return TopAccuracy(self.spec.class_names, self.source.present)
 
     def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
         """Each image, under it the class it was made for and those that models see."""

@@ -12,19 +12,23 @@ from torch import Tensor
 class TopAccuracy:
     """Share of images whose label is the first guess (`top1`) or among the first five (`top5`), and `top1` by class.
 
-    A class without images has no accuracy.
+    A class without images has no accuracy. With `present`, the indices of the classes that the data have, the others
+    are no guesses.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    def __init__(self, class_names: Sequence[str], present: Sequence[int] | None = None) -> None:
         self._names = tuple(class_names)
-        self._guesses = min(5, len(self._names))
+        self._absent = torch.ones(len(self._names), dtype=torch.bool)
+        self._absent[list(range(len(self._names)) if present is None else present)] = False
+        self._guesses = min(5, int((~self._absent).sum()))
         self._among = 0
         self.counts = torch.zeros(len(self._names), len(self._names), dtype=torch.long)
         """`[k, k]`: true class by first guess."""
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Count a batch: logits `[n, k]`, labels `[n]`."""
-        guesses, labels = logits.float().topk(self._guesses, dim=1).indices.cpu(), targets.cpu()
+        scores = logits.float().cpu().masked_fill(self._absent, -math.inf)
+        guesses, labels = scores.topk(self._guesses, dim=1).indices, targets.cpu()
         self._among += int((guesses == labels[:, None]).any(dim=1).sum())
         self.counts += pairs(labels, guesses[:, 0], len(self._names))
 

@@ -109,7 +109,7 @@ def _open_own(
     if path.suffix == ".onnx":
         onnx = OnnxModel(path, provider=compute.device.type)
         predict, facts = OnnxScores(onnx), spec_of(onnx)
-        task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size)
+        task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size, framing=facts.framing)
     else:
         model, card = load_model(path)
         predict = model

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from compress.errors import Interrupted, UsageError
 from compress.runs.charts import class_bars
-from compress.runs.data import inspect, say_sums, sums_report
+from compress.runs.data import inspect, say_split, sums_report
 from compress.runs.evaluation import evaluate, multiply_accumulates, parameter_count
 from compress.runs.models import beginning, card_of, new_model
 from compress.settings import TeachSettings
@@ -72,7 +72,7 @@ def _teach(wanted: TeachSettings, out: Path, *, resume: bool) -> None:
     model = (beginning if pretrained else new_model)(name, source, wanted.seed)
     inspect(source)
     data = source.training()
-    say_sums(source.name, data)
+    say_split(source.name, data)
     training = Training(model, data, source, plan, compute, wanted.seed)
     origin = {"network": name, "data": source.name, "image_shape": list(source.image_shape), "seed": wanted.seed}
     facts = {**origin, **asdict(plan)}

@@ -11,7 +11,7 @@ from compress.training.progress import console
 
 def place_of(card: Card) -> Place:
     """What the data of a model is brought to, where nothing else is asked for."""
-    return Place(image_size=card.image_size, crop_size=card.crop_size)
+    return Place(image_size=card.image_size, crop_size=card.crop_size, framing=card.framing)
 
 
 def inspect(source: DataSource) -> None:
@@ -19,12 +19,16 @@ def inspect(source: DataSource) -> None:
 
     The embedded data costs time to make and cannot be broken: it is opened when it is needed.
     """
+    for note in source.notes:
+        console.print(f"{source.name}: {note}", soft_wrap=True)
     if source.fingerprint is None:
-        say_sums(source.name, source.held_out())
+        say_split(source.name, source.held_out())
 
 
-def say_sums(name: str, split: LabelledImages) -> None:
-    """One line on stderr, where the data set publishes md5 sums: whether the files of an opened split have them."""
+def say_split(name: str, split: LabelledImages) -> None:
+    """Say what there is to say of an opened split, a line each: what was passed over, whether published sums match."""
+    for note in split.notes:
+        console.print(f"{name}: {note}", soft_wrap=True)
     if not split.sums:
         return
     foreign = [f"{read.file} (md5 {read.md5})" for read in split.sums if not read.official]

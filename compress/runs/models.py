@@ -74,6 +74,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
         std=std,
         image_size=source.image_size,
         crop_size=source.crop_size,
+        framing=source.framing,
         palette=palette_of(source) if source.task == "segmentation" else (),
         shared_channels=shared.channels if shared else 0,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -93,7 +94,7 @@ _OURS = (
     Listing(
         name="image-folder",
         task="classification",
-        description="png and jpg files: --data-root has {train,test|val}/class/*, or class/* to evaluate on all",
+        description="png, jpg, webp and other files: --data-root has {train,test|val}/class/*, or class/*",
         open=open_image_folder,
         resizes=True,
     ),
@@ -160,7 +161,13 @@ def open_data(
     if crop_size is not None and not listing.crops:
         raise UsageError(f"networks see {listing.name!r} as whole images: leave out --crop-size")
     usual = usual or Place()
-    source = listing.open(Place(root or Path(), image_size or usual.image_size, crop_size or usual.crop_size))
+    place = replace(
+        usual,
+        root=root or Path(),
+        image_size=image_size or usual.image_size,
+        crop_size=crop_size or usual.crop_size,
+    )
+    source = listing.open(place)
     asked = name or listing.name
     if {listing.name, source.name} != {asked}:  # a model's card says where it was scored, and is looked up by it
         raise UsageError(f"data set {asked!r} calls itself {listing.name!r} and {source.name!r}: give it one name")

@@ -73,8 +73,8 @@ CIFAR100 = CifarFiles(
 def open_cifar(files: CifarFiles, place: Place) -> DataSource:
     """The set in `place.root` or in its official folder there; reads the class names only.
 
-    Raises `UsageError` if a file is missing or the class names are not what they should be; a split raises it when it
-    is opened, for images or labels that are not.
+    Raises `UsageError` if the file of the class names is missing or they are not what they should be; a split raises
+    it when it is opened, for files that are missing and for images or labels that are not.
     """
     folder = next((f for f in (place.root, place.root / files.folder) if (f / files.meta).is_file()), None)
     if folder is None:
@@ -82,9 +82,6 @@ def open_cifar(files: CifarFiles, place: Place) -> DataSource:
             f"no {files.name} at {place.root}: neither it nor {files.folder} in it holds the file {files.meta}; "
             "unpack the archive called 'python version' there"
         )
-    missing = [name for name in (*files.training, files.held_out) if not (folder / name).is_file()]
-    if missing:
-        raise UsageError(f"{folder} lacks {', '.join(missing)}: unpack the whole archive there")
     names, meta = _class_names(folder / files.meta, files)
     return DataSource(
         name=files.name,
@@ -113,6 +110,9 @@ def _class_names(file: Path, files: CifarFiles) -> tuple[tuple[str, ...], FileSu
 
 
 def _read(folder: Path, names: tuple[str, ...], files: CifarFiles, meta: FileSum) -> LabelledImages:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(f"{folder} lacks {', '.join(missing)}: unpack the whole archive there")
     parts = [_read_batch(folder / name, files) for name in names]
     sums = (meta, *(read for part in parts for read in part.sums))
     return LabelledImages(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), sums)

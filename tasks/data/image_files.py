@@ -13,9 +13,12 @@ from typing import TypeVar
 from PIL import Image, _imaging
 
 from compress.errors import UsageError, first_line
+from compress.framing import upright
 from compress.storage.untrusted import members, require_regular
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+KINDS = "png, jpg, webp, bmp, tiff or gif"
 PIXEL_LIMIT = 50_000_000
 """Of one image: beyond, a file of a few kilobytes may fill the memory."""
 LARGE = 8_000_000
@@ -34,7 +37,7 @@ Read = TypeVar("Read")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The png and jpg files of a folder in order of their names, without hidden ones.
+    """The image files of one folder in order of their names, without hidden ones; see `image_listing` for those below.
 
     Raises `UsageError` if one of them is a link out of the folder.
     """
@@ -46,14 +49,14 @@ _ONE_AT_A_TIME = RLock()  # the same thread may hold an image and its label map
 
 @contextmanager
 def opened(file: Path) -> Iterator[Image.Image]:
-    """The image in a file, not yet decoded.
+    """The image in a file, not yet decoded; of several, as in a GIF, the first.
 
-    Raises `UsageError` that names the file if it is no PNG or JPEG whatever its name says, has more than 8 bits a
+    Raises `UsageError` that names the file if it is of none of `FORMATS` whatever its name says, has more than 8 bits a
     channel or more than 50 million pixels, or cannot be decoded while the context is entered.
     """
     try:
         require_regular(file)
-        with Image.open(file, formats=("PNG", "JPEG")) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.mode in DEEP_MODES:
                 raise ValueError("more than 8 bits a channel")
             pixels = image.width * image.height
@@ -68,8 +71,13 @@ def opened(file: Path) -> Iterator[Image.Image]:
         raise UsageError(f"cannot read the image {file}: {reason}; mend or remove it") from error
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
-    """The image in three colours, without its transparency; itself, decoded, if it is that already."""
+def as_rgb(image: Image.Image, *, turned: bool = True) -> Image.Image:
+    """The image in three colours, without its transparency; itself, decoded, if it is that already.
+
+    It is turned upright as its EXIF orientation says, unless told otherwise.
+    """
+    if turned:
+        image = upright(image)
     image.load()
     if "transparency" in image.info:
         image = image.convert("RGBA")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
+from compress.framing import orientation, scaled, upright_size
 from compress.task import IGNORE_INDEX
 
 from .image_files import as_rgb, image_files, opened, read_all, require_memory
@@ -81,29 +82,39 @@ class Pairs:
         for index, (pixels, classes) in enumerate(read_all(lambda item: _read(item[0], decode, item[1]), wanted)):
             images[index, :, : pixels.shape[1], : pixels.shape[2]] = pixels
             targets[index, : classes.shape[0], : classes.shape[1]] = classes
-        return LabelledImages(images, targets, sizes=self.sizes if (self.sizes != self.sizes[0]).any() else None)
+        sizes = self.sizes if (self.sizes != self.sizes[0]).any() else None
+        return LabelledImages(images, targets, sizes=sizes, notes=self._notes())
+
+    def _notes(self) -> tuple[str, ...]:
+        undecided = sum(read_all(_is_undecided, self.pairs))
+        if not undecided:
+            return ()
+        return (
+            f"{undecided} photographs are turned by their EXIF orientation, and their label maps have the size of both "
+            "ways: taken for maps of the turned photograph",
+        )
 
 
 def _own_size(pair: Pair) -> tuple[int, int]:
     with opened(pair.image) as image, opened(pair.labels) as labels:
-        if image.size != labels.size:
+        size = labels.height, labels.width
+        if size not in (upright_size(image), (image.height, image.width)):
             sizes = ["x".join(map(str, picture.size)) for picture in (image, labels)]
             raise UsageError(f"{pair.image} has {sizes[0]} pixels and {pair.labels} {sizes[1]}: they must be the same")
-        return image.height, image.width
+        return size
 
 
-def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int]:
-    """Height and width in proportion, the shorter one `side`."""
-    height, width = size
-    factor = (side or min(size)) / min(size)
-    return max(round(height * factor), 1), max(round(width * factor), 1)
+def _is_undecided(pair: Pair) -> bool:
+    """Whether a label map has the size of the photograph both as it is stored and as its EXIF orientation turns it."""
+    with opened(pair.image) as image:
+        return orientation(image) != 1 and upright_size(image) == (image.height, image.width)
 
 
 def _read(pair: Pair, decode: Decode, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    with opened(pair.image) as image:
-        colours = as_rgb(image)
     with opened(pair.labels) as labels:
         classes = Image.fromarray(decode(labels))
+    with opened(pair.image) as image:  # turned as a camera says, unless its label map was painted on it unturned
+        colours = as_rgb(image, turned=upright_size(image) == (classes.height, classes.width))
     return resized(colours, classes, size)
 
 

@@ -17,11 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
+from compress.framing import scaled
 from compress.storage.untrusted import read_bytes
 from compress.task import IGNORE_INDEX
 
 from .image_files import require_memory
-from .label_maps import resized, scaled
+from .label_maps import resized
 from .nyuv2_classes import LABELS, TO_13, class_of_labels
 from .source import LabelledImages
 

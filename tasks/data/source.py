@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from compress.framing import CENTRAL_SQUARE, Framing
 from compress.task import Batch
 
 
@@ -31,6 +33,8 @@ class LabelledImages:
     """Of the files it was read from, where the data set publishes sums."""
     sizes: Tensor | None = None
     """`[n, 2]`: height and width of each image where they differ; what lies beyond is 0 and not counted."""
+    notes: tuple[str, ...] = ()
+    """What was passed over or decided in reading it, a line each, for whoever asked for it."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -73,6 +77,15 @@ class DataSource:
     """The shorter side of its images, pixels; None if these differ."""
     crop_size: int | None = None
     """The side of the squares of them that networks are trained on; None if these see whole images."""
+    framing: Framing = CENTRAL_SQUARE
+    """How photographs of a classifier are cropped and resized."""
+    present: tuple[int, ...] | None = None
+    """The classes that its held-out images have, where these are not all of `class_names`."""
+    notes: tuple[str, ...] = ()
+    """What was decided in opening it, a line each, for whoever asked for it."""
+
+
+ClassOrder = Literal["text", "natural"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,14 @@ class Place:
     """The shorter side; None leaves it to the data set."""
     crop_size: int | None = None
     """The side of the squares that networks are trained on; None takes whole images."""
+    framing: Framing = CENTRAL_SQUARE
+    """How photographs of a classifier are cropped and resized."""
+    class_order: ClassOrder | None = None
+    """Of class folders: `text` as torchvision sorts them, `natural` as timm does (2 before 10, without case).
+
+    None takes `text` and notes where the two differ."""
+    follow_links: bool = False
+    """Whether links out of the folder are followed."""
 
 
 @dataclass(frozen=True)

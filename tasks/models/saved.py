@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from compress.errors import UsageError, first_complaint
+from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.files import write_text, write_with
 from compress.storage.untrusted import plain_json, require_name
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
@@ -55,6 +56,8 @@ class Card:
     """One RGB colour a class, for pictures of label maps."""
     shared_channels: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
+    framing: Framing = CENTRAL_SQUARE
+    """How a classifier's photographs are cropped and resized."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where a student comes from: teacher, method, settings, scores."""
 
@@ -70,6 +73,7 @@ class Card:
             ignore_index=NOTHING_IGNORED if classifies else IGNORE_INDEX,
             palette=self.palette,
             image_size=self.image_size,
+            framing=self.framing,
         )
 
 
@@ -95,6 +99,9 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
         "std": card.std,
         "input_size": card.image_shape,
         "num_classes": len(card.class_names),
+        "crop_pct": card.framing.crop_pct,
+        "crop_mode": card.framing.crop_mode,
+        "interpolation": card.framing.interpolation,
     }
     return {
         "architecture": card.network,
@@ -102,7 +109,7 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
         "num_features": getattr(network, "num_features", None),
         "label_names": list(card.class_names),
         "model_args": {"img_size": card.image_shape[1:]} if takes_one_size(network) else {},
-        "pretrained_cfg": {**pretrained, "interpolation": "bilinear", "crop_pct": 1.0},
+        "pretrained_cfg": pretrained,
     }
 
 

@@ -158,9 +158,11 @@ def test_class_names_must_be_complete_different_and_printable(cifar10: Path, nam
     assert str(refused.value).isprintable()
 
 
-def test_missing_files_are_named_before_anything_is_read(cifar10: Path, tmp_path: Path) -> None:
+def test_a_split_needs_its_own_files_only_and_names_those_that_are_missing(cifar10: Path, tmp_path: Path) -> None:
     (cifar10 / "data_batch_3").unlink()
+    source = open_cifar10(cifar10)
+    assert len(source.held_out())
     with pytest.raises(UsageError, match="lacks data_batch_3"):
-        open_cifar10(cifar10)
+        source.training()
     with pytest.raises(UsageError, match="no cifar10 at"):
         open_cifar10(tmp_path / "elsewhere")
