@@ -123,7 +123,7 @@ def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
 
 def _are_logits(output: Tensor, logits: Tensor) -> bool:
     """Whether what comes last in a network is its answer, before it is cropped too, or what this is enlarged from."""
-    if output.untyped_storage().data_ptr() == logits.untyped_storage().data_ptr():
+    if output.untyped_storage()._cdata == logits.untyped_storage()._cdata:
         return True
     smaller = output.shape[2:].numel() < logits.shape[2:].numel()
     return logits.ndim == 4 and output.shape[1] == logits.shape[1] and smaller

@@ -77,8 +77,13 @@ class CollapseGuard:
 
 def require_finite(*states: object) -> None:
     """Raise `Diverged` unless every real tensor in these states, containers of tensors, is finite."""
-    sound = [tensor.isfinite().all() for state in states for tensor in _real_tensors(state)]
-    if sound and not bool(torch.stack(sound).all()):
+    sound: dict[
+        torch.device, list[Tensor]
+    ] = {}  # optimisers keep their step counts on the CPU, beside weights on a GPU
+    for state in states:
+        for tensor in _real_tensors(state):
+            sound.setdefault(tensor.device, []).append(tensor.isfinite().all())
+    if not all(bool(torch.stack(checks).all()) for checks in sound.values()):
         raise Diverged("weights are no numbers any more")
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from small_networks import CLASSES, Halves
+from torch import nn
 
 from compress.distillation.distiller import Distiller
 from compress.distillation.round import Round
@@ -20,31 +21,12 @@ from compress.testing import FakeTask
 from compress.training.compute import Compute
 from compress.training.schedules import Stairs
 
-CLASSES, CHANNELS, SIZE = 4, 8, 16
+SIZE = 16
 SMALL = {
     "gan": {"iterations": 2, "batch": 8, "latent": 8, "width": 8, "samples": 12, "capacity": 24, "inflation": 3,
             "decay": 0.5, "average_from": 1},
     "distillation": {"rounds": 5, "warmup": 2, "steps": 3, "batch": 10, "lr": 0.05},
 }  # fmt: skip
-
-
-class Halves(nn.Module):
-    """A classifier whose last feature map can be had."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        first = [nn.Conv2d(3, width, 3, padding=1, stride=2), nn.BatchNorm2d(width), nn.ReLU()]
-        self.trunk = nn.Sequential(*first, nn.Conv2d(width, CHANNELS, 1), nn.BatchNorm2d(CHANNELS), nn.ReLU())
-        self.linear = nn.Linear(CHANNELS, CLASSES)
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.trunk(images)
-
-    def classify(self, features: Tensor) -> Tensor:
-        return self.linear(features.mean(dim=(2, 3)))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.features(images))
 
 
 def some_images(count: int = 30) -> Collected:

@@ -14,7 +14,7 @@ from compress.errors import CompressError, UsageError
 from compress.synthesis.priors import channel_moments, pooled_moments
 from compress.training.parallel import ALONE, Workers, first_to_fail
 
-SCRIPT = Path(__file__).parent / "shared_run.py"
+SCRIPT = Path(__file__).parents[2] / "processes" / "shared_run.py"
 CASES = [
     f"{method} positions={positions} normalised={normalised}"
     for method in ("ssd-kd", "fast-dfkd", "deep-inversion", "zskt")

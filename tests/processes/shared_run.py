@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from small_networks import without_normalisation
 from torch import nn
 
 from compress.distillation.distiller import Distiller
@@ -30,13 +31,6 @@ SETTINGS = {
         "shuffle_channels": True,
     },
 }
-
-
-def without_normalisation(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, nn.Identity())
-        without_normalisation(child)
 
 
 def make(workers: Workers, method: str, *, positions: bool, normalised: bool) -> Distiller:
