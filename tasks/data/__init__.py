@@ -27,36 +27,30 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_DATA: Mapping[str, str] = {"classification": "digits", "segmentation": "digit-scenes"}
-_DIGITS_FINGERPRINT = digest(Path(digits.__file__).read_bytes(), version("scikit-learn"))
 
 
-def _embedded(
-    name: str,
-    task: str,
-    class_names: tuple[str, ...],
-    side: int,
-    read: Callable[..., tuple[Tensor, Tensor]],
-    background: int | None = None,
-) -> DataSource:
-    """One of the sets of digits, `read(held_out=...)` being its images and targets."""
+def _embedded(listing: str, side: digits.Side) -> DataSource:
+    """One of the sets of digits, scored on one side of its split; all learn from the same training side."""
+    scenes = listing.startswith("digit-scenes")
+    read = digits.digit_scenes if scenes else digits.digit_images
+    size = digits.SCENE_SIZE if scenes else digits.IMAGE_SIZE
     return DataSource(
-        name=name,
-        task=task,
-        class_names=class_names,
-        image_shape=(3, side, side),
-        image_size=side,
-        fingerprint=_DIGITS_FINGERPRINT,
-        training=lambda: LabelledImages(*read(held_out=False)),
-        held_out=cache(lambda: LabelledImages(*read(held_out=True))),
+        name=listing,
+        task="segmentation" if scenes else "classification",
+        class_names=digits.SCENE_CLASS_NAMES if scenes else digits.CLASS_NAMES,
+        image_shape=(3, size, size),
+        image_size=size,
+        fingerprint=digest(str(scenes), str(digits.VERSION), version("scikit-learn")),
+        training=lambda: LabelledImages(*read("training")),
+        held_out=cache(lambda: LabelledImages(*read(side))),
         mirror=False,
-        background=background,
+        background=0 if scenes else None,
     )
 
 
-_DIGITS = _embedded("digits", "classification", digits.CLASS_NAMES, 32, digits.digit_images)
-_DIGIT_SCENES = _embedded(
-    "digit-scenes", "segmentation", digits.SCENE_CLASS_NAMES, digits.SCENE_SIZE, digits.digit_scenes, background=0
-)
+def _embedded_listing(name: str, side: digits.Side, description: str) -> Listing:
+    source = _embedded(name, side)
+    return Listing(name, source.task, description, lambda place: source, on_disk=False)
 
 
 def _labelled_photographs(name: str, description: str, open_place: Callable[[Place], DataSource]) -> Listing:
@@ -65,20 +59,14 @@ def _labelled_photographs(name: str, description: str, open_place: Callable[[Pla
 
 
 _OURS = (
-    Listing(
-        name="digits",
-        task="classification",
-        description="1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out",
-        open=lambda place: _DIGITS,
-        on_disk=False,
+    _embedded_listing(
+        "digits", "held-out", "1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out"
     ),
-    Listing(
-        name="digit-scenes",
-        task="segmentation",
-        description="96x96 scenes of up to four of those digits on textures; 400 held out, of other scans",
-        open=lambda place: _DIGIT_SCENES,
-        on_disk=False,
+    _embedded_listing(
+        "digit-scenes", "held-out", "64x64 scenes of up to two of those digits on textures; 400 held out, of other scans"
     ),
+    _embedded_listing("digits-tuning", "tuning", "digits, scored on 269 other scans: to choose settings on"),
+    _embedded_listing("digit-scenes-tuning", "tuning", "digit-scenes, scored on 400 scenes of those 269 scans"),
     Listing(
         name="cifar10",
         task="classification",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "fit_weights", "model_names", "read_weights", "takes_encoder",
 ]  # fmt: skip
 
+SIZE = re.compile(r"(?P<encoder>.*):(?P<size>[1-9]x[1-9]\d{0,3})")
 DEFAULT_ENCODER = "resnet18"
 """Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
 
@@ -44,6 +46,9 @@ def create_model(
     task: str, name: str, num_classes: int, image_size: tuple[int, int] | None = None, *, pretrained: bool = False
 ) -> NormalisedModel:
     """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
+
+    Segmenters are `architecture[:encoder[:STAGESxCHANNELS]]`: so many stages of the encoder, so many channels in the
+    decoder, for architectures whose decoder has one width, such as `deeplabv3:tu-resnet10t:4x64`.
 
     With `pretrained`, timm classifiers and the encoders of segmenters have ImageNet weights, from disk or downloaded;
     there are none of CIFAR-size networks.
@@ -104,21 +109,42 @@ def _sized(image_size: tuple[int, int] | None) -> str:
 def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
     import segmentation_models_pytorch as smp
 
-    architecture, _, encoder = name.partition(":")
-    if architecture.lower() not in _segmenters():
+    architecture, encoder, size = _segmenter_parts(name)
+    if architecture not in _segmenters():
         raise unknown_name("segmenter", architecture, model_names("segmentation"), "(name it architecture[:encoder])")
-    encoder = encoder or DEFAULT_ENCODER
     known = smp.encoders.get_encoder_names()
     if encoder not in known and not encoder.startswith("tu-"):
         raise unknown_name("encoder", encoder, known, "(timm encoders are written tu-NAME)")
+    sizes = _sizes(architecture, size)
     try:
         weights = "imagenet" if imagenet else None
         network = smp.create_model(
-            architecture.lower(), encoder_name=encoder, encoder_weights=weights, classes=num_classes
+            architecture, encoder_name=encoder, encoder_weights=weights, classes=num_classes, **sizes
         )
     except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
         raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error
     return NormalisedModel(network)
+
+
+def _segmenter_parts(name: str) -> tuple[str, str, str]:
+    """Architecture, encoder and size, `""` if the name gives none, of `architecture[:encoder[:STAGESxCHANNELS]]`."""
+    architecture, _, rest = name.partition(":")
+    named = SIZE.fullmatch(rest)
+    encoder, size = (named["encoder"], named["size"]) if named else (rest, "")
+    return architecture.lower(), encoder or DEFAULT_ENCODER, size
+
+
+def _sizes(architecture: str, size: str) -> dict[str, int]:
+    """Arguments for a segmenter of so many stages of its encoder, and so many channels in its decoder."""
+    import segmentation_models_pytorch as smp
+
+    if not size:
+        return {}
+    width = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[architecture]).parameters.get("decoder_channels")
+    if width is None or not isinstance(width.default, int):
+        raise UsageError(f"the decoder of {architecture!r} is not of one width: leave out {size!r} of its name")
+    stages, channels = map(int, size.split("x"))
+    return {"encoder_depth": stages, "decoder_channels": channels}
 
 
 def _torchvision_segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:

@@ -42,6 +42,7 @@ def test_cifar_networks_have_the_published_size_and_shape(name: str) -> None:
         ("classification", "mobilenetv3_small_100", (1, 7)),
         ("segmentation", "deeplabv3plus:tu-test_resnet", (1, 7, 64, 64)),
         ("segmentation", "unet:mobilenet_v2", (1, 7, 64, 64)),
+        ("segmentation", "deeplabv3:tu-resnet10t:4x64", (1, 7, 64, 64)),
         ("segmentation", "torchvision_deeplabv3_mobilenet_v3_large", (1, 7, 64, 64)),
     ],
 )
@@ -57,6 +58,10 @@ def test_networks_of_other_libraries_come_by_name(task: str, name: str, shape: t
         ("segmentation", "deeplabv4", "did you mean 'deeplabv3'"),
         ("segmentation", "unet:mobilenetv2", "did you mean 'mobilenet_v2'"),
         ("segmentation", "unet:tu-nosuchnet", "cannot make 'unet:tu-nosuchnet'"),
+        ("segmentation", "unet:resnet18:4x64", "the decoder of 'unet' is not of one width: leave out '4x64'"),
+        ("segmentation", "deeplabv3:resnet18:9x64", "cannot make 'deeplabv3:resnet18:9x64'"),
+        ("segmentation", "deeplabv3:resnet18:4x0", "did you mean 'resnet18'"),
+        ("segmentation", "deeplabv3:resnet18:wide", "did you mean 'resnet18'"),
         ("segmentation", "torchvision_deeplabv3_resnet5", "did you mean 'torchvision_deeplabv3_resnet50'"),
         ("segmentation", "torchvision_lraspp_mobilenet_v3_large", "did you mean 'torchvision_"),
     ],
@@ -65,6 +70,13 @@ def test_an_unknown_network_names_the_nearest(task: str, name: str, complaint: s
     with pytest.raises(UsageError, match=complaint) as caught:
         create_model(task, name, 10)
     assert "\n" not in str(caught.value)
+
+
+def test_a_segmenter_named_with_its_size_has_so_many_stages_and_channels() -> None:
+    small, usual = (create_model("segmentation", f"deeplabv3plus:tu-test_resnet{size}", 4) for size in (":4x64", ""))
+    assert small.network.config["encoder_depth"] == 4
+    assert small.network.segmentation_head[0].in_channels == 64
+    assert usual.network.segmentation_head[0].in_channels == 256
 
 
 def test_a_size_that_the_network_cannot_take_is_refused_in_one_line() -> None:
