@@ -140,5 +140,8 @@ class Task(Protocol):
     def metric(self) -> Metric:
         """A new, empty metric."""
 
-    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
-        """The batch as one uint8 RGB picture `[3, H, W]`: its targets beside what models see, logits `[n, k, *s]`."""
+    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
+        """The batch as one uint8 RGB picture `[3, H, W]`: its targets beside what models see, logits `[n, k, *s]`.
+
+        `target` is what the targets are called: made-up ones are what images aim at, real ones are labels.
+        """

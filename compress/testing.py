@@ -73,7 +73,7 @@ class FakeTask:
         """A new, empty metric."""
         return FakeMetric()
 
-    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
         """The images in a row."""
         return batch.images.mul(255).to(torch.uint8).movedim(0, 2).flatten(2)
 

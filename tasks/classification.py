@@ -11,7 +11,7 @@ from compress.task import NOTHING_IGNORED, Batch, TaskSpec
 
 from .data import DataSource
 from .metrics import TopAccuracy
-from .pictures import captioned
+from .pictures import captioned, roles
 from .targets import LABELS
 
 
@@ -53,12 +53,15 @@ class Classification:
         """Top-1 and top-5 accuracy, and top-1 by class, over the classes that the data have."""
         return TopAccuracy(self.spec.class_names, self.source.present)
 
-    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
-        """Each image, under it the class it was made for and those that models see."""
-        names = self.spec.class_names
-        seen = zip(*(logits.argmax(dim=1).tolist() for logits in answers), strict=True)
+    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
+        """Each image, under it the class it was made for and those that models answer with."""
+        names, who = self.spec.class_names, roles(len(answers))
+        answered = zip(*(logits.argmax(dim=1).tolist() for logits in answers), strict=True)
         captions = [
-            (names[drawn], *(f"> {names[answer]}" for answer in given))
-            for drawn, given in zip(batch.targets.tolist(), seen, strict=True)
+            (names[label], *(f"{role[0].upper()}: {names[answer]}" for role, answer in zip(who, row, strict=True)))
+            for label, row in zip(batch.targets.tolist(), answered, strict=True)
         ]
-        return captioned(batch.images.mul(255).round().to(torch.uint8).cpu(), captions)
+        key = ", ".join(
+            [f"under each image: class {target}", *(f"{role[0].upper()}: answer of the {role}" for role in who)]
+        )
+        return captioned(batch.images.mul(255).round().to(torch.uint8).cpu(), captions, key)

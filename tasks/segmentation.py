@@ -12,7 +12,7 @@ from compress.task import Batch, TaskSpec
 from .data import DataSource
 from .metrics import ConfusionMatrix
 from .palette import distinct_colours
-from .pictures import rows_of_maps
+from .pictures import roles, rows_of_maps
 from .targets import LABEL_MAPS
 
 BATCH_PIXELS = 500_000
@@ -62,8 +62,9 @@ class Segmentation:
         """mIoU, pixel accuracy and IoU by class over the whole set."""
         return ConfusionMatrix(self.spec.class_names, self.spec.ignore_index)
 
-    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
-        """Image, target map and the maps that models see side by side."""
+    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
+        """Image, target map and the maps that models answer with side by side, under headings, over a legend."""
         images = batch.images.mul(255).round().to(torch.uint8).cpu()
-        maps = [batch.targets.cpu(), *(logits.argmax(dim=1).cpu() for logits in answers)]
-        return rows_of_maps(images, maps, self.spec.palette)
+        answered = zip(roles(len(answers)), answers, strict=True)
+        maps = {target: batch.targets.cpu()} | {role: logits.argmax(dim=1).cpu() for role, logits in answered}
+        return rows_of_maps(images, maps, self.spec.class_names, self.spec.palette)

@@ -175,4 +175,4 @@ def _picture(model: NormalisedModel, task: Task, compute: Compute) -> torch.Tens
     batch = next(task.held_out())
     shown = Batch(batch.images[:SHOWN], batch.targets[:SHOWN])
     logits = model(shown.images.to(compute.device).contiguous(memory_format=torch.channels_last))
-    return task.picture(shown, logits.float().cpu())
+    return task.picture(shown, logits.float().cpu(), target="label")

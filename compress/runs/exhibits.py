@@ -54,7 +54,7 @@ def _shown(file: Path, one: Batch, answers: Sequence[Tensor], task: Task) -> dic
     counted = one.targets != task.spec.ignore_index
     facts = {"right": (student == one.targets)[counted].float().mean().item() if counted.any() else None}
     if one.targets.ndim > 1:
-        write_png(file, task.picture(one, *answers))
+        write_png(file, task.picture(one, *answers, target="label"))
         return facts
     write_png(file, one.images[0].mul(255).round().to(torch.uint8))
     names = {"label": one.targets, "teacher": teacher, "student": student}

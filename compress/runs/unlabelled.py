@@ -59,9 +59,9 @@ class TeachersAnswers:
         """The task's own."""
         return self._task.draw_targets(n, class_share, generator)
 
-    def picture(self, batch: Batch, *answers: Tensor) -> Tensor:
+    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
         """The task's own."""
-        return self._task.picture(batch, *answers)
+        return self._task.picture(batch, *answers, target=target)
 
 
 @torch.no_grad()
