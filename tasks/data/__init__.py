@@ -8,8 +8,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from torch import Tensor
-
 from compress.errors import UsageError, unknown_name
 from compress.storage.files import digest
 from compress.tables import OpenTable
@@ -63,7 +61,9 @@ _OURS = (
         "digits", "held-out", "1,797 handwritten digits of scikit-learn as 32x32 RGB images; 450 of them held out"
     ),
     _embedded_listing(
-        "digit-scenes", "held-out", "64x64 scenes of up to two of those digits on textures; 400 held out, of other scans"
+        "digit-scenes",
+        "held-out",
+        "64x64 scenes of up to two of those digits on textures; 400 held out, of other scans",
     ),
     _embedded_listing("digits-tuning", "tuning", "digits, scored on 269 other scans: to choose settings on"),
     _embedded_listing("digit-scenes-tuning", "tuning", "digit-scenes, scored on 400 scenes of those 269 scans"),

@@ -20,7 +20,7 @@ Side = Literal["training", "tuning", "held-out"]
 HELD_OUT_FRACTION, TUNING_FRACTION = 0.25, 0.2  # the second of what the first leaves
 SPLIT_SEED = 0
 VERSION = 2
-"""To be raised with every change that changes an image or a label: teachers that were taught before are then not used."""
+"""To be raised with every change of an image or a label, so that teachers that were taught before are not used."""
 IMAGE_SIZE = 32
 SCENE_SIZE = 64
 PLACES = (-0.48, 0.48)  # where digits are centred, -1 the left edge and 1 the right one; each place has at most one

@@ -5,7 +5,6 @@ import torch
 
 from compress.tasks.data import DEFAULT_DATA, SOURCES, digits, open_data
 
-
 SIDES: tuple[digits.Side, ...] = ("training", "tuning", "held-out")
 
 
