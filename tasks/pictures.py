@@ -66,7 +66,8 @@ def _headings(places: Sequence[tuple[int, str]], width: int) -> Tensor:
     strip = Image.new("RGB", (width, LINE_HEIGHT + 2), "white")
     for left, heading in places:
         ImageDraw.Draw(strip).text((left, 1), heading, fill="black")
-    return pil_to_tensor(strip)
+    pixels: Tensor = pil_to_tensor(strip)
+    return pixels
 
 
 def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> Tensor:
@@ -84,7 +85,8 @@ def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> 
     for left, top, name, colour in places:
         draw.rectangle((left, top, left + swatch, top + swatch), fill=colour, outline="black")
         draw.text((left + swatch + MARGIN, top - 1), name, fill="black", font=font)
-    return pil_to_tensor(strip)
+    pixels: Tensor = pil_to_tensor(strip)
+    return pixels
 
 
 def overlay(image: Image.Image, classes: Tensor, names: Sequence[str], palette: Palette) -> Image.Image:
