@@ -13,7 +13,8 @@ from PIL import Image
 from compress.export import export_verified
 from compress.task import TaskSpec
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 REDUCED = (
     "--inversion.samples 8 --inversion.steps 1 --distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1"
 )
@@ -34,7 +35,7 @@ COMMANDS = [
     if command.strip().startswith("compress ")
 ]
 
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README + (ROOT / "docs" / "export.md").read_text(), re.DOTALL)
 
 
 def test_the_first_two_commands_install_and_run_the_main_job_and_the_tests() -> None:
@@ -82,7 +83,9 @@ def test_the_python_lines_run_at_reduced_size(classifier_weights: Path, tmp_path
     assert (tmp_path / "runs" / "own-ssd-kd-1" / "student" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("code", PYTHON[1:], ids=["with OnnxModel", "with onnxruntime alone"])
+@pytest.mark.parametrize(
+    "code", PYTHON[1:], ids=["README: with OnnxModel", "export.md: with OnnxModel", "export.md: with onnxruntime alone"]
+)
 def test_the_lines_that_run_a_file_run_and_are_few(code: str, tmp_path: Path) -> None:
     network = torch.nn.Conv2d(3, 2, 1)
     network.stride = 1
