@@ -59,7 +59,8 @@ class OnnxModel:
     """
 
     def __init__(self, path: str | Path, *, provider: str = "cpu", options: Mapping[str, Any] | None = None) -> None:
-        self._session = start(Path(path), provider, options or {})
+        self.path = Path(path)
+        self._session = start(self.path, provider, options or {})
         try:
             self.card = FileCard.read(self._session.get_modelmeta().custom_metadata_map)
         except ValueError as error:

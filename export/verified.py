@@ -19,7 +19,8 @@ from compress.task import Deployable, TaskSpec
 from .card import FileCard
 from .dressing import Form, dressed
 from .half import halved
-from .parity import Parity, Shape, check_parity, shapes_to_check
+from .measures import Parity
+from .parity import Shape, check_parity, check_shapes, shapes_to_check
 from .quantisation import Quantised, quantised
 from .runtime import OnnxModel
 from .writer import OPSET, exported, write_model
@@ -118,7 +119,7 @@ def _wrong_at(
         path = Path(folder) / "probe.onnx"
         card = _card(network, spec, Order(form), dynamic=True)
         write_model(dressed(body, spec, form, dynamic_size=True), card, path)
-        results = check_parity(network, OnnxModel(path), shapes, images)
+        results = check_shapes(network, OnnxModel(path), shapes, images)
     return next((f"at {result}" for result in results if not result.passed), "")
 
 

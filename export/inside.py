@@ -1,0 +1,157 @@
+"""The three parts of a file, each held against torch alone, where nothing hides what another part does.
+
+A softmax hides what its logits are: at probabilities of 1 a file with exchanged classes passes. So the network in the
+file is compared by its logits, on many images; what stands behind it on logits that make every class win; and what
+stands before it by the images that it makes of pixels. The whole file answers the same many images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import first_line
+from compress.task import Deployable
+
+from .card import FileCard
+from .dressing import BODY_INPUT, BODY_OUTPUT
+from .expected import at_size, best_class, expected_answers, expected_logits, seen_by_network
+from .measures import Measured, Parity, by_image, exchanged, measure_answers, some_positions, spread
+from .parts import Part, Parts
+from .probes import noise, probes
+from .rounding import rounding_of
+from .runtime import OnnxModel
+from .scoring import answers
+from .tolerance import TOLERANCES, TORCH_ROUNDING, Tolerance
+
+BATCH_PIXELS, BATCH = 500_000, 64
+"""Of the images that are compared at once, which may be large."""
+DOUBTED = 16
+"""Images, those that differ most, on which the network is run in float64 too."""
+PIXELS = 5e-4
+"""How far an image that the file resized may be from torch's, in [0, 1]: an eighth of a shade."""
+SIZES = ((0.6, 0.7), (1.7, 1.3), (1.0, 1.0))
+"""Of pictures that are resized, as shares of the task's height and width."""
+ROWS = 64
+"""Of logits for the last part that are run at once."""
+
+
+def check_inside(network: Deployable, model: OnnxModel, images: Tensor | None) -> list[Parity]:
+    """Compare the parts of a file, and the whole, on `images [n, 3, h, w]` in [0, 1] and noise, or on noise alone."""
+    card = model.card
+    many = probes(card.image_shape[1:], images, filled=TOLERANCES[card.precision].exact)
+    try:
+        parts = Parts(model.path)
+        last, sized = parts.answers()
+        first = parts.preprocessing()
+        results = [*_check_many(network, model, parts.network(), many), _check_answers(last, card, sized=sized)]
+        return results if first is None else [*results, _check_preprocessing(first, card)]
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        return [Parity.failed(tuple(many.shape), f"cannot be compared: {first_line(error, 120)}", "network")]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A batch that both have answered."""
+
+    core: Measured
+    whole: Measured
+    expected: Tensor
+    """Logits of some positions, `[m, k]`, as are the `actual` ones."""
+    actual: Tensor
+    by_image: Tensor
+    """The largest difference of each image, `[n]`."""
+
+
+def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allowed: Tolerance) -> _Seen:
+    card = model.card
+    expected, actual = network(images), core(**{BODY_INPUT: images})[BODY_OUTPUT]
+    if actual.shape != expected.shape:
+        raise ValueError(f"its logits have the shape {list(actual.shape)}, the network's {list(expected.shape)}")
+    difference = actual - expected
+    measured = Measured.of(expected, best_class(actual), difference, spread(expected), allowed)
+    height, width = images.shape[-2:]
+    logits = at_size(expected, (height, width)) if card.input == "float" else expected_logits(network, card, images)
+    if allowed.exact:  # no probability moves by more than the logits do, and these are judged by themselves
+        allowed = replace(allowed, tie=allowed.tie + measured.largest)
+    whole, _ = measure_answers(logits, answers(model, images), card.output, allowed)
+    rows = some_positions(expected), some_positions(actual)
+    return _Seen(measured, whole, *rows, by_image(difference))
+
+
+@torch.no_grad()
+def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Tensor) -> list[Parity]:
+    """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
+    card, allowed = model.card, TOLERANCES[model.card.precision]
+    seen = [_see(network, model, core, batch, allowed) for batch in _batches(many)]
+    inner, whole = (Measured.together([getattr(one, name) for one in seen]) for name in ("core", "whole"))
+    shape, least, rounding = tuple(many.shape), allowed.least(len(many)), 0.0
+    near = inner.share <= allowed.logits
+    if not near and allowed.exact:
+        worst = torch.cat([one.by_image for one in seen]).topk(min(DOUBTED, len(many))).indices
+        rounding = rounding_of(network, replace(card, input="float"), list(_batches(many[worst]))).logits
+        near = inner.share <= allowed.logits + TORCH_ROUNDING * rounding
+    near = near and (allowed.exact or inner.kept >= least)
+    result = inner.verdict(shape, near, rounding, "network")
+    swapped = exchanged(*(torch.cat([getattr(one, name) for one in seen]) for name in ("expected", "actual")))
+    if swapped:
+        pairs = ", ".join(f"{card.class_names[k]} answers as {card.class_names[j]}" for k, j in swapped[:3])
+        result = replace(result, passed=False, failure=f"classes are exchanged: {pairs}")
+    excess = inner.largest if allowed.exact else 0.0
+    kept = whole.kept >= least and whole.largest <= allowed.difference * whole.scale + excess
+    return [result, whole.verdict(shape, kept)]
+
+
+def _check_answers(last: Part, card: FileCard, *, sized: bool) -> Parity:
+    """What stands behind the network, on logits among which every class wins."""
+    exact, found, rows = TOLERANCES["fp32"], list[Measured](), 0
+    logits = torch.empty(0)
+    for logits in _winning(len(card.class_names), maps=card.task != "classification"):
+        size = (logits.shape[-2] + 5, logits.shape[-1] + 3)
+        actual = last(**{BODY_OUTPUT: logits}, **({"size": torch.tensor(size)} if sized else {}))
+        moved = at_size(logits, size) if sized else logits
+        found.append(measure_answers(moved, actual, card.output, exact)[0])
+        expected = expected_answers(moved, card.output)
+        if logits.ndim == 2 and "classes" in actual and not torch.equal(actual["classes"], expected["classes"]):
+            return Parity.failed(logits.shape, "it names other classes than those of the best logits", "answers")
+        rows += len(logits)
+    measured = Measured.together(found)
+    passed = measured.kept >= exact.decisions and measured.share <= exact.difference
+    return measured.verdict((rows, *logits.shape[1:]), passed, part="answers")
+
+
+def _winning(classes: int, *, maps: bool) -> Iterator[Tensor]:
+    """Logits `[n, k]`, or `[1, k, h, w]`, in which each class is the best somewhere and no two are near."""
+    randomness = torch.Generator().manual_seed(2)
+    if maps:
+        across = max(round(classes**0.5) + 1, 7)
+        best = torch.arange(across * across).remainder(classes).view(1, 1, across, across)
+        yield torch.randn(1, classes, across, across, generator=randomness).scatter(1, best, 8.0)
+        return
+    for few in torch.arange(classes).split(ROWS):
+        order = torch.rand(len(few), classes, generator=randomness).argsort(dim=1)
+        yield (order / classes * 8).scatter(1, few[:, None], 10.0)
+
+
+def _check_preprocessing(first: Part, card: FileCard) -> Parity:
+    """What stands before the network, on pictures that are larger, smaller, and as large as the task's."""
+    height, width = card.image_shape[1:]
+    differences = []
+    for tall, wide in SIZES:
+        pictures = noise(2, (max(round(height * tall), 1), max(round(width * wide), 1)))
+        (made,) = first(pixels=pictures.mul(255).round().to(torch.uint8).movedim(1, 3)).values()
+        expected = seen_by_network(pictures, card)
+        if made.shape != expected.shape:
+            return Parity.failed(pictures.shape, f"images have the shape {list(made.shape)}", "preprocessing")
+        differences.append((made - expected).abs().max().item())
+    largest = max(differences)
+    numbers = (1.0, largest, largest, largest)
+    return Parity((len(SIZES), 3, height, width), *numbers, passed=largest <= PIXELS, part="preprocessing")
+
+
+def _batches(images: Tensor) -> Iterator[Tensor]:
+    size = min(max(BATCH_PIXELS // images[0, 0].numel(), 1), BATCH)
+    yield from torch.split(images, size)

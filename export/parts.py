@@ -1,0 +1,114 @@
+"""The parts of a written file, each run by itself: what stands before the network, the network, what stands behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from torch import Tensor
+
+from .dressing import BODY_INPUT, BODY_OUTPUT
+from .providers import LOG_ERRORS_ONLY
+
+TYPES = {BODY_INPUT: TensorProto.FLOAT, BODY_OUTPUT: TensorProto.FLOAT, "size": TensorProto.INT64}
+"""Values at which a file comes apart."""
+
+
+class Part:
+    """Some nodes of a file in a session of their own, on the CPU."""
+
+    def __init__(self, model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """From values to values; raises `ValueError` if the file does not hold them."""
+        self._outputs = list(outputs)
+        settings = ort.SessionOptions()
+        settings.log_severity_level = LOG_ERRORS_ONLY
+        content = _between(model, inputs, outputs).SerializeToString()
+        self._session = ort.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+
+    def __call__(self, **values: Tensor) -> dict[str, Tensor]:
+        """The outputs by name for inputs by name."""
+        fed = {name: np.ascontiguousarray(value.numpy()) for name, value in values.items()}
+        answers = self._session.run(self._outputs, fed)
+        return {
+            name: torch.from_numpy(np.array(answer)) for name, answer in zip(self._outputs, answers, strict=True)
+        }
+
+
+class Parts:
+    """A file, to be taken apart."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = onnx.load(path)
+        graph = self._model.graph
+        self._inputs = [value.name for value in graph.input]
+        self._answers = [value.name for value in graph.output]
+
+    def network(self) -> Part:
+        """`images [n, 3, h, w]` in [0, 1] to `network_logits [n, k, *s]`."""
+        return Part(self._model, [BODY_INPUT], [BODY_OUTPUT])
+
+    def preprocessing(self) -> Part | None:
+        """`pixels`, uint8 `[n, h, w, 3]`, to `images`; None of a file that takes images."""
+        return None if BODY_INPUT in self._inputs else Part(self._model, self._inputs, [BODY_INPUT])
+
+    def answers(self) -> tuple[Part, bool]:
+        """`network_logits` to the file's outputs, and whether that takes `size`, long `[2]`, to bring maps to."""
+        sized = _reaches(self._model, self._answers, "size", {BODY_OUTPUT})
+        return Part(self._model, [BODY_OUTPUT, *(["size"] if sized else [])], self._answers), sized
+
+
+def _between(model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> ModelProto:
+    """The nodes that lead from some values to others, with the weights that they need."""
+    nodes, values = _leading_to(model, outputs, set(inputs))
+    unknown = [name for name in outputs if name not in values]
+    weights = [weight for weight in model.graph.initializer if weight.name in values]
+    held = {weight.name for weight in weights} | {name for node in nodes for name in node.output} | set(inputs)
+    missing = unknown or sorted(name for node in nodes for name in node.input if name and name not in held)
+    if missing:
+        raise ValueError(f"it does not hold {missing[0]!r} where its network begins or ends")
+    declared = {value.name: value for value in (*model.graph.input, *model.graph.output)}
+    graph = helper.make_graph(
+        nodes, "part", _typed(inputs, declared), _typed(outputs, declared), weights
+    )
+    made: ModelProto = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
+    made.functions.extend(model.functions)
+    return made
+
+
+def _leading_to(model: ModelProto, outputs: Iterable[str], inputs: set[str]) -> tuple[list[NodeProto], set[str]]:
+    """Nodes in their order, and the names of all values that they take or make."""
+    makers = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
+    places, values, waiting = set[int](), set[str](), list(outputs)
+    while waiting:
+        name = waiting.pop()
+        if name in values or name in inputs and name not in outputs:
+            continue
+        values.add(name)
+        place = makers.get(name)
+        if place is not None and place not in places:
+            places.add(place)
+            waiting += _needs(model.graph.node[place])
+    return [model.graph.node[place] for place in sorted(places)], values
+
+
+def _reaches(model: ModelProto, outputs: Sequence[str], name: str, stops: set[str]) -> bool:
+    return name in _leading_to(model, outputs, stops)[1]
+
+
+def _needs(node: NodeProto) -> Iterator[str]:
+    """Values that a node takes, for the graphs inside it too."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            for below in inner.node:
+                yield from _needs(below)
+
+
+def _typed(names: Sequence[str], declared: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto]:
+    """Values of a graph: as the file declares them, or of their type and any shape."""
+    return [declared.get(name) or helper.make_tensor_value_info(name, TYPES[name], None) for name in names]
