@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .card import FileCard
     from .dressing import Form
-    from .parity import Parity, check_parity, require_parity
+    from .measures import Parity
+    from .parity import check_parity, require_parity
     from .providers import tensorrt_options
     from .runtime import Decision, OnnxModel, decided, decision, prepared
     from .scoring import OnnxScores, spec_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Decision": "runtime", "ExportFacts": "verified", "FileCard": "card", "Form": "dressing", "OnnxModel": "runtime",
-    "OnnxScores": "scoring", "Order": "verified", "Parity": "parity", "check_parity": "parity", "decided": "runtime",
+    "OnnxScores": "scoring", "Order": "verified", "Parity": "measures", "check_parity": "parity", "decided": "runtime",
     "decision": "runtime", "export_verified": "verified", "prepared": "runtime", "require_parity": "parity",
     "spec_of": "scoring", "tensorrt_options": "providers",
 }  # fmt: skip

@@ -131,7 +131,7 @@ def _winning(classes: int, *, maps: bool) -> Iterator[Tensor]:
         best = torch.arange(across * across).remainder(classes).view(1, 1, across, across)
         yield torch.randn(1, classes, across, across, generator=randomness).scatter(1, best, 8.0)
         return
-    for few in torch.arange(classes).split(ROWS):
+    for few in torch.split(torch.arange(classes), ROWS):
         order = torch.rand(len(few), classes, generator=randomness).argsort(dim=1)
         yield (order / classes * 8).scatter(1, few[:, None], 10.0)
 

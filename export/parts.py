@@ -34,9 +34,7 @@ class Part:
         """The outputs by name for inputs by name."""
         fed = {name: np.ascontiguousarray(value.numpy()) for name, value in values.items()}
         answers = self._session.run(self._outputs, fed)
-        return {
-            name: torch.from_numpy(np.array(answer)) for name, answer in zip(self._outputs, answers, strict=True)
-        }
+        return {name: torch.from_numpy(np.array(answer)) for name, answer in zip(self._outputs, answers, strict=True)}
 
 
 class Parts:
@@ -72,9 +70,7 @@ def _between(model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -
     if missing:
         raise ValueError(f"it does not hold {missing[0]!r} where its network begins or ends")
     declared = {value.name: value for value in (*model.graph.input, *model.graph.output)}
-    graph = helper.make_graph(
-        nodes, "part", _typed(inputs, declared), _typed(outputs, declared), weights
-    )
+    graph = helper.make_graph(nodes, "part", _typed(inputs, declared), _typed(outputs, declared), weights)
     made: ModelProto = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
     made.functions.extend(model.functions)
     return made
@@ -86,7 +82,7 @@ def _leading_to(model: ModelProto, outputs: Iterable[str], inputs: set[str]) -> 
     places, values, waiting = set[int](), set[str](), list(outputs)
     while waiting:
         name = waiting.pop()
-        if name in values or name in inputs and name not in outputs:
+        if name in values or (name in inputs and name not in outputs):
             continue
         values.add(name)
         place = makers.get(name)
