@@ -31,8 +31,9 @@ BATCH_PIXELS, BATCH = 500_000, 64
 """Of the images that are compared at once, which may be large."""
 DOUBTED = 16
 """Images, those that differ most, on which the network is run in float64 too."""
-PIXELS = 5e-4
-"""How far an image that the file resized may be from torch's, in [0, 1]: an eighth of a shade."""
+SHADES, MEAN = 3 / 255, 5e-4
+"""How far the images that a file makes of pixels may be from torch's, at most and on average, in [0, 1]: where a shade
+lies between two, rounding chooses one."""
 SIZES = ((0.6, 0.7), (1.7, 1.3), (1.0, 1.0))
 """Of pictures that are resized, as shares of the task's height and width."""
 ROWS = 64
@@ -139,17 +140,18 @@ def _winning(classes: int, *, maps: bool) -> Iterator[Tensor]:
 def _check_preprocessing(first: Part, card: FileCard) -> Parity:
     """What stands before the network, on pictures that are larger, smaller, and as large as the task's."""
     height, width = card.image_shape[1:]
-    differences = []
+    shape, differences = (len(SIZES), 3, height, width), list[Tensor]()
     for tall, wide in SIZES:
         pictures = noise(2, (max(round(height * tall), 1), max(round(width * wide), 1)))
         (made,) = first(pixels=pictures.mul(255).round().to(torch.uint8).movedim(1, 3)).values()
         expected = seen_by_network(pictures, card)
         if made.shape != expected.shape:
             return Parity.failed(pictures.shape, f"images have the shape {list(made.shape)}", "preprocessing")
-        differences.append((made - expected).abs().max().item())
-    largest = max(differences)
-    numbers = (1.0, largest, largest, largest)
-    return Parity((len(SIZES), 3, height, width), *numbers, passed=largest <= PIXELS, part="preprocessing")
+        differences.append((made - expected).abs().flatten())
+    difference = torch.cat(differences)
+    largest, mean = difference.max().item(), difference.mean().item()
+    numbers = (1.0, largest, mean, largest)
+    return Parity(shape, *numbers, passed=largest <= SHADES and mean <= MEAN, part="preprocessing")
 
 
 def _batches(images: Tensor) -> Iterator[Tensor]:
