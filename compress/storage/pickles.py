@@ -46,14 +46,16 @@ def known(name: str, find: Find) -> StandIn:
     return stand_in
 
 
-def end_of_plain(file: BinaryIO, find: Find, instructions: frozenset[str] = INSTRUCTIONS) -> int:
+def end_of_plain(
+    file: BinaryIO, find: Find, instructions: frozenset[str] = INSTRUCTIONS, protocols: tuple[int, ...] = (2,)
+) -> int:
     """Where the pickle at the file's position ends; raises `ValueError` or `UnpicklingError` unless it is plain."""
     start, argument = file.tell(), None  # type: tuple[int, Any]
     for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
         if instruction.name not in instructions:
             raise ValueError(f"it holds the instruction {instruction.name}, which plain data does not need")
-        if instruction.name == "PROTO" and argument != 2:
-            raise ValueError(f"it is of protocol {argument}, where 2 is expected")
+        if instruction.name == "PROTO" and argument not in protocols:
+            raise ValueError(f"it is of protocol {argument}, where {protocols[0]} is expected")
         if instruction.name == "GLOBAL":
             known(argument.replace(" ", "."), find)
         if instruction.name in ("BINPUT", "LONG_BINPUT") and argument > count + 1:

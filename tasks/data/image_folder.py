@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from compress.errors import UsageError
-from compress.framing import Framing
+from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.untrusted import require_name
 
 from .class_names import in_order, order_note
@@ -108,7 +108,7 @@ def _class_files(tree: Tree, folder: Path) -> Listed:
     return listed
 
 
-def read_image(file: Path, size: int, framing: Framing) -> Tensor:
+def read_image(file: Path, size: int, framing: Framing = CENTRAL_SQUARE) -> Tensor:
     """One image as uint8 RGB `[3, size, size]`, upright, cropped and resized as `framing` says.
 
     Raises `UsageError` that names the file if it cannot be read: see `image_files.opened`.

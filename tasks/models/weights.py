@@ -1,99 +1,180 @@
-"""Weights from outside: read without running code, and put into a network only if they fit."""
+"""Weights put into a network: found in what a file holds, and only if they fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from compress.errors import UsageError, first_line
-from compress.storage.checkpoints import load_plain
+from compress.errors import UsageError
 from compress.storage.files import digest
 
-from .safetensors_header import read_header
+from .contents import read_weights
+from .matching import (
+    AVERAGED,
+    COUNTER,
+    Match,
+    below,
+    equal,
+    fits,
+    in_order,
+    is_complete,
+    matches,
+    renamed_by_timm,
+    unwrapped,
+)
 
-NESTED = ("state_dict", "model_state_dict", "model", "net", "network")
-PREFIXES = ("module.", "_orig_mod.", "model.")
+__all__ = ["Choice", "classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"]
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a torch file that holds nothing but plain data.
+@dataclass(frozen=True)
+class Choice:
+    """What a user says of a file that more than one reading of is possible."""
 
-    State dictionaries under `state_dict` (and the like) and prefixes such as `module.` on every key are unwrapped.
-    Raises `UsageError` if the file is missing, broken, holds objects, or holds no tensors.
+    key: str | None = None
+    """Where in the file the weights lie, `state_dict_ema`; None looks for them."""
+    match: Literal["name", "order"] = "name"
+    """Whether tensors are put into the network by their names or by their order."""
+
+
+def fit_weights(
+    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: Choice | None = None
+) -> tuple[str, ...]:
+    """Load what `tensors` hold of the network, and return what was decided about them, a line each.
+
+    They may lie under any prefix and beside other things. Raises `UsageError` that names what does not fit, or the
+    places of several weights that all do. Weights of parts that a network has in training only, and says so by its
+    `training_only`, are left out.
     """
-    if not file.is_file():
-        raise UsageError(f"no weights file {file}: give the path of a .safetensors or a torch checkpoint")
-    try:
-        content = _read(file)
-    except Exception as error:  # broken checkpoints raise nine unrelated types; all of them mean the same here
+    match, notes = fitting(network, tensors, origin, choice)
+    network.load_state_dict(match.tensors, strict=False)
+    return notes
+
+
+def fitting(
+    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: Choice | None = None
+) -> tuple[Match, tuple[str, ...]]:
+    """What `fit_weights` loads and returns, for a network that may have shapes alone; raises what it raises."""
+    choice, state = choice or Choice(), network.state_dict()
+    tensors = _chosen(unwrapped(tensors), choice, origin)
+    if choice.match == "order":
+        match = in_order(state, tensors)
+        if match is None:
+            raise UsageError(f"{origin} does not fit the network by the order of its tensors: its shapes are others")
+        return _sound(match, origin), (f"{origin}: {len(match.tensors)} tensors are matched by their order and shapes",)
+    places = matches(state, tensors, getattr(network, "training_only", ()))
+    complete = [match for match in places if is_complete(match, state)]
+    if complete:
+        match, notes = _preferred(complete, origin)
+        others = {place.path.partition(".")[0] for place in complete if place is not match}
+        return _sound(match, origin), (*notes, *_left_beside(match, tensors, others, origin))
+    renamed = renamed_by_timm(network, tensors)
+    if renamed is not None:
+        return _sound(renamed, origin), (f"{origin}: its names are others, renamed by timm's rules for this network",)
+    raise _misfit(state, places[0] if places else Match("", dict(tensors), tuple(tensors)), tensors, origin)
+
+
+def _chosen(tensors: Mapping[str, Tensor], choice: Choice, origin: str) -> Mapping[str, Tensor]:
+    if choice.key is None:
+        return tensors
+    chosen = below(tensors, choice.key)
+    if not chosen:
+        heads = ", ".join(list(dict.fromkeys(name.partition(".")[0] for name in tensors))[:6])
+        raise UsageError(f"{origin} holds nothing under {choice.key!r}: its names begin with {heads}")
+    return chosen
+
+
+def _preferred(complete: list[Match], origin: str) -> tuple[Match, tuple[str, ...]]:
+    """Of several places that fit, the moving average, as timm takes it; `UsageError` if nothing says which."""
+    first = complete[0]
+    different = [match for match in complete if match is first or not equal(match, first)]
+    if len(different) == 1:
+        return first, ()
+    averaged = [match for match in different if AVERAGED.search(match.path)]
+    labels = ", ".join(match.label for match in different)
+    if len(averaged) != 1:
+        raise UsageError(f"{origin} holds {len(different)} weights that fit: say which with --teacher-key: {labels}")
+    others = ", ".join(match.label for match in different if match is not averaged[0])
+    note = f"{origin}: the moving average {averaged[0].label} is taken; --teacher-key takes the other: {others}"
+    return averaged[0], (note,)
+
+
+def _left_beside(match: Match, tensors: Mapping[str, Tensor], others: set[str], origin: str) -> Iterator[str]:
+    """A line on what lies in the same container as the weights, and one on what may be their own normalisation."""
+    container = match.path.rstrip(".").rpartition(".")[0]
+    own = below(tensors, container) if container else tensors
+    inside = match.path.removeprefix(f"{container}.") if container else match.path
+    beside = [name for name in own if not inside or not name.startswith(inside)] if inside else []
+    heads = [head for head in dict.fromkeys(name.partition(".")[0] for name in beside) if head not in others]
+    if heads:
+        more = f" and {len(heads) - 4} more" if len(heads) > 4 else ""
+        yield f"{origin}: taken from {match.label}; left out: {', '.join(heads[:4])}{more}"
+    around = own if inside else tensors
+    for name in ("mean", "std", "pixel_mean", "pixel_std"):
+        if name in around and around[name].numel() == 3:
+            values = ", ".join(f"{value:.4g}" for value in around[name].flatten().tolist())
+            yield f"{origin}: it holds a normalisation of its own, {name} {values}: give it with --mean and --std"
+
+
+def _sound(match: Match, origin: str) -> Match:
+    """Raise `UsageError` for numbers that are none."""
+    broken = [name for name, value in match.tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
         raise UsageError(
-            f"cannot read weights from {file}: {first_line(error)}; "
-            "a .safetensors file or a state dictionary saved by torch works"
-        ) from error
-    for _ in NESTED:  # no deeper: a dictionary may hold itself
-        content = _unwrapped(content)
-    found = content.items() if isinstance(content, Mapping) else ()
-    tensors = {key: value for key, value in found if isinstance(key, str) and isinstance(value, Tensor)}
-    if not tensors:
-        raise UsageError(f"no weights in {file}: it holds no tensors by name; save the model's state_dict()")
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    return tensors
-
-
-def _read(file: Path) -> object:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        read_header(file)
-        return load_file(file)
-    return load_plain(file, torch.device("cpu"))
-
-
-def _unwrapped(content: object) -> object:
-    tables = [content[key] for key in NESTED if key in content] if isinstance(content, Mapping) else []
-    return next((table for table in tables if isinstance(table, Mapping)), content)
-
-
-def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Load `tensors` into `network`; raises `UsageError` that names what does not fit.
-
-    Weights of parts that a network has in training only, and says so by its `training_only`, are left out.
-    """
-    network.load_state_dict(fitting(network, tensors, origin), strict=False)
-
-
-def fitting(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
-    """What `fit_weights` loads, for a network that may have shapes and no numbers; raises what it raises."""
-    wanted, unneeded = network.state_dict(), getattr(network, "training_only", ())
-    tensors = {key: value for key, value in tensors.items() if not key.startswith(unneeded)}
-    alike = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
-    complaints = []
-    for label, names in (
-        ("lacks", [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]),
-        ("has unknown", [k for k in tensors if k not in wanted]),
-        (
-            "differs in shape for",
-            [
-                f"{k} ({_shape(tensors[k])} in the file, {_shape(wanted[k])} in the network)"
-                for k in wanted
-                if k in tensors and k not in alike
-            ],
-        ),
-        ("holds NaN or infinity in", [k for k, v in alike.items() if v.is_floating_point() and not v.isfinite().all()]),
-    ):
-        if names:
-            rest = f" and {len(names) - 2} more" if len(names) > 2 else ""
-            complaints.append(f"{label} {', '.join(names[:2])}{rest}")
-    if complaints:
-        raise UsageError(
-            f"{origin} does not fit the network: it {'; it '.join(complaints)}; check the name and the classes"
+            f"{origin} does not fit the network: it holds NaN or infinity in {_few(broken)}; train it anew"
         )
-    return tensors
+    return match
+
+
+def classes_of(network: nn.Module, tensors: Mapping[str, Tensor], choice: Choice | None = None) -> int | None:
+    """How many classes the weights are for, by what differs from a network of other classes; None if it cannot be told.
+
+    The network may have shapes and no numbers.
+    """
+    state, choice = network.state_dict(), choice or Choice()
+    tensors = unwrapped(tensors)
+    tensors = below(tensors, choice.key) if choice.key else tensors
+    places = matches(state, tensors, getattr(network, "training_only", ()))
+    for match in places[:1]:
+        pairs = [(match.tensors[name], wanted) for name, wanted in state.items() if name in match.tensors]
+        rows = {len(theirs) for theirs, ours in pairs if theirs.shape != ours.shape and theirs.ndim}
+        same = all(theirs.shape[1:] == ours.shape[1:] for theirs, ours in pairs)
+        if same and len(rows) == 1:
+            return rows.pop()
+    return None
+
+
+def _misfit(state: Mapping[str, Tensor], match: Match, tensors: Mapping[str, Tensor], origin: str) -> UsageError:
+    own = match.tensors
+    shapes = [
+        f"{name} ({_shape(own[name])} in the file, {_shape(state[name])} in the network)"
+        for name in state
+        if name in own and not fits(own[name], state[name])
+    ]
+    broken = [
+        n for n, v in own.items() if fits(v, state.get(n, v)) and v.is_floating_point() and not v.isfinite().all()
+    ]
+    complaints = [
+        f"{label} {_few(names)}"
+        for label, names in (
+            ("lacks", [name for name in state if name not in own and not name.endswith(COUNTER)]),
+            ("has unknown", list(match.extra)),
+            ("differs in shape for", shapes),
+            ("holds NaN or infinity in", [name for name in broken if name in state]),
+        )
+        if names
+    ]
+    advice = "check the name and the classes"
+    if in_order(state, tensors) is not None:
+        advice = "its tensors fit by their order and shapes, though: --match order takes them so"
+    return UsageError(f"{origin} does not fit the network: it {'; it '.join(complaints)}; {advice}")
+
+
+def _few(names: list[str]) -> str:
+    rest = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"{', '.join(names[:2])}{rest}"
 
 
 def _shape(tensor: Tensor) -> str:

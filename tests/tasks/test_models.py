@@ -127,7 +127,7 @@ def test_a_checkpoint_that_holds_code_is_refused_without_running_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(UsageError, match="cannot read weights"):
+    with pytest.raises(UsageError, match="no weights in"):
         read_weights(tmp_path / "evil.pt")
     assert capsys.readouterr().out == ""
 
