@@ -1,10 +1,7 @@
 """Data-free compression of vision models: a teacher goes in, a small student and a verified ONNX file come out.
 
-A script starts from `compress.distill` for two modules of its own, or from these::
-
-    from compress.methods import METHODS, MethodContext
-    from compress.settings import DistillSettings
-    from compress.task import Task, TaskSpec
+`distill`, `teach`, `evaluate`, `predict` and `to_onnx` are the jobs of the command line as functions, with the settings
+they take and the errors they raise. `compress.methods` and `compress.task` are for methods and tasks of your own.
 
 `tasks/`, `export/` and `configs/` stand beside this folder in a checkout and are installed as `compress.tasks`,
 `compress.export` and `compress.configs`.
@@ -12,13 +9,41 @@ A script starts from `compress.distill` for two modules of its own, or from thes
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compress.api import Distilled, distill
+    from compress.api import Distilled, distill, evaluate, predict, teach, to_onnx
+    from compress.errors import CompressError, Diverged, GateError, Interrupted, UsageError
+    from compress.settings import (
+        DistillationSettings,
+        DistillSettings,
+        GanSettings,
+        InversionSettings,
+        ReplaySettings,
+        TeachSettings,
+    )
 
-__all__ = ["Distilled", "distill"]
+__all__ = [
+    "CompressError",
+    "DistillSettings",
+    "DistillationSettings",
+    "Distilled",
+    "Diverged",
+    "GanSettings",
+    "GateError",
+    "Interrupted",
+    "InversionSettings",
+    "ReplaySettings",
+    "TeachSettings",
+    "UsageError",
+    "distill",
+    "evaluate",
+    "predict",
+    "teach",
+    "to_onnx",
+]
 
 _checkout = Path(__file__).parent.parent
 if not (Path(__file__).parent / "tasks").is_dir() and (_checkout / "tasks").is_dir():
@@ -28,9 +53,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """The Python API, imported when it is asked for: torch and timm take seconds."""
+    """The Python API, imported when a name of it is used: torch and timm take seconds."""
     if name not in __all__:
         raise AttributeError(f"module 'compress' has no attribute {name!r}")
-    from compress import api
-
-    return getattr(api, name)
+    room = "settings" if name.endswith("Settings") else "api" if name[0].islower() or name == "Distilled" else "errors"
+    return getattr(import_module(f"compress.{room}"), name)

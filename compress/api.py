@@ -1,34 +1,41 @@
-"""The Python API: the job of `compress distill` for a teacher and a student that are modules of your own."""
+"""The Python API: the jobs of the command line as functions, quiet unless `progress` is true.
+
+They change nothing of their caller's: random state is as it was afterwards, no signal handler is installed, and
+nothing is printed on standard output.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from compress.errors import UsageError
 from compress.methods import find_method
-from compress.runs.distill import carry_out, ingredients, run_folder
-from compress.runs.events import require_tensorboard
+from compress.runs import evaluate as evaluation
+from compress.runs import export as exporting
+from compress.runs import predict as prediction
+from compress.runs import teach as teaching
+from compress.runs.distill import RunOptions, carry_out, method_context, run_folder
 from compress.runs.handover import hand_over
-from compress.runs.models import read_collected_images, require_logits
+from compress.runs.models import read_collected_images
+from compress.runs.own_modules import OwnData, normalised, own_source, require_apart, usable
 from compress.runs.resolution import completed
-from compress.settings import DistillSettings
+from compress.settings import DistillSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
-from compress.storage.untrusted import require_name
-from compress.task import IGNORE_INDEX
-from compress.tasks.data import DataSource, LabelledImages
-from compress.tasks.models import NormalisedModel
 from compress.training.compute import Compute
 from compress.training.parallel import Workers
+from compress.training.progress import quiet
+from compress.training.random_state import preserved_random_state
 
 BY_NAME = {"teacher", "teacher_weights", "student", "data", "data_root", "image_size", "crop_size"}
-"""Settings that say what `distill` is given as arguments."""
+"""Settings for networks and data by name, which `distill` takes as arguments."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class Distilled:
     """The verified file."""
     report: dict[str, Any]
     """What report.json holds: scores, sizes, parity."""
+
+
+@contextmanager
+def _undisturbed(progress: bool) -> Iterator[None]:
+    with preserved_random_state(), quiet(not progress):
+        yield
 
 
 def distill(
@@ -62,142 +75,170 @@ def distill(
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
+    progress: bool = False,
 ) -> Distilled:
     """Distil `student` from `teacher` without data, score it, export it to ONNX and verify the file.
 
     Both modules map float images `[n, 3, h, w]` to logits: `[n, k]`, or `[n, k, h, w]` with
     `settings=DistillSettings(task="segmentation")`. They get images less `mean` over `std` (three numbers each, for
-    RGB in [0, 1]), or images in [0, 1] as they are where both are left out. The modules are used, not copied: the
-    teacher is frozen, the student trained in place; both end on the CPU.
+    RGB in [0, 1]), or images in [0, 1] as they are if both are left out. The modules are used, not copied: the
+    teacher is frozen, the student is trained in place; both end on the CPU.
 
     `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]` (255 in a map is not counted), for
-    scores only. Without them nothing tells whether teacher or student is any good: the report holds the share of new
-    synthetic samples on which the two agree. `mirror` says whether a mirror image keeps its label; `background` and
-    `palette` (RGB colours by class) are for label maps. The run goes to `out`, or to `runs/own-METHOD-N`. A class of
-    your own has no name to be made again from: `OUT/student` holds its weights for `load_state_dict`. With
-    `tensorboard` the run's numbers and pictures are in `OUT/tensorboard` too.
+    scores only. Without them the report holds no accuracy but the share of new synthetic samples on which student and
+    teacher agree. `mirror` says whether a mirror image keeps its label; `background` and `palette` (RGB colours by
+    class) are for label maps. The run goes to `out`, or to `runs/own-METHOD-N`; `OUT/student` holds the weights for
+    `load_state_dict`. `tensorboard` also writes event files to `OUT/tensorboard`.
 
-    Raises `UsageError` for modules, data or settings that do not fit, and `GateError` if the ONNX file differs.
+    Raises `UsageError` for modules, data or settings that do not fit, `CompressError` if the run fails, and `GateError`
+    if the ONNX file differs from the student; all files stay.
     """
-    if tensorboard:
-        require_tensorboard()
-    chosen = _without_names(settings or DistillSettings())
-    names = {"teacher": _name(teacher), "student": _name(student), "data": "own" if held_out else None}
-    wanted = completed(merged(chosen, names), {})
-    if find_method(wanted.method).shares_classifier:
-        raise UsageError(f"{wanted.method} takes networks by name apart and together again: use --method ssd-kd here")
-    source = _own_data(wanted, class_names, image_shape, held_out, mirror, background, palette)
-    compute = Compute.choose(wanted.device, wanted.precision)
-    networks = [_usable(network, role, source) for network, role in ((teacher, "teacher"), (student, "student"))]
-    _require_apart(teacher, student)
-    big, small = (_normalised(network, mean, std) for network in networks)
-    folder = run_folder(source, wanted, Path(out) if out else None, resume=resume, overwrite=overwrite)
-    given = ingredients(big, small, wanted, source, compute, Workers(), read_collected_images(wanted, source))
-    with exclusive(folder):
-        report = hand_over(carry_out(given, folder, resume=resume, tensorboard=tensorboard), source, None)
-    return Distilled(small, folder, folder / "export" / "model.onnx", report)
+    options = RunOptions(out=Path(out) if out else None, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
+    options.check()
+    names = {"teacher": type(teacher).__name__, "student": type(student).__name__}
+    own = merged(_without_names(settings or DistillSettings()), {**names, "data": "own" if held_out else None})
+    chosen = completed(own, {})
+    if find_method(chosen.method).shares_classifier:
+        raise UsageError(
+            f"{chosen.method} rebuilds the student around the teacher's classifier, which needs networks known by "
+            "name: use `method` ssd-kd for modules of your own"
+        )
+    source = own_source(
+        chosen.task,
+        OwnData(
+            class_names=class_names,
+            image_shape=image_shape,
+            held_out=held_out,
+            mirror=mirror,
+            background=background,
+            palette=palette,
+        ),
+    )
+    with _undisturbed(progress):
+        compute = Compute.choose(chosen.device, chosen.precision)
+        networks = [usable(network, role, source) for network, role in ((teacher, "teacher"), (student, "student"))]
+        require_apart(teacher, student)
+        big, small = (normalised(network, mean, std) for network in networks)
+        folder = run_folder(source, chosen, options)
+        collected = read_collected_images(chosen, source)
+        context = method_context(big, small, chosen, source, compute, Workers(), collected)
+        with exclusive(folder):
+            outcome = hand_over(carry_out(context, folder, options), source, None)
+    outcome.require()
+    return Distilled(small, folder, folder / "export" / "model.onnx", outcome.report)
 
 
 def _without_names(settings: DistillSettings) -> dict[str, Any]:
-    given = settings.model_dump(exclude_unset=True)
-    named = sorted(given.keys() & BY_NAME)
+    chosen = settings.model_dump(exclude_unset=True)
+    named = sorted(chosen.keys() & BY_NAME)
     if named:
         raise UsageError(f"settings hold {', '.join(named)}, which are for models and data by name: leave them out")
-    return given
+    return chosen
 
 
-def _name(network: object) -> str:
-    return type(network).__name__
+def teach(
+    settings: TeachSettings | None = None,
+    *,
+    out: str | Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train a network by name on labelled data and save it in the folder `out`, for timm or SMP to load.
+
+    Returns what it scored on the held-out images: the metric's numbers, fractions, and `n`, their count. Raises
+    `UsageError` for settings, data or a folder that cannot be used.
+    """
+    with _undisturbed(progress):
+        taught = teaching.teach(settings or TeachSettings(), Path(out), resume=resume, overwrite=overwrite)
+    return {"n": taught.score.count, **dict(taught.score.numbers)}
 
 
-def _own_data(
-    wanted: DistillSettings,
-    class_names: Sequence[str],
-    image_shape: tuple[int, int, int],
-    held_out: tuple[Tensor, Tensor] | None,
-    mirror: bool,
-    background: int | None,
-    palette: Sequence[tuple[int, int, int]],
-) -> DataSource:
-    try:
-        names, shape = tuple(require_name(str(name)) for name in class_names), tuple(image_shape)
-    except ValueError as error:
-        raise UsageError(f"class_names cannot be used: {error}") from error
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"class_names holds {len(names)} names, some of them twice or too few: name each class once")
-    if len(shape) != 3 or shape[0] != 3 or min(shape) < 1:
-        raise UsageError(f"image_shape is {shape}: give (3, height, width); images are RGB")
-    if background is not None and not 0 <= background < len(names):
-        raise UsageError(f"background is class {background}, but the classes are 0 to {len(names) - 1}")
-    if palette and len(palette) != len(names):
-        raise UsageError(f"palette holds {len(palette)} colours for {len(names)} classes: give one for each, or none")
-    images = LabelledImages(torch.empty(0, *shape, dtype=torch.uint8), torch.empty(0, dtype=torch.long))
-    if held_out is not None:
-        images = _labelled(held_out, wanted.task, len(names), shape)
-    return DataSource(
-        name="own",
-        task=wanted.task,
-        class_names=names,
-        image_shape=(3, shape[1], shape[2]),
-        image_size=min(shape[1:]),
-        training=_no_training_data,
-        held_out=lambda: images,
-        mirror=mirror,
-        background=background,
-        palette=tuple(palette),
-    )
+def evaluate(
+    model: str | Path,
+    *,
+    teacher: str | None = None,
+    data: str | None = None,
+    data_root: str | Path | None = None,
+    image_size: int | None = None,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
 
-
-def _no_training_data() -> LabelledImages:
-    raise UsageError("there is no training data: distillation needs none")
-
-
-def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple[int, ...]) -> LabelledImages:
-    images, labels = pair
-    if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape or not len(images):
-        raise UsageError(
-            f"held_out images are {images.dtype} {list(images.shape)}: give at least one, as uint8 [n, {_list(shape)}]"
+    `data` is a data set by name, the model's own if None; `teacher` names the network of a file of weights that does
+    not say it. Returns `task`, `data`, `n` and the metric's numbers, fractions. Raises `UsageError` for what cannot be
+    opened, and for data with other classes than the model's.
+    """
+    with _undisturbed(progress):
+        compute = Compute.choose(device, precision)
+        root = Path(data_root) if data_root else None
+        scored = evaluation.evaluate_model(
+            Path(model), compute, teacher=teacher, data=data, data_root=root, image_size=image_size
         )
-    wanted = (len(images), *(shape[1:] if task == "segmentation" else ()))
-    if labels.is_floating_point() or tuple(labels.shape) != wanted:
-        raise UsageError(f"held_out labels are {labels.dtype} {list(labels.shape)}: give integers [{_list(wanted)}]")
-    wrong = (labels < 0) | (labels >= classes)
-    if task == "segmentation":
-        wrong &= labels != IGNORE_INDEX
-    if wrong.any():
-        raise UsageError(f"held_out labels hold {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
-    return LabelledImages(images.cpu(), labels.cpu().long())
+    return scored.report()
 
 
-def _list(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+def predict(
+    model: str | Path,
+    images: Sequence[str | Path],
+    *,
+    out: str | Path,
+    image_size: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Write what a model sees in photographs to the folder `out`, and return it, a row a photograph.
+
+    A row has `file`, and `guesses` (`class`, `probability`; the best first), or `shares` by class and `confidence` for
+    label maps, whose pictures are in `out`. Raises `UsageError` for a model or photograph that cannot be used.
+    """
+    with _undisturbed(progress):
+        return prediction.predict(
+            Path(model), [Path(image) for image in images], Path(out), image_size=image_size, overwrite=overwrite
+        )
 
 
-@torch.no_grad()
-def _usable(network: nn.Module, role: str, source: DataSource) -> nn.Module:
-    if not isinstance(network, nn.Module):
-        raise UsageError(f"the {role} is a {_name(network)}: give a torch.nn.Module")
-    label = f"the {role} {_name(network)}"
-    other = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
-    if other is not None:
-        raise UsageError(f"{label} has weights of {other}: call .float() on it")
-    if role == "student" and not any(parameter.requires_grad for parameter in network.parameters()):
-        raise UsageError(f"{label} has nothing to train: give a network with parameters that require gradients")
-    require_logits(network.cpu(), label, source)
-    noise = torch.rand(2, *source.image_shape, generator=torch.Generator().manual_seed(0))
-    if not network(noise).isfinite().all():
-        raise UsageError(f"{label} answers with NaN or infinity on images in [0, 1]: check its weights")
-    return network
+def to_onnx(
+    model: str | Path | nn.Module,
+    out: str | Path | None = None,
+    *,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    input: Literal["float", "uint8"] = "float",
+    output: Literal["decision", "probabilities", "logits"] = "decision",
+    fixed_size: bool = False,
+    class_names: Sequence[str] = (),
+    image_shape: tuple[int, int, int] = (3, 224, 224),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    calibration: Tensor | None = None,
+    calibrate_on: str | Path | None = None,
+    data_root: str | Path | None = None,
+    progress: bool = False,
+) -> Path:
+    """Write a model as one ONNX file and prove in onnxruntime that it does what the model does; returns its path.
 
-
-def _require_apart(teacher: nn.Module, student: nn.Module) -> None:
-    if {id(parameter) for parameter in teacher.parameters()} & {id(parameter) for parameter in student.parameters()}:
-        raise UsageError("teacher and student share weights, which would train the teacher: give two networks")
-
-
-def _normalised(network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None) -> nn.Module:
-    if mean is None and std is None:
-        return network
-    if mean is None or std is None or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise UsageError(f"mean is {mean} and std {std}: give three numbers each, std above 0, or neither")
-    return NormalisedModel(network, mean, std)
+    `model` is a run, a model directory, a .safetensors file, or a module of your own, whose `class_names`,
+    `image_shape`, `mean` and `std` are then given as for `distill`. `calibration`, uint8 `[n, 3, h, w]`, is for a
+    module in INT8, `calibrate_on`, a folder of photographs, for other models. Raises `UsageError` for what cannot be
+    exported as asked, and `GateError` if the file differs; it stays.
+    """
+    options = exporting.ExportOptions(precision=precision, input=input, output=output, fixed_size=fixed_size)
+    with _undisturbed(progress):
+        if isinstance(model, nn.Module):
+            if out is None:
+                raise UsageError("a module of your own has no folder: name the file to write with `out`")
+            data = OwnData(class_names=class_names, image_shape=image_shape)
+            network = normalised(copy.deepcopy(model), mean, std)
+            exported = exporting.export_module(network, data, Path(out), options, calibration)
+        else:
+            exported = exporting.export(
+                Path(model),
+                Path(out) if out else None,
+                options,
+                calibrate_on=Path(calibrate_on) if calibrate_on else None,
+                data_root=Path(data_root) if data_root else None,
+            )
+    exported.require()
+    return exported.facts.path

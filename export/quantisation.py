@@ -85,7 +85,7 @@ def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
         if result.decisions < ALLOWED.decisions:
             raise GateError(
                 f"INT8 keeps {result.decisions:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
-                f"layers in float32, {ALLOWED.decisions:.0%} are wanted: use --precision fp16 or fp32"
+                f"layers in float32, {ALLOWED.decisions:.0%} are wanted: use `precision` fp16 or fp32"
             )
         return result
 

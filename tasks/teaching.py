@@ -87,7 +87,7 @@ class Training:
         seed: int,
     ) -> None:
         if len(data) < plan.batch:
-            raise UsageError(f"too few images for a batch: there are {len(data)} to train on, --batch is {plan.batch}")
+            raise UsageError(f"too few images for a batch: there are {len(data)} to train on, `batch` is {plan.batch}")
         compute.place(model)
         self.model, self.data, self.plan, self.compute = model, data, plan, compute
         self.done = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import compress
 from compress.api import Distilled, distill
-from compress.errors import UsageError
+from compress.cli.flags import as_flags
+from compress.errors import CompressError, UsageError
 from compress.export import OnnxModel, OnnxScores
 from compress.settings import DistillSettings
 from compress.testing import FakeTask
@@ -60,21 +63,30 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_only_the_public_names_are_there() -> None:
-    import compress
+    jobs, errors = (
+        {"distill", "teach", "evaluate", "predict", "to_onnx"},
+        {e.__name__ for e in error_tree(CompressError)},
+    )
+    settings = {name for name in compress.__all__ if name.endswith("Settings")}
+    assert set(compress.__all__) == jobs | errors | settings | {"Distilled"}
+    assert {"DistillSettings", "TeachSettings"} <= settings
+    assert all(getattr(compress, name).__doc__ for name in compress.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'console'"):
+        _ = compress.console
 
-    assert compress.__all__ == ["Distilled", "distill"]
-    with pytest.raises(AttributeError, match="no attribute 'distil'"):
-        attrgetter("distil")(compress)
+
+def error_tree(kind: type[CompressError]) -> list[type[CompressError]]:
+    return [kind, *(deeper for child in kind.__subclasses__() for deeper in error_tree(child))]
 
 
-def test_with_held_out_data_the_report_holds_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_held_out_data_the_report_holds_scores(tmp_path: Path) -> None:
     teacher, student = own()
     result = call(tmp_path / "run", teacher, student, held_out=labelled(teacher), mean=(0.0,) * 3, std=(1.0,) * 3)
     assert result.report["teacher"]["top1"] == 1.0
     assert result.report["scored_on"] == "800 held-out images of own"
     assert json.loads((result.folder / "report.json").read_text())["student"] == result.report["student"]
     assert all(check["passed"] for check in result.report["parity"])
-    assert "kept" in capsys.readouterr().out
+    assert result.report["kept"] == result.report["student"]["top1"]
     saved = load_file(result.folder / "student" / "model.safetensors")
     assert saved.keys() == student.state_dict().keys(), "under the keys of the user's own class"
     images = torch.rand(3, 3, 16, 16)
@@ -86,10 +98,17 @@ def test_without_held_out_data_the_report_holds_agreement_and_says_so(
     task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     teacher, student = own(positions=task == "segmentation")
-    result = call(tmp_path / "run", teacher, student, settings=settings(task), background=0, palette=[(0, 0, 9)] * 4)
-    printed = capsys.readouterr()
-    assert "better than chance is not checked" in printed.err
-    assert "no held-out data" in printed.out
+    result = call(
+        tmp_path / "run",
+        teacher,
+        student,
+        settings=settings(task),
+        background=0,
+        palette=[(0, 0, 9)] * 4,
+        progress=True,
+    )
+    assert "better than chance is not checked" in capsys.readouterr().err
+    assert "no held-out data" in result.report["scored_on"]
     assert 0 <= result.report["student"]["agreement"] <= 1
     assert result.report["teacher"]["agreement"] == 1.0
     assert result.report["kept"] is None
@@ -186,3 +205,43 @@ def test_a_run_in_another_thread_is_a_run(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(call, tmp_path / "run", *own()).result()
     assert result.onnx.is_file()
+
+
+def test_the_callers_random_numbers_signals_and_output_stay_as_they_were(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = own()
+    monkeypatch.setattr(signal, "signal", lambda *_: pytest.fail("the API asked for a signal handler"))
+    random.seed(11), torch.manual_seed(11)
+    expected = torch.rand(3), random.random()
+    random.seed(11), torch.manual_seed(11)
+    call(tmp_path / "run", *networks)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert random.random() == expected[1]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_said_on_stderr_only_if_it_is_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    call(tmp_path / "run", *own(), progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "distilling" in err
+
+
+def test_errors_of_the_api_name_settings_and_those_of_the_command_line_flags(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="`out`") as refused:
+        call(tmp_path, *own())
+    assert "--" not in str(refused.value)
+    assert "--out" in as_flags(str(refused.value))
+
+
+def test_a_module_of_ones_own_becomes_a_verified_file_and_stays_as_it_was(tmp_path: Path) -> None:
+    teacher, _ = own()
+    teacher.train()
+    file = compress.to_onnx(teacher, tmp_path / "own.onnx", class_names=NAMES, image_shape=(3, 16, 16), output="logits")
+    assert teacher.training
+    images = torch.rand(4, 3, 16, 16)
+    torch.testing.assert_close(OnnxScores(OnnxModel(file))(images), teacher.eval()(images), rtol=1e-3, atol=1e-3)
+    with pytest.raises(UsageError, match="calibrate"):
+        compress.to_onnx(teacher, tmp_path / "8.onnx", class_names=NAMES, image_shape=(3, 16, 16), precision="int8")

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 from compress import __version__
+from compress.cli.flags import as_flags
 from compress.errors import CompressError, first_complaint, printable
 
 UNUSABLE = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS}
@@ -33,7 +34,7 @@ COMMANDS = (
         "--task segmentation --teacher deeplabv3 --method fast-dfkd --distillation.rounds 60",
     ),
     ("teach", "teach:teach", "Train a teacher on labelled data.", "--teacher convnext_atto --out teacher"),
-    ("evaluate", "evaluate:evaluate_model", "Score a run, a model or an ONNX file on held-out data.", f"{RUN} --json"),
+    ("evaluate", "evaluate:evaluate", "Score a run, a model or an ONNX file on held-out data.", f"{RUN} --json"),
     (
         "predict",
         "predict:predict",
@@ -123,5 +124,5 @@ def _fail(message: str, code: int, error: Exception | None) -> None:
 
         if not first_to_fail():
             sys.exit(code)
-    print("compress:", printable(" ".join(message.split())), file=sys.stderr)
+    print("compress:", printable(as_flags(" ".join(message.split()))), file=sys.stderr)
     sys.exit(code)

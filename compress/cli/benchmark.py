@@ -6,18 +6,14 @@ import json as json_format
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
 from compress.errors import UsageError
-from compress.export.latency import Latency, interleaved
-from compress.runs.charts import throughput_lines
-from compress.runs.contenders import Contender, cold_start, contenders_of
-from compress.storage.files import write_text
-from compress.storage.run_directory import environment
-from compress.training.progress import Steps, console, output
+from compress.runs.benchmark import benchmark as run_benchmark
+from compress.runs.contenders import Contender
+from compress.training.progress import console, output
 
 Side = Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]
 
@@ -55,48 +51,22 @@ def benchmark(
     json
         Print one JSON object on standard output.
     """
-    contenders = [contender for path in models for contender in contenders_of(path, provider, compiled=compiled)]
-    if not contenders:
-        raise UsageError("nothing to time: name runs, models or ONNX files, `compress benchmark MODEL...`")
     if out is not None and out.is_file():
-        raise UsageError(f"--out {out} is a file: name a folder")
-    batches = sorted(set(batch or [1, 16]))
-    running = {contender.name: contender.start() for contender in contenders}
-    own = running[contenders[0].name].image_shape
-    shape, rows = (3, *(size or own[1:])), list[dict[str, Any]]()
-    with Steps("timing", 2 * len(batches)) as steps:
-        for index, count in enumerate(batches):
-            images = np.random.default_rng(0).random((count, *shape), dtype=np.float32)
-            timed = {}
-            for offset, way in enumerate(("whole", "inside")):
-                asked = {name: getattr(model, way)(images) for name, model in running.items()}
-                timed[way] = interleaved(asked, seconds)
-                steps.update(2 * index + offset + 1)
-            rows += [_row(contender, count, timed, contenders[0]) for contender in contenders]
-    starts = {contender.name: cold_start(contender, shape) for contender in contenders}
-    report = {"schema_version": 1, "size": shape[1:], "environment": environment(), "cold": starts, "rows": rows}
+        raise UsageError(f"`out` {out} is a file: name a folder")
+    timed = run_benchmark(
+        models,
+        batches=sorted(set(batch or [1, 16])),
+        size=size,
+        provider=provider,
+        compiled=compiled,
+        seconds=seconds,
+    )
     if out is not None:
-        write_text(out / "benchmark.json", json_format.dumps(report, indent=1) + "\n")
-        throughput_lines(out / "benchmark.png", rows)
-        console.print(f"written  {out / 'benchmark.json'}, {out / 'benchmark.png'}", soft_wrap=True)
+        console.print(f"written  {', '.join(map(str, timed.write(out)))}", soft_wrap=True)
     if json:
-        print(json_format.dumps(report))
+        print(json_format.dumps(timed.report))
     else:
-        output.print(_starts(contenders, starts), _timings(contenders, rows))
-
-
-def _row(contender: Contender, batch: int, timed: dict[str, dict[str, Latency]], first: Contender) -> dict[str, Any]:
-    whole, inside = (timed[way][contender.name] for way in ("whole", "inside"))
-    milliseconds = {f"p{share}_ms": 1000 * whole.percentile(share) for share in (50, 90, 99)}
-    return {
-        "model": str(contender.path),
-        "runtime": contender.kind,
-        "batch": batch,
-        **milliseconds,
-        "compute_p50_ms": 1000 * inside.percentile(50),
-        "images_per_second": batch / whole.percentile(50),
-        "times_faster": whole.ratio(timed["whole"][first.name]),
-    }
+        output.print(_starts(timed.contenders, timed.report["cold"]), _timings(timed.contenders, timed.report["rows"]))
 
 
 def _timings(contenders: list[Contender], rows: list[dict[str, Any]]) -> Table:

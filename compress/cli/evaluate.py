@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
-from torch import Tensor
 
 from compress.errors import UsageError
-from compress.export import OnnxModel, OnnxScores, spec_of
-from compress.runs.data import inspect, place_of, sums_report
-from compress.runs.evaluation import Score, evaluate
-from compress.runs.models import fit_teacher
+from compress.runs.evaluate import evaluate_model
+from compress.runs.evaluation import Score
 from compress.runs.without_data import CONFIDENCE, agreement_without_data
-from compress.tasks import make_task
-from compress.tasks.data import SOURCES, DataSource, Place, open_data
-from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
 from compress.training.progress import output
 
 
-def evaluate_model(
+def evaluate(
     model: Path,
     /,
     *,
@@ -70,20 +62,12 @@ def evaluate_model(
             raise UsageError("--without-data looks at a run alone: leave out --teacher, --data and what goes with them")
         _say_agreement(model, compute, json=json)
         return
-    if teacher is None:
-        predict, source = _open_own(model, data, data_root, image_size, compute)
-    else:
-        listing = SOURCES.find(data) if data else None
-        source = open_data(data, listing.task if listing else "classification", data_root, image_size)
-        predict = fit_teacher(teacher, model, source, seed=0)
-        compute.place(predict)
-    inspect(source)
-    score = evaluate(predict, make_task(source, torch.nn.Identity, torch.nn.Identity), compute)
+    evaluation = evaluate_model(model, compute, teacher=teacher, data=data, data_root=data_root, image_size=image_size)
     if json:
-        facts = {"schema_version": 1, "task": source.task, "data": source.name, "n": score.count}
-        print(json_format.dumps({**facts, **dict(score.numbers), **sums_report(source.held_out())}))
+        print(json_format.dumps(evaluation.report()))
     else:
-        output.print(_table(score, f"{model} on {score.count} held-out images of {source.name}"))
+        count = evaluation.score.count
+        output.print(_table(evaluation.score, f"{model} on {count} held-out images of {evaluation.data}"))
 
 
 def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
@@ -99,30 +83,6 @@ def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
         soft_wrap=True,
     )
     output.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
-
-
-def _open_own(
-    path: Path, data: str | None, root: Path | None, size: int | None, compute: Compute
-) -> tuple[Callable[[Tensor], Tensor], DataSource]:
-    """What this package wrote, and the data set to score it on; raises `UsageError` if their classes differ."""
-    predict: Callable[[Tensor], Tensor]
-    if path.suffix == ".onnx":
-        onnx = OnnxModel(path, provider=compute.device.type)
-        predict, facts = OnnxScores(onnx), spec_of(onnx)
-        task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size, framing=facts.framing)
-    else:
-        model, card = load_model(path)
-        predict = model
-        compute.place(model)
-        data, task, names = data or card.data, card.task, card.class_names
-        usual = place_of(card)
-    source = open_data(data, task, root, size, usual=usual)
-    if names != source.class_names:
-        raise UsageError(
-            f"{path} knows {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
-            f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the --data it was made for"
-        )
-    return predict, source
 
 
 def _table(score: Score, title: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from compress.cli.flags import as_flags
 from compress.errors import UsageError
 from compress.tables import Entry, OpenTable
 
@@ -18,7 +19,7 @@ def list_names(kind: Literal["teachers", "students", "methods", "data", "configs
         What to list. Teachers and students share one table: any of them can be either.
     """
     for line in {"methods": _methods, "data": _data, "configs": _configs}.get(kind, _models)():
-        print(line)
+        print(as_flags(line))
 
 
 def _models() -> list[str]:

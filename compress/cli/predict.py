@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from PIL import Image
 
-from compress.errors import UsageError
-from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
-from compress.storage.files import write_text, write_with
-from compress.tasks.data.image_files import SUFFIXES, as_rgb, bombs_refused, image_files, opened
-from compress.tasks.models.saved import load_model
-from compress.tasks.pictures import overlay
-from compress.training.progress import Steps, console, output
-
-LISTED = "predictions.json"
-
-Look = Callable[[Image.Image], Decision]
+from compress.runs.predict import predict as run_prediction
+from compress.training.progress import console, output
 
 
 def predict(
@@ -55,86 +39,8 @@ def predict(
     overwrite
         Replace the answers in --out.
     """
-    files = _files(images)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
-        raise UsageError(f"{out} is not an empty folder: choose another --out or pass --overwrite")
-    look = _opened(model, image_size)
-    answers = []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
-        for index, file in enumerate(files):
-            with bombs_refused(), opened(file) as image:
-                photograph = as_rgb(image)
-            seen = look(photograph)
-            maps = seen.classes.ndim == 2
-            answer = _painted(photograph, seen, Path(unfinished) / file.stem) if maps else _guesses(file.name, seen)
-            answers.append({"file": file.name, **answer})
-            steps.update(index + 1)
-        listing = {"schema_version": 1, "predictions": answers}
-        write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
-        out.mkdir(exist_ok=True)
-        for made in Path(unfinished).iterdir():
-            made.replace(out / made.name)
+    for answer in run_prediction(model, images, out, image_size=image_size, overwrite=overwrite):
+        if "guesses" in answer:
+            best = answer["guesses"][0]
+            output.print(f"{answer['file']}: {best['class']} {best['probability']:.1%}", soft_wrap=True)
     console.print(f"answers  {out}", soft_wrap=True)
-
-
-def _files(images: tuple[Path, ...]) -> list[Path]:
-    files: list[Path] = []
-    for path in images:
-        files += image_files(path) if path.is_dir() else [path]
-    if not files:
-        raise UsageError("no photographs: name png or jpg files, or folders of them, after the model")
-    for file in files:
-        if not file.is_file() or file.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{file} is no png or jpg file: name photographs or folders of them")
-    twice = next((file for file in files if sum(other.stem == file.stem for other in files) > 1), None)
-    if twice is not None:
-        raise UsageError(f"two photographs are called {twice.stem}: their answers would have one name; rename one")
-    return files
-
-
-def _opened(path: Path, size: int | None) -> Look:
-    """What tells of a photograph what a model sees in it; `size` is the shorter side that it is shown at."""
-    if path.suffix == ".onnx":
-        onnx = OnnxModel(path)
-        onnx.card = _at_size(onnx.card, size)
-        return lambda photograph: onnx(photograph)[0]
-    network, saved = load_model(path)
-    card = _at_size(FileCard.of(saved.spec), size)
-
-    @torch.no_grad()
-    def look(photograph: Image.Image) -> Decision:
-        logits = network(torch.from_numpy(prepared(photograph, card))[None])
-        classes, scores = decided({"logits": logits.numpy()})
-        return decision(classes[0], scores[0], photograph.size, card)
-
-    return look
-
-
-def _at_size(card: FileCard, size: int | None) -> FileCard:
-    if size is None:
-        return card
-    if card.input == "uint8" or not card.dynamic_size:
-        raise UsageError("this file brings photographs to its own size: leave out --image-size")
-    return (
-        replace(card, image_shape=(3, size, size)) if card.task == "classification" else replace(card, image_size=size)
-    )
-
-
-def _guesses(name: str, seen: Decision) -> dict[str, Any]:
-    guesses = [{"class": name, "probability": p} for name, p in zip(seen.names, seen.scores.tolist(), strict=True)]
-    output.print(f"{name}: {seen.names[0]} {guesses[0]['probability']:.1%}", soft_wrap=True)
-    return {"guesses": guesses}
-
-
-def _painted(photograph: Image.Image, seen: Decision, stem: Path) -> dict[str, Any]:
-    """Write both pictures; returns the share of each class."""
-    classes = Image.fromarray(seen.classes.astype(np.uint8))
-    labels = torch.from_numpy(seen.classes.astype(np.int64))
-    picture = overlay(photograph, labels, seen.class_names, seen.palette)
-    classes.putpalette([value for colour in (*seen.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
-    write_with(stem.with_name(f"{stem.name}.png"), lambda path: picture.save(path, format="PNG"))
-    write_with(stem.with_name(f"{stem.name}.classes.png"), lambda path: classes.save(path, format="PNG"))
-    counts = torch.bincount(labels.flatten(), minlength=len(seen.class_names))
-    shares = dict(zip(seen.class_names, (counts / labels.numel()).tolist(), strict=True))
-    return {"shares": shares, "confidence": float(seen.scores.mean())}

@@ -179,7 +179,7 @@ def collected_images(context: MethodContext, *batches: int) -> Collected:
     """The collected images; raises `UsageError` if there are none, or too few for one of the batches."""
     method, collected = context.settings.method, context.collected
     if collected is None:
-        raise UsageError(f"{method} learns from collected real images: give their folder with --collected")
+        raise UsageError(f"{method} learns from collected real images: give their folder with `collected`")
     collected.require(max(batches))
     return collected
 

@@ -76,7 +76,7 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{path} is broken ({error}): run it anew with --overwrite") from error
+        raise UsageError(f"{path} is broken ({error}): run it anew with `overwrite`") from error
     return found
 
 

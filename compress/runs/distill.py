@@ -1,8 +1,10 @@
-"""The job of a distillation: where a run goes, what the method works on, all rounds, and what is handed over."""
+"""The job of a distillation: networks and data by name or a user's own, all rounds, and what is handed over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,32 @@ from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods import MethodContext, find_method
+from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
-from compress.runs.handover import Finished
-from compress.runs.origin import origin_of, require_same_origin
+from compress.runs.events import require_tensorboard
+from compress.runs.handover import Finished, Outcome, hand_over
+from compress.runs.models import (
+    card_of,
+    find_teacher,
+    fit_teacher,
+    new_model,
+    read_collected_images,
+    require_origin,
+    student_of,
+)
+from compress.runs.origin import begin_with, origin_of, require_same_origin
 from compress.runs.resolution import resolved
-from compress.runs.rounds import lead
+from compress.runs.rounds import follow, lead
 from compress.runs.unlabelled import TeachersAnswers
 from compress.settings import DistillSettings
 from compress.storage.checkpoints import restore
+from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.storage.settings_files import load_config
 from compress.task import Task
 from compress.tasks import make_task
-from compress.tasks.data import DataSource
+from compress.tasks.data import DataSource, open_data
+from compress.tasks.models import NormalisedModel
 from compress.training.compute import Compute
 from compress.training.parallel import Workers
 from compress.training.progress import console
@@ -34,26 +49,104 @@ from compress.training.random_state import seed_all
 RUNS = Path("runs")
 
 
-def carry_out(
-    context: MethodContext, folder: Path, *, resume: bool, began_with: str | None = None, tensorboard: bool = False
-) -> Finished:
-    """All rounds, recorded in `folder`, for TensorBoard too if wanted: the job itself, for networks by name and for a
-    user's own.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where a run goes, how it begins, and who can stop it."""
+
+    out: Path | None = None
+    """Folder of the run; `runs/DATA-METHOD-N` if None."""
+    init_from: Path | None = None
+    """The student begins with the weights of this run directory, student directory or .safetensors file."""
+    resume: bool = False
+    overwrite: bool = False
+    tensorboard: bool = False
+    heed_signals: bool = False
+    """Whether Ctrl-C and SIGTERM end the run after a checkpoint. Handlers belong to the process: only who owns it asks
+    for them."""
+
+    def check(self) -> None:
+        """Raise `UsageError` for options that contradict each other or cannot be met here."""
+        if self.resume and self.init_from:
+            raise UsageError("`resume` goes on with the run's own student and `init_from` begins with another: use one")
+        if self.resume and self.overwrite:
+            raise UsageError("`resume` continues a run and `overwrite` replaces it: use one of them")
+        if self.tensorboard:
+            require_tensorboard()
+
+
+def distil_by_name(settings: DistillSettings, options: RunOptions) -> Outcome | None:
+    """Everything `compress distill` does, for networks and data by name; None in every process but the first.
+
+    `settings` are resolved (see `compress.runs.resolution.resolve`). Raises `UsageError` for input that cannot be used,
+    `Interrupted` after a checkpoint if asked to stop, `CompressError` if the run fails.
+    """
+    workers = _workers(settings)
+    options.check()
+    source, compute, collected, student = _opened(settings)
+    with ExitStack() as held:
+        with workers.joined(compute.device):
+            if not workers.leads:
+                teacher = new_model(_required(settings.teacher), source, settings.seed).eval()
+                follow(
+                    prepared(method_context(teacher, student, settings, source, compute, workers, collected)),
+                    heed_signals=options.heed_signals,
+                )
+                return None
+            folder = run_folder(source, settings, options)
+            held.enter_context(exclusive(folder))
+            name, weights = _required(settings.teacher), settings.teacher_weights
+            teacher = find_teacher(name, weights, source, compute, settings.seed)
+            student = student_of(settings.method, student, teacher, source, settings.seed)
+            began_with = begin_with(student, options.init_from) if options.init_from else None
+            context = method_context(teacher, student, settings, source, compute, workers, collected)
+            done = carry_out(context, folder, options, began_with=began_with)
+        return hand_over(done, source, card_of(_required(settings.student), source, student))
+
+
+def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
+    """What `distil_by_name` checks before it writes anything; returns whether this process is the first one.
+
+    Raises `UsageError` if networks, weights, data or settings do not go together.
+    """
+    workers = _workers(settings)
+    options.check()
+    source, _, _, student = _opened(settings)
+    name, weights = _required(settings.teacher), settings.teacher_weights
+    teacher = fit_teacher(name, weights, source, settings.seed) if weights else new_model(name, source, settings.seed)
+    student = student_of(settings.method, student, teacher, source, settings.seed)
+    if options.init_from:
+        begin_with(student, options.init_from)
+    return workers.leads
+
+
+def _opened(settings: DistillSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
+    """Data, device, collected images and a new student."""
+    source = open_data(settings.data, settings.task, settings.data_root, settings.image_size, settings.crop_size)
+    require_origin(_required(settings.teacher), settings.teacher_weights, source)
+    compute = Compute.choose(settings.device, settings.precision)
+    collected = read_collected_images(settings, source)
+    student = new_model(_required(settings.student), source, settings.seed)
+    inspect(source)
+    return source, compute, collected, student
+
+
+def carry_out(context: MethodContext, folder: Path, options: RunOptions, *, began_with: str | None = None) -> Finished:
+    """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own.
 
     `began_with` is the SHA-256 of the weights that the student was given, if it was.
     """
     teacher_score, origin = _checked_teacher(context.task, context.compute), origin_of(context)
     state: dict[str, Any] | None = None
     kept: dict[str, Any] = {"history": [], "origin": origin, "began_with": began_with}
-    if resume:
+    if options.resume:
         state = RunDirectory.open(folder).read_checkpoint()
         require_same_origin(state.get("origin"), origin, folder)
         kept = {name: state.get(name, value) for name, value in kept.items()}
     distiller = prepared(context, state)
-    run = RunDirectory.open(folder) if resume else RunDirectory.create(folder)
+    run = RunDirectory.open(folder) if options.resume else RunDirectory.create(folder)
     run.sweep()
     run.write_config(resolved(context.settings), workers=context.workers.size)
-    lead(distiller, run, kept, tensorboard=tensorboard)
+    lead(distiller, run, kept, tensorboard=options.tensorboard, heed_signals=options.heed_signals)
     task = context.task
     if teacher_score is None:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
@@ -62,10 +155,10 @@ def carry_out(
     return Finished(context, task, run, teacher_score, distiller.seconds, kept["began_with"])
 
 
-def ingredients(
+def method_context(
     teacher: nn.Module,
     student: nn.Module,
-    wanted: DistillSettings,
+    settings: DistillSettings,
     source: DataSource,
     compute: Compute,
     workers: Workers,
@@ -74,9 +167,11 @@ def ingredients(
     """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
-    task = make_task(source, lambda: teacher, lambda: student, wanted.inversion.targets)
-    randomness = torch.Generator().manual_seed(wanted.seed)
-    return MethodContext(task, task.teacher(), student, wanted, source.mirror, compute, randomness, collected, workers)
+    task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
+    randomness = torch.Generator().manual_seed(settings.seed)
+    return MethodContext(
+        task, task.teacher(), student, settings, source.mirror, compute, randomness, collected, workers
+    )
 
 
 def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> Distiller:
@@ -90,25 +185,40 @@ def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> 
     return distiller
 
 
-def run_folder(source: DataSource, wanted: DistillSettings, out: Path | None, *, resume: bool, overwrite: bool) -> Path:
+def run_folder(source: DataSource, settings: DistillSettings, options: RunOptions) -> Path:
     """Where the run is or will be; raises `UsageError` if it cannot be there, or cannot go on with these settings."""
-    if resume and overwrite:
-        raise UsageError("--resume continues a run and --overwrite replaces it: pass one of them")
-    stem = f"{source.name}-{wanted.method}"
-    if resume:
-        folder = RunDirectory.open(out or latest(RUNS, stem)).path
-        _require_same(folder, resolved(wanted))
+    stem = f"{source.name}-{settings.method}"
+    if options.resume:
+        folder = RunDirectory.open(options.out or latest(RUNS, stem)).path
+        _require_same(folder, resolved(settings))
         return folder
-    folder = out or next_free(RUNS, stem)
-    RunDirectory.check(folder, overwrite=overwrite)
+    folder = options.out or next_free(RUNS, stem)
+    RunDirectory.check(folder, overwrite=options.overwrite)
     return folder
+
+
+def _required(name: str | None) -> str:
+    assert name is not None, "resolve() fills the names"
+    return name
+
+
+def _workers(settings: DistillSettings) -> Workers:
+    """This process among those that torchrun started; only the first of them is heard."""
+    workers = Workers.from_environment()
+    console.quiet = console.quiet or not workers.leads
+    if workers.size > 1 and find_method(settings.method).one_process:
+        raise UsageError(f"{settings.method} runs in one process only: leave out torchrun or use method ssd-kd")
+    workers.require_shares(
+        {"inversion.samples": settings.inversion.samples, "distillation.batch": settings.distillation.batch}
+    )
+    return workers
 
 
 def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
     before = load_config(str(folder / "config.yaml"))
     changed = [key for key in values if values[key] != before.get(key)]
     if changed:
-        raise UsageError(f"--resume changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
+        raise UsageError(f"`resume` changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
 
 
 def _checked_teacher(task: Task, compute: Compute) -> Score | None:

@@ -15,7 +15,7 @@ from compress.storage.files import room_for
 def require_tensorboard() -> None:
     """Raise `UsageError` unless event files can be written here."""
     if find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs TensorBoard, which is not installed: pip install tensorboard")
+        raise UsageError("`tensorboard` needs TensorBoard, which is not installed: pip install tensorboard")
 
 
 class EventFiles:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
 from torch import nn
 
 from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
@@ -31,7 +30,6 @@ from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.saved import Card, save_model
 from compress.training.compute import Compute
-from compress.training.progress import output as console
 
 UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
@@ -50,8 +48,26 @@ class Finished:
     """SHA-256 of the weights that the student was given at the start; None if they were random."""
 
 
-def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str, Any]:
-    """Write student, ONNX file and report, print the table and return the report; `GateError` if the file differs.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to, with all its files written."""
+
+    run: RunDirectory
+    report: dict[str, Any]
+    """What report.json holds."""
+    metric: str
+    """Name of the headline number in the report's rows."""
+    facts: ExportFacts
+    parity: list[Parity]
+    """The comparisons of the ONNX file with torch."""
+
+    def require(self) -> None:
+        """Raise `GateError` unless the file does what the student does; all files stay."""
+        require_parity(self.parity)
+
+
+def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
+    """Write student, ONNX file, report and page.
 
     Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
     """
@@ -85,11 +101,9 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> dict[str
         **exhibits,
     }
     run.write_report(report)
-    _show(report, done, student_score)
-    _say(facts, results)
-    _print_places(run)
-    require_parity(results)
-    return report
+    _draw_classes(report, done, student_score)
+    write_page(run)
+    return Outcome(run=run, report=report, metric=student_score.metric, facts=facts, parity=results)
 
 
 def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
@@ -117,23 +131,12 @@ def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, A
     }
 
 
-def _show(report: Mapping[str, Any], done: Finished, student: Score) -> None:
-    """The table on standard output, bars by class as pictures, and the page."""
-    labelled, scored_on = report["kept"] is not None, report["scored_on"]
+def _draw_classes(report: Mapping[str, Any], done: Finished, student: Score) -> None:
+    """Bars by class, as pictures."""
+    scored_on = report["scored_on"]
     for name, by_class in student.by_class.items():
         both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
         class_bars(done.run.path / f"{name}.png", f"{name} on {scored_on}", both)
-    rows = {role: report[role] for role in ("teacher", "student", "onnx")}
-    console.print(_table(rows, student.metric, labelled=labelled))
-    console.print(f"scored on {scored_on}", soft_wrap=True)
-    write_page(done.run)
-
-
-def _print_places(run: RunDirectory) -> None:
-    places = {"run directory": run.path, "samples": run.path / "samples", "ONNX file": run.onnx}
-    places["report"] = run.path / "report.html"
-    for name, place in places.items():
-        console.print(f"{name:14} {place}", soft_wrap=True)
 
 
 def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
@@ -158,42 +161,11 @@ def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
     return {"dynamic_size": facts.card.dynamic_size, "parity": checks}
 
 
-def _say(facts: ExportFacts, results: list[Parity]) -> None:
-    sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
-    console.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
-    for result in results:
-        console.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
-
-
-def report_export(facts: ExportFacts, results: list[Parity]) -> None:
-    """Say what was exported and how it compares; raises `GateError` if it differs."""
-    _say(facts, results)
-    console.print(f"ONNX file      {facts.path}", soft_wrap=True)
-    require_parity(results)
-
-
 def _row(name: str | None, model: nn.Module, score: Score, spec: TaskSpec, file: Path | None) -> dict[str, Any]:
     parameters = parameter_count(model)
     size = file.stat().st_size if file else 4 * parameters
     macs = multiply_accumulates(model, spec.image_shape)
     return {"name": name, **dict(score.numbers), "parameters": parameters, "macs": macs, "bytes": size}
-
-
-def _table(rows: dict[str, dict[str, Any]], metric: str, *, labelled: bool) -> Table:
-    table = Table()
-    for column in ("", "network", metric, "kept" if labelled else "", "parameters", "MACs", "file"):
-        table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
-    for role, row in rows.items():
-        table.add_row(
-            role,
-            row["name"],
-            f"{row[metric]:.4f}",
-            "" if role == "teacher" or not labelled else f"{row[metric] / rows['teacher'][metric]:.1%}",
-            f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
-            f"{row['macs'] / 1e6:,.0f} M" if "macs" in row else "",
-            f"{row['bytes'] / 1e6:.1f} MB",
-        )
-    return table
 
 
 def _loading(student: nn.Module, card: Card | None) -> str:

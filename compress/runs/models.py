@@ -91,14 +91,14 @@ def student_of(
 
 
 def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:
-    """The images of --collected; raises `UsageError` unless the method takes them, they are sound and enough."""
+    """The images of `collected`; raises `UsageError` unless the method takes them, they are sound and enough."""
     name, method = settings.method, find_method(settings.method)
     if not method.needs_collected:
         return None
     if source.task != "classification" and method.shares_classifier:
-        raise UsageError(f"{name} is for classification only: use --method ssd-kd for {source.task}")
+        raise UsageError(f"{name} is for classification only: use `method` ssd-kd for {source.task}")
     if settings.collected is None:
-        raise UsageError(f"{name} learns from collected real images: give their folder with --collected DIR")
+        raise UsageError(f"{name} learns from collected real images: give their folder with `collected`")
     if source.task == "classification":
         split = read_collected(settings.collected, source)
         collected = Collected(split.images, split.targets)
@@ -112,7 +112,7 @@ def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
     """Raise `UsageError` if neither a file nor the name brings weights and the data is not ours to teach on."""
     if weights is None and source.fingerprint is None and not name.startswith(STORED):
         raise UsageError(
-            f"no teacher for {source.name}: name its weights with --teacher-weights FILE, "
+            f"no teacher for {source.name}: name its weights with `teacher_weights`, "
             f"or train one with `compress teach --data {source.name}`"
         )
 

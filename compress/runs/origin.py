@@ -33,11 +33,11 @@ def _digest(tensors: Iterable[Tensor]) -> str:
 def require_same_origin(before: dict[str, str] | None, now: dict[str, str], folder: Path) -> None:
     """Raise `UsageError` that names what differs from what the run in `folder` began with."""
     if before is None:
-        raise UsageError(f"the run in {folder} was begun by another version of compress: run it anew with --overwrite")
+        raise UsageError(f"the run in {folder} was begun by another version of compress: run it anew with `overwrite`")
     changed = [name for name in now if now[name] != before.get(name)]
     if changed:
         raise UsageError(
-            f"--resume changes nothing, but {', '.join(changed)} differ from what the run in {folder} began with"
+            f"`resume` changes nothing, but {', '.join(changed)} differ from what the run in {folder} began with"
         )
 
 

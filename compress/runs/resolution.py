@@ -41,7 +41,7 @@ def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSett
     method = find_method(name)
     unused = sorted(path for path in method.unused if names_setting(given, path))
     if unused:
-        raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change --method")
+        raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
     wanted = _with_targets(validated(DistillSettings, merged(method.defaults, below, given)))
     _require_a_batch(wanted)
     return wanted

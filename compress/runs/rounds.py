@@ -86,13 +86,21 @@ class Record:
         self.say(line, style="yellow")
 
 
-def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any], *, tensorboard: bool = False) -> None:
-    """All rounds, recorded in `run`, for TensorBoard too if wanted; raises `Interrupted` after a checkpoint if asked to
-    stop.
+def lead(
+    distiller: Distiller,
+    run: RunDirectory,
+    kept: dict[str, Any],
+    *,
+    tensorboard: bool = False,
+    heed_signals: bool = False,
+) -> None:
+    """All rounds, recorded in `run`, with `tensorboard` also as event files.
+
+    Raises `Interrupted` after a checkpoint if asked to stop by Ctrl-C or SIGTERM, which only `heed_signals` listens to.
 
     Raises `CompressError` if the losses stop being numbers with learning rates of an eighth too.
     """
-    stopping, total = StopSignal("step"), distiller.plan.rounds
+    stopping, total = StopSignal("step", heed_signals=heed_signals), distiller.plan.rounds
     events = EventFiles(run.events, distiller.next_round) if tensorboard else None
     with (
         closing(events) if events else nullcontext(),
@@ -108,13 +116,13 @@ def lead(distiller: Distiller, run: RunDirectory, kept: dict[str, Any], *, tenso
         except Interrupted as error:
             record.save()
             raise Interrupted(
-                f"stopped after {distiller.next_round} of {total} rounds: --resume --out {run.path} continues"
+                f"stopped after {distiller.next_round} of {total} rounds: `resume` with `out` {run.path} continues"
             ) from error
 
 
-def follow(distiller: Distiller) -> None:
+def follow(distiller: Distiller, *, heed_signals: bool = False) -> None:
     """The rounds of every worker but the first: its share of the work; it stops when any is asked to."""
-    stopping = StopSignal("round")
+    stopping = StopSignal("round", heed_signals=heed_signals)
     with stopping, suppress(Interrupted):
         _mend(distiller, lambda _: None, stopping, lambda _: None)
 

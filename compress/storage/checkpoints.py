@@ -69,7 +69,7 @@ def restore(resumable: Resumable, state: dict[str, Any]) -> None:
         resumable.load_state_dict(state)
     except Exception as error:  # a state of something else fails in every part in its own way
         raise UsageError(
-            f"the checkpoint does not fit: {type(error).__name__}, {first_line(error)}; begin anew with --overwrite"
+            f"the checkpoint does not fit: {type(error).__name__}, {first_line(error)}; begin anew with `overwrite`"
         ) from error
 
 

@@ -98,7 +98,7 @@ def require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise UsageError(
             f"not enough space for {folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; "
-            "free some or choose another --out"
+            "free some or choose another `out`"
         )
 
 

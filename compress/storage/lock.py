@@ -32,7 +32,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     except Timeout as error:
         number = holder.read_text(encoding="ascii") if holder.is_file() else "unknown"
         raise UsageError(
-            f"{folder} is in use by another process, number {number}: wait for it, end it, or choose another --out"
+            f"{folder} is in use by another process, number {number}: wait for it, end it, or choose another `out`"
         ) from error
     try:
         with room_for(holder):

@@ -38,7 +38,7 @@ def latest(parent: Path, stem: str) -> Path:
     """The highest-numbered `parent/stem-N`; raises `UsageError` if there is none."""
     numbers = _numbers(parent, stem)
     if not numbers:
-        raise UsageError(f"nothing to resume: there is no {parent}/{stem}-N; name the run with --out")
+        raise UsageError(f"nothing to resume: there is no {parent}/{stem}-N; name the run with `out`")
     return parent / f"{stem}-{max(numbers)}"
 
 
@@ -57,12 +57,12 @@ class RunDirectory:
     def check(cls, path: Path, *, overwrite: bool = False) -> None:
         """Raise `UsageError` if a run may not be written to `path`, or if space is short."""
         if path.is_file():
-            raise UsageError(f"--out {path} is a file: name a folder")
+            raise UsageError(f"`out` {path} is a file: name a folder")
         if path.is_dir() and holds_anything(path):
             if not overwrite:
-                raise UsageError(f"{path} is not empty: choose another --out, or pass --resume or --overwrite")
+                raise UsageError(f"{path} is not empty: choose another `out`, or pass `resume` or `overwrite`")
             if not (path / "config.yaml").is_file():
-                raise UsageError(f"{path} is not a run of compress: it will not be overwritten; choose another --out")
+                raise UsageError(f"{path} is not a run of compress: it will not be overwritten; choose another `out`")
         require_space(path, NEEDED_BYTES)
 
     @classmethod
@@ -123,13 +123,13 @@ class RunDirectory:
     def read_checkpoint(self) -> dict[str, Any]:
         """The state to resume from; raises `UsageError` if there is none or it is broken."""
         if not self.checkpoint.is_file():
-            raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with --overwrite")
+            raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with `overwrite`")
         try:
             state: dict[str, Any] = load_plain(self.checkpoint, torch.device("cpu"))
             if not all(isinstance(row, dict) for row in state.get("history", ())):
                 raise ValueError("its history is no table")
         except Exception as error:  # broken checkpoints raise nine unrelated types
-            raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with --overwrite") from error
+            raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with `overwrite`") from error
         return state
 
     def log(self, line: str) -> None:

@@ -36,7 +36,7 @@ class InstanceDiscrimination:
         if not layers:
             raise UsageError(
                 "cmi tells images apart by what enters batch normalisation layers, and the teacher has none: "
-                "use another --method"
+                "use another `method`"
             )
         width = sum(layer.num_features for layer in layers)
         self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))

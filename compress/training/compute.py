@@ -30,7 +30,7 @@ class Compute:
         Raises `UsageError` if CUDA is asked for and cannot be used.
         """
         if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("--device cuda: torch finds no usable CUDA device here; use --device cpu or auto")
+            raise UsageError("`device` cuda: torch finds no usable CUDA device here; use `device` cpu or auto")
         chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         if precision == "auto":
             native = torch.cuda.is_bf16_supported() if chosen.type == "cuda" else _cpu_multiplies_bf16()

@@ -189,7 +189,7 @@ def _others_present() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise CompressError(
-            "another worker of this run has ended, torchrun says which: --resume goes on from the last checkpoint"
+            "another worker of this run has ended, torchrun says which: `resume` goes on from the last checkpoint"
         ) from error
 
 
@@ -212,7 +212,7 @@ def _take_own_gpu() -> None:
     if own >= present:
         raise UsageError(
             f"{os.environ['LOCAL_WORLD_SIZE']} workers on a machine with {present} GPUs: "
-            f"use --nproc-per-node {present}, or --device cpu"
+            f"use --nproc-per-node {present}, or `device` cpu"
         )
     torch.cuda.set_device(own)
 

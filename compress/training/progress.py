@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +30,17 @@ class PlainConsole(Console):
 
 console = PlainConsole(stderr=True)
 output = PlainConsole(stderr=False)
-"""Standard output, for what was asked for."""
+"""Standard output, for the results of a command; only the command line writes to it."""
+
+
+@contextmanager
+def quiet(silent: bool = True) -> Iterator[None]:
+    """While entered, nothing is said on stderr; with `silent` False this changes nothing."""
+    before, console.quiet = console.quiet, console.quiet or silent
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 class Steps:

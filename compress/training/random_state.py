@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,3 +37,13 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
     random.setstate(state["python"])
     np.random.set_state(("MT19937", state["numpy"].numpy().astype(np.uint32), *state["numpy_rest"]))
+
+
+@contextmanager
+def preserved_random_state() -> Iterator[None]:
+    """Whatever happens while this is entered, the caller's random numbers go on as if nothing had."""
+    before = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(before)

@@ -17,12 +17,14 @@ class StopSignal:
     Python tells only the main thread of signals: a run in another one cannot be asked.
     """
 
-    def __init__(self, unit: str) -> None:
-        """`unit` names what is finished first: a round, a step."""
+    def __init__(self, unit: str, *, heed_signals: bool = True) -> None:
+        """`unit` names what is finished first: a round, a step. Without `heed_signals` nobody ever asks."""
         self.asked, self._unit, self._heeded_at_once = False, unit, False
+        self._heed_signals = heed_signals
 
     def __enter__(self) -> None:
-        heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        possible = self._heed_signals and threading.current_thread() is threading.main_thread()
+        heard = (signal.SIGINT, signal.SIGTERM) if possible else ()
         self._before = {number: signal.signal(number, self._ask) for number in heard}
 
     def __exit__(self, *_: object) -> None:

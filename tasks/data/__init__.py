@@ -70,36 +70,36 @@ _OURS = (
     Listing(
         name="cifar10",
         task="classification",
-        description="CIFAR-10's python batches under --data-root; its 10,000 test images are held out",
+        description="CIFAR-10's python batches under `data_root`; its 10,000 test images are held out",
         open=lambda place: open_cifar(CIFAR10, place),
     ),
     Listing(
         name="cifar100",
         task="classification",
-        description="CIFAR-100's python batches under --data-root, fine labels; 10,000 test images are held out",
+        description="CIFAR-100's python batches under `data_root`, fine labels; 10,000 test images are held out",
         open=lambda place: open_cifar(CIFAR100, place),
     ),
     Listing(
         name="image-folder",
         task="classification",
-        description="png, jpg, webp and other files: --data-root has {train,test|val}/class/*, or class/*",
+        description="png, jpg, webp and other files: `data_root` has {train,test|val}/class/*, or class/*",
         open=open_image_folder,
         resizes=True,
     ),
     _labelled_photographs(
         "camvid",
-        "CamVid in SegNet's version under --data-root: road scenes, 11 classes; 233 are held out",
+        "CamVid in SegNet's version under `data_root`: road scenes, 11 classes; 233 are held out",
         open_camvid,
     ),
     _labelled_photographs(
         "nyuv2",
-        "NYUv2 under --data-root, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
+        "NYUv2 under `data_root`, as its .mat or as folders: indoor scenes, 13 classes; 654 held out",
         lambda place: open_nyuv2(NYUV2, place),
     ),
     _labelled_photographs("nyuv2-40", "the same in 40 classes", lambda place: open_nyuv2(NYUV2_40, place)),
     _labelled_photographs(
         "mask-folder",
-        "--data-root has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
+        "`data_root` has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
         open_mask_folder,
     ),
 )
@@ -120,7 +120,7 @@ def find_data(name: str | None, task: str) -> Listing:
     if listing.task != task:
         raise UsageError(
             f"data set {listing.name!r} is for {listing.task}, not {task}: "
-            f"use --task {listing.task} or --data {DEFAULT_DATA[task]}"
+            f"use `task` {listing.task} or `data` {DEFAULT_DATA[task]}"
         )
     return listing
 
@@ -141,13 +141,13 @@ def open_data(
     """
     listing = find_data(name, task)
     if listing.on_disk and root is None:
-        raise UsageError(f"data set {listing.name!r} is on your disk: say where with --data-root DIR")
+        raise UsageError(f"data set {listing.name!r} is on your disk: say where with `data_root`")
     if root is not None and not listing.on_disk:
-        raise UsageError(f"data set {listing.name!r} is embedded: leave out --data-root or choose another --data")
+        raise UsageError(f"data set {listing.name!r} is embedded: leave out `data_root` or choose another `data`")
     if image_size is not None and not listing.resizes:
-        raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out --image-size")
+        raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out `image_size`")
     if crop_size is not None and not listing.crops:
-        raise UsageError(f"networks see {listing.name!r} as whole images: leave out --crop-size")
+        raise UsageError(f"networks see {listing.name!r} as whole images: leave out `crop_size`")
     usual = usual or Place()
     place = replace(
         usual,

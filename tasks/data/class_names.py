@@ -38,7 +38,7 @@ def order_note(names: Sequence[str], order: ClassOrder | None) -> tuple[str, ...
     place = next(index for index, name in enumerate(text) if name != other[index])
     return (
         f"class folders are numbered as text, as torchvision does: class {place} is {text[place]!r}, with timm it is "
-        f"{other[place]!r}; pass --class-order natural for a teacher trained by timm's scripts, or --class-names FILE",
+        f"{other[place]!r}; pass `class_order` natural for a teacher trained by timm's scripts, or `class_names`",
     )
 
 

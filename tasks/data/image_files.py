@@ -103,5 +103,5 @@ def require_memory(folder: Path, needed: int) -> None:
     if needed > MEMORY_LIMIT:
         raise UsageError(
             f"{folder} would fill {needed / 1e9:.0f} GB of memory, {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
-            "choose a smaller --image-size or fewer images"
+            "choose a smaller `image_size` or fewer images"
         )

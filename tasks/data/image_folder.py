@@ -34,7 +34,7 @@ def open_image_folder(place: Place) -> DataSource:
     """
     root, size = place.root, place.image_size or USUAL_IMAGE_SIZE
     if not root.is_dir():
-        raise UsageError(f"no folder {root}: --data-root names the folder of images")
+        raise UsageError(f"no folder {root}: `data_root` names the folder of images")
     tree = Tree(root, place.follow_links)
     training, held_out = _split(root, TRAINING), _split(root, HELD_OUT)
     if training and held_out is None:

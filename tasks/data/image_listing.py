@@ -37,7 +37,7 @@ class Tree:
             for path in entries:
                 if path.is_symlink() and not path.resolve().is_relative_to(home):
                     raise UsageError(
-                        f"{path} is a link that leads out of {self.root}: pass --follow-links if that is what you want"
+                        f"{path} is a link that leads out of {self.root}: pass `follow_links` if that is what you want"
                     )
         return entries
 

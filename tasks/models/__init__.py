@@ -85,7 +85,7 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None,
         raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
     known = origin.get("num_classes")
     if stored and known and known != num_classes:  # timm would put a random last layer in
-        raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or --data")
+        raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or `data`")
     return NormalisedModel(network, mean, std)
 
 

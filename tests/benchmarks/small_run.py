@@ -9,7 +9,7 @@ import torch
 
 from compress.methods import MethodContext
 from compress.runs import rounds as recorded
-from compress.runs.distill import carry_out
+from compress.runs.distill import RunOptions, carry_out
 from compress.settings import DistillSettings
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory
@@ -50,5 +50,5 @@ def carry_out_small_run(
         begun = RunDirectory(folder).checkpoint.is_file()
         if not begun:
             RunDirectory.check(folder, overwrite=True)
-        done = carry_out(given, folder, resume=begun)
+        done = carry_out(given, folder, RunOptions(resume=begun, heed_signals=True))
         save_model(done.run.student, given.student, None, "")

@@ -44,7 +44,7 @@ def test_a_smaller_file_says_what_it_kept_of_the_metric(
 def test_a_file_that_loses_more_than_it_may_is_exit_code_3(
     run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("compress.cli.export.OnnxScores.__call__", lambda self, images: torch.zeros(len(images), 10))
+    monkeypatch.setattr("compress.runs.export.OnnxScores.__call__", lambda self, images: torch.zeros(len(images), 10))
     assert run("export", finished) == 3
     assert "the file loses" in capsys.readouterr().err
 

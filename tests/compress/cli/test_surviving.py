@@ -11,7 +11,7 @@ from torch import nn
 
 from compress.errors import UsageError
 from compress.methods import MethodContext
-from compress.runs.distill import carry_out
+from compress.runs.distill import RunOptions, carry_out
 from compress.runs.evaluation import Score
 from compress.runs.handover import model_card
 from compress.runs.origin import begin_with
@@ -54,16 +54,16 @@ def ingredients(teacher: nn.Module | None = None) -> MethodContext:
 
 
 def test_a_run_is_resumed_with_the_teacher_it_began_with_only(tmp_path: Path) -> None:
-    carry_out(ingredients(), tmp_path, resume=False)
-    carry_out(ingredients(), tmp_path, resume=True)
+    carry_out(ingredients(), tmp_path, RunOptions())
+    carry_out(ingredients(), tmp_path, RunOptions(resume=True))
     other = FakeTask(positions=False).teacher()
     other[0].bias.data[0] += 1
     with pytest.raises(UsageError, match=r"the teacher's weights differ from what the run in .* began with"):
-        carry_out(ingredients(other), tmp_path, resume=True)
+        carry_out(ingredients(other), tmp_path, RunOptions(resume=True))
 
 
 def test_a_run_that_another_process_writes_is_left_alone(run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    carry_out(ingredients(), tmp_path, resume=False)
+    carry_out(ingredients(), tmp_path, RunOptions())
     before, _ = sorted(tmp_path.rglob("*")), capsys.readouterr()
     with exclusive(tmp_path):
         assert run("distill", "--out", tmp_path, "--overwrite") == 2

@@ -1,0 +1,49 @@
+"""What a run or an export came to, as the command line prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from compress.export import ExportFacts, Parity
+from compress.runs.handover import Outcome
+from compress.training.progress import output
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The table of teacher, student and file, what was compared, and where everything lies."""
+    report, run = outcome.report, outcome.run
+    rows = {role: report[role] for role in ("teacher", "student", "onnx")}
+    output.print(_table(rows, outcome.metric, labelled=report["kept"] is not None))
+    output.print(f"scored on {report['scored_on']}", soft_wrap=True)
+    print_parity(outcome.facts, outcome.parity)
+    places = {"run directory": run.path, "samples": run.path / "samples", "ONNX file": run.onnx}
+    for name, place in (places | {"report": run.path / "report.html"}).items():
+        output.print(f"{name:14} {place}", soft_wrap=True)
+
+
+def print_parity(facts: ExportFacts, results: list[Parity]) -> None:
+    """Which sizes the file takes, and one line for each comparison with torch."""
+    sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
+    output.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
+    for result in results:
+        output.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]], metric: str, *, labelled: bool) -> Table:
+    table = Table()
+    for column in ("", "network", metric, "kept" if labelled else "", "parameters", "MACs", "file"):
+        table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
+    for role, row in rows.items():
+        table.add_row(
+            role,
+            row["name"],
+            f"{row[metric]:.4f}",
+            "" if role == "teacher" or not labelled else f"{row[metric] / rows['teacher'][metric]:.1%}",
+            f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
+            f"{row['macs'] / 1e6:,.0f} M" if "macs" in row else "",
+            f"{row['bytes'] / 1e6:.1f} MB",
+        )
+    return table

@@ -1,0 +1,82 @@
+"""The job of a benchmark: what models take, side by side: torch, compiled torch and onnxruntime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.errors import UsageError
+from compress.export.latency import Latency, interleaved
+from compress.runs.charts import throughput_lines
+from compress.runs.contenders import Contender, cold_start, contenders_of
+from compress.storage.files import write_text
+from compress.storage.run_directory import environment
+from compress.training.progress import Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What was timed, and the one object of `--json`."""
+
+    contenders: list[Contender]
+    report: dict[str, Any]
+
+    def write(self, folder: Path) -> list[Path]:
+        """benchmark.json and benchmark.png in `folder`; returns their paths."""
+        files = [folder / "benchmark.json", folder / "benchmark.png"]
+        write_text(files[0], json.dumps(self.report, indent=1) + "\n")
+        throughput_lines(files[1], self.report["rows"])
+        return files
+
+
+def benchmark(
+    models: Sequence[Path],
+    *,
+    batches: Sequence[int] = (1, 16),
+    size: tuple[int, int] | None = None,
+    provider: str = "cpu",
+    compiled: bool = False,
+    seconds: float = 2.0,
+) -> Benchmark:
+    """Time models side by side in interleaved rounds; ratios are to the first.
+
+    `size` is height and width, those of the first model if None; `seconds` are spent on each model, batch and way of
+    asking. Raises `UsageError` if there is nothing to time, or a model cannot be opened.
+    """
+    contenders = [contender for path in models for contender in contenders_of(path, provider, compiled=compiled)]
+    if not contenders:
+        raise UsageError("nothing to time: name runs, models or ONNX files, `compress benchmark MODEL...`")
+    running = {contender.name: contender.start() for contender in contenders}
+    own = running[contenders[0].name].image_shape
+    shape, rows = (3, *(size or own[1:])), list[dict[str, Any]]()
+    with Steps("timing", 2 * len(batches)) as steps:
+        for index, count in enumerate(batches):
+            images = np.random.default_rng(0).random((count, *shape), dtype=np.float32)
+            timed = {}
+            for offset, way in enumerate(("whole", "inside")):
+                answers = {name: getattr(model, way)(images) for name, model in running.items()}
+                timed[way] = interleaved(answers, seconds)
+                steps.update(2 * index + offset + 1)
+            rows += [_row(contender, count, timed, contenders[0]) for contender in contenders]
+    starts = {contender.name: cold_start(contender, shape) for contender in contenders}
+    report = {"schema_version": 1, "size": shape[1:], "environment": environment(), "cold": starts, "rows": rows}
+    return Benchmark(contenders=contenders, report=report)
+
+
+def _row(contender: Contender, batch: int, timed: dict[str, dict[str, Latency]], first: Contender) -> dict[str, Any]:
+    whole, inside = (timed[way][contender.name] for way in ("whole", "inside"))
+    milliseconds = {f"p{share}_ms": 1000 * whole.percentile(share) for share in (50, 90, 99)}
+    return {
+        "model": str(contender.path),
+        "runtime": contender.kind,
+        "batch": batch,
+        **milliseconds,
+        "compute_p50_ms": 1000 * inside.percentile(50),
+        "images_per_second": batch / whole.percentile(50),
+        "times_faster": whole.ratio(timed["whole"][first.name]),
+    }

@@ -1,0 +1,162 @@
+"""The job of an export: a model as a verified ONNX file, whole, in half precision or in INT8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import GateError, UsageError
+from compress.export import ExportFacts, Form, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
+from compress.runs.data import place_of
+from compress.runs.evaluation import Score, evaluate
+from compress.runs.own_modules import OwnData, own_source, usable
+from compress.storage.run_directory import RunDirectory
+from compress.task import Deployable, Task
+from compress.tasks import make_task
+from compress.tasks.data import SOURCES, open_data
+from compress.tasks.data.collected import read_photographs
+from compress.tasks.models import deployable
+from compress.tasks.models.saved import Card, load_model
+from compress.training.compute import Compute
+
+SYNTHETIC = 512
+"""Samples of a run at most that a file is compared and calibrated on."""
+MOST_LOST = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What is to be written."""
+
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    input: Literal["float", "uint8"] = "float"
+    output: Literal["decision", "probabilities", "logits"] = "decision"
+    fixed_size: bool = False
+    opset: int = 18
+    most_lost: float = MOST_LOST
+    """Of the metric, a fraction, that the file may lose against the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A file that was written and compared with its model."""
+
+    facts: ExportFacts
+    parity: list[Parity]
+    scores: tuple[Score, Score] | None
+    """Of model and file on held-out data; None where none is at hand."""
+    most_lost: float
+
+    def require(self) -> None:
+        """Raise `GateError` unless the outputs agree and the metric holds; the file stays."""
+        require_parity(self.parity)
+        if self.scores is None:
+            return
+        model, file = self.scores
+        if (lost := model.headline - file.headline) > self.most_lost:
+            raise GateError(
+                f"the file loses {lost:.4f} of {model.metric}, {self.most_lost} are allowed: choose another "
+                "`precision`, calibrate on real images with `calibrate_on`, or raise `most_lost`"
+            )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a file is held against."""
+
+    task: Task | None
+    """With held-out data; None where none is at hand."""
+    images: Tensor | None
+    """`[n, 3, h, w]` in [0, 1] for the comparison of outputs: held-out images, or else synthetic ones."""
+    calibration: Tensor | None
+    """uint8 `[n, 3, h, w]`, for INT8."""
+
+
+def export(
+    model: Path,
+    out: Path | None = None,
+    options: ExportOptions | None = None,
+    *,
+    calibrate_on: Path | None = None,
+    data_root: Path | None = None,
+) -> Exported:
+    """Write a model as one ONNX file, compare it with torch and, where held-out images are at hand, score both.
+
+    `out` is RUN/export/model.onnx, with the precision in its name, if None. Raises `UsageError` for what cannot be
+    exported as asked; `Exported.require` raises `GateError` for a file that differs.
+    """
+    options = options or ExportOptions()
+    network, card = load_model(model)
+    file = _target(model, out, options.precision)
+    evidence = _evidence(model, card, data_root, calibrate_on, options.precision)
+    order = Order(
+        Form(options.input, options.output), options.precision, options.opset, not options.fixed_size, card.origin
+    )
+    exported = deployable(network)
+    facts, results = export_verified(
+        exported, card.spec, file, order, images=evidence.images, calibration=evidence.calibration
+    )
+    passed = all(result.passed for result in results)
+    scores = _scores(exported, facts, evidence.task) if evidence.task is not None and passed else None
+    return Exported(facts=facts, parity=results, scores=scores, most_lost=options.most_lost)
+
+
+def export_module(
+    network: nn.Module, data: OwnData, out: Path, options: ExportOptions, calibration: Tensor | None
+) -> Exported:
+    """Write a user's own module; label maps `[n, k, h, w]` make it a segmenter, logits `[n, k]` a classifier.
+
+    INT8 needs `calibration`, uint8 `[n, 3, h, w]`.
+    """
+    with torch.no_grad():
+        answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
+    source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
+    exported, task = deployable(usable(network, "model", source)), make_task(source, nn.Identity, nn.Identity)
+    order = Order(Form(options.input, options.output), options.precision, options.opset, not options.fixed_size)
+    facts, results = export_verified(exported, task.spec, out, order, calibration=calibration)
+    return Exported(facts=facts, parity=results, scores=None, most_lost=options.most_lost)
+
+
+def _target(model: Path, out: Path | None, precision: str) -> Path:
+    if out is None:
+        if not model.is_dir():
+            raise UsageError("name the file to write with `out`: the model is not in a run directory")
+        return model / "export" / ("model.onnx" if precision == "fp32" else f"model.{precision}.onnx")
+    if out.is_dir():
+        raise UsageError(f"`out` {out} is a folder: name the file to write")
+    return out
+
+
+def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | None, precision: str) -> Evidence:
+    samples = _synthetic_samples(model)
+    if photographs is not None and precision != "int8":
+        raise UsageError("`calibrate_on` is for `precision` int8: leave it out")
+    calibration = read_photographs(photographs, card.image_shape) if photographs is not None else samples
+    listing = SOURCES.find(card.data)
+    if listing is None or (listing.on_disk and root is None):
+        return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
+    source = open_data(card.data, card.task, root, usual=place_of(card))
+    task = make_task(source, nn.Identity, nn.Identity)
+    return Evidence(task, next(task.held_out()).images, calibration)
+
+
+def _synthetic_samples(run: Path) -> Tensor | None:
+    """uint8 `[n, 3, h, w]` from what a run still holds, spread over its length; None if it is no run."""
+    if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
+        return None
+    buffer = RunDirectory(run).read_checkpoint().get("buffer")
+    images = buffer.get("images") if isinstance(buffer, dict) else None
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+        return None
+    chosen = torch.linspace(0, len(images) - 1, min(SYNTHETIC, len(images))).round().long()
+    return images[chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]]
+
+
+def _scores(network: Deployable, facts: ExportFacts, task: Task) -> tuple[Score, Score]:
+    """The metric of model and file."""
+    exact = Compute(torch.device("cpu"), torch.float32)
+    return evaluate(network, task, exact), evaluate(OnnxScores(OnnxModel(facts.path)), task, exact)

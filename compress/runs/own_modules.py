@@ -1,0 +1,120 @@
+"""Modules and images of the user's own, checked before anything is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+from compress.runs.models import require_logits
+from compress.storage.untrusted import require_name
+from compress.task import IGNORE_INDEX
+from compress.tasks.data import DataSource, LabelledImages
+from compress.tasks.models import NormalisedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnData:
+    """What a user's own modules answer, and labelled images to score them on."""
+
+    class_names: Sequence[str]
+    image_shape: tuple[int, int, int]
+    held_out: tuple[Tensor, Tensor] | None = None
+    """uint8 `[n, 3, h, w]` and integer labels `[n, *s]`."""
+    mirror: bool = True
+    """Whether a mirror image keeps its label."""
+    background: int | None = None
+    palette: Sequence[tuple[int, int, int]] = ()
+
+
+def own_source(task: str, data: OwnData) -> DataSource:
+    """The data as one of the project's own; raises `UsageError` for what contradicts itself."""
+    class_names, image_shape, background, palette = data.class_names, data.image_shape, data.background, data.palette
+    try:
+        names, shape = tuple(require_name(str(name)) for name in class_names), tuple(image_shape)
+    except ValueError as error:
+        raise UsageError(f"class_names cannot be used: {error}") from error
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(f"class_names holds {len(names)} names, some of them twice or too few: name each class once")
+    if len(shape) != 3 or shape[0] != 3 or min(shape) < 1:
+        raise UsageError(f"image_shape is {shape}: give (3, height, width); images are RGB")
+    if background is not None and not 0 <= background < len(names):
+        raise UsageError(f"background is class {background}, but the classes are 0 to {len(names) - 1}")
+    if palette and len(palette) != len(names):
+        raise UsageError(f"palette holds {len(palette)} colours for {len(names)} classes: give one for each, or none")
+    images = LabelledImages(torch.empty(0, *shape, dtype=torch.uint8), torch.empty(0, dtype=torch.long))
+    if data.held_out is not None:
+        images = _labelled(data.held_out, task, len(names), shape)
+    return DataSource(
+        name="own",
+        task=task,
+        class_names=names,
+        image_shape=(3, shape[1], shape[2]),
+        image_size=min(shape[1:]),
+        training=_no_training_data,
+        held_out=lambda: images,
+        mirror=data.mirror,
+        background=background,
+        palette=tuple(palette),
+    )
+
+
+def _no_training_data() -> LabelledImages:
+    raise UsageError("there is no training data: distillation needs none")
+
+
+def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple[int, ...]) -> LabelledImages:
+    images, labels = pair
+    if images.dtype != torch.uint8 or tuple(images.shape[1:]) != shape or not len(images):
+        raise UsageError(
+            f"held_out images are {images.dtype} {list(images.shape)}: give at least one, as uint8 [n, {_list(shape)}]"
+        )
+    expected = (len(images), *(shape[1:] if task == "segmentation" else ()))
+    if labels.is_floating_point() or tuple(labels.shape) != expected:
+        raise UsageError(f"held_out labels are {labels.dtype} {list(labels.shape)}: give integers [{_list(expected)}]")
+    wrong = (labels < 0) | (labels >= classes)
+    if task == "segmentation":
+        wrong &= labels != IGNORE_INDEX
+    if wrong.any():
+        raise UsageError(f"held_out labels hold {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
+    return LabelledImages(images.cpu(), labels.cpu().long())
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+@torch.no_grad()
+def usable(network: nn.Module, role: str, source: DataSource) -> nn.Module:
+    """A `role` as it is, on the CPU; raises `UsageError` unless it answers the data's images with finite logits."""
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"the {role} is a {type(network).__name__}: give a torch.nn.Module")
+    label = f"the {role} {type(network).__name__}"
+    other = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
+    if other is not None:
+        raise UsageError(f"{label} has weights of {other}: call .float() on it")
+    if role == "student" and not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError(f"{label} has nothing to train: give a network with parameters that require gradients")
+    require_logits(network.cpu(), label, source)
+    noise = torch.rand(2, *source.image_shape, generator=torch.Generator().manual_seed(0))
+    if not network(noise).isfinite().all():
+        raise UsageError(f"{label} answers with NaN or infinity on images in [0, 1]: check its weights")
+    return network
+
+
+def require_apart(teacher: nn.Module, student: nn.Module) -> None:
+    """Raise `UsageError` if the two share weights."""
+    if {id(parameter) for parameter in teacher.parameters()} & {id(parameter) for parameter in student.parameters()}:
+        raise UsageError("teacher and student share weights, which would train the teacher: give two networks")
+
+
+def normalised(network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None) -> nn.Module:
+    """The network with normalisation as its first layer, or as it is where neither is given."""
+    if mean is None and std is None:
+        return network
+    if mean is None or std is None or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise UsageError(f"mean is {mean} and std {std}: give three numbers each, std above 0, or neither")
+    return NormalisedModel(network, mean, std)

@@ -1,0 +1,43 @@
+"""The job of a report: files scored that were not yet, and the page of a run written from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from compress.errors import UsageError
+from compress.report import write_page
+from compress.report.record import read_json, read_record
+from compress.runs.exported import exported_files
+from compress.settings import DistillSettings
+from compress.storage.run_directory import RunDirectory
+from compress.storage.settings_files import load_config, validated
+from compress.task import Task
+from compress.tasks import make_task
+from compress.tasks.data import SOURCES, open_data
+from compress.training.progress import console
+
+
+def report(run: Path) -> Path:
+    """Write RUN/report.html and return its path; raises `UsageError` for what is no run directory."""
+    folder = RunDirectory.open(run)
+    results = read_json(folder.path / "report.json")
+    if results:
+        known, metric = results.get("exported", {}), read_record(folder).metric
+        files = exported_files(folder.onnx.parent, known, metric, _task(folder) if results["data"] else None)
+        folder.write_report({**results, "exported": files})
+    return write_page(folder)
+
+
+def _task(run: RunDirectory) -> Task | None:
+    """What the run was scored on; None where it is not at hand."""
+    settings = validated(DistillSettings, load_config(str(run.path / "config.yaml")))
+    try:
+        if settings.data is None or SOURCES.find(settings.data) is None:
+            return None
+        source = open_data(settings.data, settings.task, settings.data_root, settings.image_size, settings.crop_size)
+    except UsageError as error:
+        console.print(f"files are not scored: {error}", soft_wrap=True)
+        return None
+    return make_task(source, torch.nn.Identity, torch.nn.Identity)
