@@ -37,7 +37,12 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     import shutil
 
     copy = tmp_path_factory.mktemp("tree") / "project"
-    left_out = shutil.ignore_patterns(".git", ".venv", "runs", "build", "*.egg-info", "__pycache__")
+    everywhere = shutil.ignore_patterns("*.egg-info", "__pycache__")
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        at_the_top = {".git", ".venv", "runs", "build"} if Path(folder) == ROOT else set()
+        return at_the_top | set(everywhere(folder, names))
+
     shutil.copytree(ROOT, copy, ignore=left_out)
     target = tmp_path_factory.mktemp("wheel")
     code = f"from setuptools.build_meta import build_wheel; build_wheel({str(target)!r})"
