@@ -161,7 +161,7 @@ def evaluate(
     data: str | None = None,
     data_root: str | Path | None = None,
     image_size: int | None = None,
-    device: str = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     progress: bool = False,
 ) -> dict[str, Any]:

@@ -67,9 +67,9 @@ class RunOptions:
     def check(self) -> None:
         """Raise `UsageError` for options that contradict each other or cannot be met here."""
         if self.resume and self.init_from:
-            raise UsageError("`resume` goes on with the run's own student and `init_from` begins with another: use one")
+            raise UsageError("`resume` continues with the run's student and `init_from` begins with another: pass one")
         if self.resume and self.overwrite:
-            raise UsageError("`resume` continues a run and `overwrite` replaces it: use one of them")
+            raise UsageError("`resume` continues a run and `overwrite` replaces it: pass one of them")
         if self.tensorboard:
             require_tensorboard()
 

@@ -91,7 +91,7 @@ def _teach(settings: TeachSettings, out: Path, *, resume: bool, heed_signals: bo
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
-        raise UsageError("`resume` continues a training and `overwrite` begins anew: use one of them")
+        raise UsageError("`resume` continues a training and `overwrite` begins anew: pass one of them")
     if resume and not (out / UNFINISHED).is_file():
         raise UsageError(f"nothing to resume in {out}: there is no {UNFINISHED}")
     if out.is_file() or (out.is_dir() and holds_anything(out) and not (overwrite or resume)):
