@@ -1,7 +1,7 @@
-"""Losses and statistics on logits `[n, k, *s]`, unreduced: each returns one number a sample, `[n]`.
+"""Losses and statistics on logits `[n, k, *s]`, unreduced: each returns one number per sample, `[n]`.
 
 Positions (none for classification, `h w` for segmentation) are averaged here and nowhere else, so that one function
-serves every task; weights and the mean over samples are applied where a loss is used.
+serves every task. Weights and the mean over samples are applied where a loss is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _pointwise_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
 
 
 def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL(teacher ‖ student) of the softened predictions times τ², `[n]` (Hinton et al. 2015, section 2)."""
+    """KL(teacher ‖ student) of the predictions at temperature τ, times τ², `[n]` (Hinton et al. 2015, section 2)."""
     return _over_positions(_pointwise_kl(student, teacher, temperature)) * temperature**2
 
 
@@ -44,19 +44,19 @@ def agreement(student: Tensor, teacher: Tensor) -> Tensor:
 def adversarial(student: Tensor, teacher: Tensor) -> Tensor:
     """−KL(teacher ‖ student) where the two agree on the class, `[n]` (FastDFKD, eq. 8: L_adv at τ = 1).
 
-    Minimising it moves images to where the student errs most while the teacher's decision is one it already shares.
+    Minimising it moves images to where the probabilities differ most while the predicted classes are still the same.
     """
     agreed = (student.argmax(dim=1) == teacher.argmax(dim=1)).float()
     return -_over_positions(_pointwise_kl(student, teacher, 1.0) * agreed)
 
 
 def l1(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean absolute difference of the logits, `[n]` (DFAD): its gradient does not fade as the two agree."""
+    """Mean absolute difference of the logits, `[n]` (DFAD): its gradient does not vanish as the two agree."""
     return _over_positions((student.float() - teacher.float()).abs().mean(dim=1))
 
 
 def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """½·KL(T ‖ M) + ½·KL(S ‖ M) of the softened predictions, M = (T + S)/2, `[n]`, in [0, log 2]."""
+    """½·KL(T ‖ M) + ½·KL(S ‖ M) of the predictions at temperature τ, M = (T + S)/2, `[n]`, in [0, log 2]."""
     log_student = F.log_softmax(student.float() / temperature, dim=1)
     log_teacher = F.log_softmax(teacher.float() / temperature, dim=1)
     log_middle = torch.logaddexp(log_student, log_teacher) - math.log(2)

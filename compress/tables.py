@@ -1,4 +1,4 @@
-"""Tables of names that are open: to code, as any dictionary, and to installed packages, by entry points."""
+"""Tables of names that code extends like a dictionary and installed packages extend by entry points."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Entry = TypeVar("Entry")
 
 
 class OpenTable(dict[str, Entry]):
-    """What stands in it is ours, or was put there by code; what packages add is imported when it is asked for by name.
+    """A dictionary of entries by name, which imports the entry points of installed packages on demand.
 
-    A package adds `name` by an entry point of that name in the table's `group`, which leads to a `kind`. A name that
-    stands in the table wins; of two packages, the one that Python finds first.
+    A package adds `name` by an entry point of that name in the table's `group`; it must lead to a `kind`. Entries of
+    the dictionary take precedence over packages. Of two packages, the first that Python finds is used.
     """
 
     def __init__(self, group: str, kind: type[Entry], own: Mapping[str, Entry]) -> None:
@@ -23,26 +23,26 @@ class OpenTable(dict[str, Entry]):
         self._group, self._kind = group, kind
 
     def find(self, name: str) -> Entry | None:
-        """What `name` stands for; None if nobody knows it.
+        """The entry called `name`; None if there is none.
 
-        Raises `UsageError` that names the package whose entry point cannot be imported or leads to something else.
+        Raises `UsageError` with the package's name if its entry point cannot be imported or leads to another type.
         """
         return self[name] if name in self else self._added(name)
 
     def names(self) -> list[str]:
-        """All names: those in the table, then those of packages."""
+        """All names: first those of the dictionary, then those of packages."""
         return list(dict.fromkeys([*self, *sorted(entry.name for entry in entry_points(group=self._group))]))
 
     def _added(self, name: str) -> Entry | None:
         for entry in entry_points(group=self._group, name=name):
             label = f"{name!r} is in package {entry.dist.name if entry.dist else 'unknown'!r}"
             try:
-                found = entry.load()
+                loaded = entry.load()
             except Exception as error:
                 reason = f"{type(error).__name__}: {first_line(error)}"
-                raise UsageError(f"{label}, which cannot be imported ({reason}): mend it or uninstall it") from error
-            if not isinstance(found, self._kind):
-                wanted = self._kind.__name__
-                raise UsageError(f"{label}, where it is a {type(found).__name__} and no {wanted}: mend it")
-            return found
+                raise UsageError(f"{label}, which cannot be imported ({reason}): fix or uninstall it") from error
+            if not isinstance(loaded, self._kind):
+                kinds = f"{type(loaded).__name__}, not {self._kind.__name__}"
+                raise UsageError(f"{label}, where it has the type {kinds}: fix its entry point")
+            return loaded
         return None

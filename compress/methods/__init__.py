@@ -1,4 +1,4 @@
-"""Methods by name; each assembles a distiller from parts of the one engine."""
+"""Methods by name. Each assembles a distiller from the parts of the engine."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ METHODS = OpenTable(
         "kd": Method(kd.kd, unused=frozenset({"gan", "inversion", "replay"}), needs_collected=True, one_process=True),
     },
 )
-"""Open: a package adds its own by an entry point in the group `compress.methods`, a script by `METHODS[name] = ...`."""
+"""A package adds its own by an entry point in the group `compress.methods`, a script by `METHODS[name] = ...`."""
 
 
 def find_method(name: str) -> Method:
     """The method called `name`.
 
-    Raises `UsageError` with the nearest one if there is none, or that names the package it comes from if it is broken.
+    Raises `UsageError` if there is none, with the nearest name, or if its package is broken, with the package's name.
     """
     method = METHODS.find(name)
     if method is None:

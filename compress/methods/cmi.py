@@ -8,7 +8,7 @@ from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
 INSTANCE = 0.8
-DEFAULTS = {  # bn: the published weight, for some forty layers
+DEFAULTS = {  # bn: the published weight times about forty layers
     "inversion": {
         "steps": 200,
         "lr_generator": 1e-3,
@@ -22,15 +22,16 @@ DEFAULTS = {  # bn: the published weight, for some forty layers
 
 
 def cmi(context: MethodContext) -> Distiller:
-    """A new generator for every batch, with a term that wants every image to be told from all others; all stay.
+    """A new generator every round, with a contrastive term that makes images distinguishable. All samples are kept.
 
     A round takes 200 to 500 steps on `bn·L_bn + one_hot·L_oh + adversarial·L_adv + 0.8·L_cr`: the first three as in
-    `fast_dfkd`, which came of this method; L_cr (see `InstanceDiscrimination`) finds the image that a crop
-    came from among 4,096 remembered ones and the batch. The student minimises τ²·KL(T ‖ S) on the pool.
+    `fast_dfkd`, which builds on this method. L_cr (see `InstanceDiscrimination`) is the cross-entropy of identifying
+    the image that a crop came from, among 4,096 remembered images and the batch. The student minimises τ²·KL(T ‖ S) on
+    the pool.
 
-    Deviations: the generator is that of `fast_dfkd`; L_bn is averaged over layers, not summed, so
-    a published weight of 1 is here 1 times the number of layers; remembered are the images of a round's last step, as
-    descriptions that the head embeds anew; remembered images are not themselves drawn as crops. Needs a teacher with
-    batch normalisation. In segmentation an image is described by the same channel means; the paper classifies only.
+    Deviations: the generator is that of `fast_dfkd`. L_bn is averaged over layers, not summed, so a published weight of
+    1 corresponds to the number of layers here. The memory holds features of the images of a round's last step, which
+    the head embeds again in every step. Remembered images are not drawn as crops themselves. The teacher needs batch
+    normalisation. Segmentation uses the same channel means as features; the paper has classification only.
     """
     return renew_generator(context, Objective({**fast_terms(context), "instance": Constant(INSTANCE)}))

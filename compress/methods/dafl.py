@@ -15,15 +15,15 @@ DEFAULTS = {
 
 
 def dafl(context: MethodContext) -> Distiller:
-    """A generator whose images the teacher is sure of, strongly excited by and evenly divided on; no adversary.
+    """A generator trained for confident, strongly activating and class-balanced images; it ignores the student.
 
-    One step a round on `one_hot·CE(T, argmax T) + 1e-3·(−mean|f|) + balance·Σ p̄ log p̄` (weights 1, 1e-3,
-    20), f being what enters the teacher's last layer and p̄ its mean prediction over the batch; then the student
-    minimises KL(T ‖ S) on images made for its five steps of the round. Nothing is pooled.
+    Each round takes one generator step on `one_hot·CE(T, argmax T) + 1e-3·(−mean|f|) + balance·Σ p̄ log p̄` (weights 1,
+    1e-3, 20), where f is the input of the teacher's last layer and p̄ its mean prediction over the batch. Then the
+    student minimises KL(T ‖ S) for five steps on images generated for this round. No samples are kept.
 
-    Deviations: the student's steps share images that the generator makes once a round, drawn with replacement and
-    moved at random, instead of new ones each; Adam's β₁ is 0.5, and the generator is that of all methods here, without
-    the target. In segmentation f is a map and p̄ the mean over positions too; the paper classifies only.
+    Deviations: the student's steps share images that are generated once a round, drawn with replacement and randomly
+    shifted, instead of new images for each step. Adam's β₁ is 0.5. The generator is that of all methods here, without
+    targets. In segmentation f is a map, and p̄ is a mean over positions too; the paper has classification only.
     """
     wanted = context.settings.inversion
     objective = Objective(

@@ -17,16 +17,17 @@ DEFAULTS = {  # bn: the published weight, for some forty layers
 
 
 def deep_inversion(context: MethodContext) -> Distiller:
-    """Noise that is bent, pixel by pixel, to drawn targets and the teacher's statistics; every sample stays.
+    """Pixels optimised to match targets and the teacher's statistics, without a generator. All samples are kept.
 
-    A round descends with Adam (0.1, β 0.5 and 0.99) on `bn·L_bn + one_hot·L_oh + adversarial·(−JS) + 1e-3·TV`,
-    the images rolled by up to an eighth and mirrored in every step; the competition term −JS(T, S) at
-    τ = 3 begins after the warm-up (Adaptive DeepInversion). The student minimises τ²·KL(T ‖ S) on the pool.
+    Adam (0.1, β 0.5 and 0.99) minimises `bn·L_bn + one_hot·L_oh + adversarial·(−JS) + 1e-3·TV`. Every step rolls the
+    images by up to an eighth and mirrors them at random. The competition term −JS(T, S) at τ = 3 starts after the
+    warm-up (Adaptive DeepInversion). The student minimises τ²·KL(T ‖ S) on the pool.
 
-    Deviations: TV is taken for each image, not for the batch as one, and the L2 term (1e-5 or less) is left out;
-    samples of a round roll independently; L_bn is averaged over layers, not summed, so a published weight of 10 is here
-    10 times the number of layers; pixels move on the fixed scale 0.5 + 0.25·x, since the normalisation is the model's
-    own; one resolution. In segmentation the targets are drawn label maps; the paper classifies only.
+    Deviations: TV is computed for each image, not for the whole batch, and the L2 term (1e-5 or less) is omitted. The
+    samples of a round roll independently. L_bn is averaged over layers, not summed, so a published weight of 10
+    corresponds to 10 times the number of layers here. Pixels are parametrised as 0.5 + 0.25·x, because normalisation is
+    part of the model. There is one resolution. In segmentation the targets are drawn label maps; the paper has
+    classification only.
     """
     wanted, (_, *size) = context.settings.inversion, context.task.spec.image_shape
     objective = Objective(

@@ -15,14 +15,14 @@ DEFAULTS = {
 
 
 def dfad(context: MethodContext) -> Distiller:
-    """As ZSKT, with the mean absolute difference of the logits in place of KL, for generator and student alike.
+    """As ZSKT, with the mean absolute difference of the logits instead of KL, for generator and student.
 
-    One step a round up L1(T, S), then five student steps down it: unlike KL's, its gradient does not
-    fade where the two agree. The loss of the student has no temperature.
+    Each round maximises L1(T, S) with one generator step, then minimises it with five student steps. Unlike KL's, its
+    gradient does not vanish where the two agree. The student's loss has no temperature.
 
-    Deviations: the generator minimises −log(L1 + 1) in both tasks, as the paper does in segmentation: the direction is
-    that of −L1, and Adam does not feel the scale; images are shared by the steps of a round as in `dafl`; the
-    generator is that of all methods here, without the target.
+    Deviations: the generator minimises −log(L1 + 1) in both tasks, as the paper does in segmentation. Its direction is
+    that of −L1, and Adam is invariant to the scale. The steps of a round share images as in `dafl`. The generator is
+    that of all methods here, without targets.
     """
     return train_generator(
         context, Objective({"logit_distance": Constant(context.settings.inversion.adversarial)}), SameLogits()

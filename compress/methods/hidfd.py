@@ -15,19 +15,20 @@ from compress.training.augment import RandomView
 
 
 def hidfd(context: MethodContext) -> Distiller:
-    """A GAN guided by the teacher makes many images of a few collected ones; the student learns features from both.
+    """A GAN guided by the teacher generates images from a few collected ones; the student learns features on both.
 
-    Discriminator: max(0, 1 − D(x)) + max(0, 1 + D(G(z))) + CE(x, 2y) + CE(G(z), 2y + 1), and, weighed by
+    Discriminator: max(0, 1 − D(x)) + max(0, 1 + D(G(z))) + CE(x, 2y) + CE(G(z), 2y + 1), and, weighted by
     `integration`, ‖t_r − d_r‖ + ‖t_f − d_f‖ (transfer) + ‖t_r − d_f‖ + ‖t_f − d_r‖ (blend), with t the teacher's
-    penultimate features and d a linear guess at them from the discriminator's own, so that its gradient shapes these.
-    Generator: −D(G(z)) + CE(G(z), 2y) − CE(G(z), 2y + 1), and, weighed by `smoothing`, Σ_k w_k·p̄_k·log p̄_k on the
-    teacher's mean prediction of what it made, w_k = (1 − b)/(1 − b^n_k) (category frequency smoothing).
-    Student: ‖projector(backbone(x)) − teacher's last map‖² on collected images, repeated `inflation` times, and made
-    ones; its classifier is the teacher's. SGD, a tenth of the rate at 150, 180 and 210 of 240 epochs.
+    penultimate features and d a linear prediction of them from the discriminator's own, so that its gradient shapes
+    these. Generator: −D(G(z)) + CE(G(z), 2y) − CE(G(z), 2y + 1), and, weighted by `smoothing`, Σ_k w_k·p̄_k·log p̄_k on
+    the teacher's mean prediction on the generated images, w_k = (1 − b)/(1 − b^n_k) (category frequency smoothing).
+    Student: ‖projector(backbone(x)) − teacher's last map‖² on collected images, repeated `inflation` times, and
+    generated ones; its classifier is the teacher's. SGD, a tenth of the rate at 150, 180 and 210 of 240 epochs.
 
-    Readings and deviations: real and made images are paired by their label, so that blend brings a class together;
-    the discriminator sees both shifted and flipped, lest it learn 5,000 images by heart; each network takes one step in
-    turn, on the same made images; a count n_k below 1 counts as 1; made images are drawn anew every round, not once.
+    Readings and deviations: real and generated images are paired by label, so that blend acts within a class. The
+    discriminator's input is shifted and flipped, so that it does not memorise 5,000 images. Both networks take one step
+    in turn on the same generated images. A count n_k below 1 counts as 1. Images are generated again every round, not
+    once.
     """
     settings, wanted = context.settings, context.settings.gan
     collected = collected_images(context, wanted.batch, settings.distillation.batch)

@@ -9,11 +9,11 @@ from compress.replay.buffer import ReplayBuffer, Uniform, oldest
 
 
 def kd(context: MethodContext) -> Distiller:
-    """Knowledge distillation on the collected images alone: the control of hidfd.
+    """Knowledge distillation on the collected images alone: the baseline for hidfd.
 
-    τ²·KL(T ‖ S) on the collected images, shifted and flipped, with hidfd's optimiser, schedule and number of steps and
-    without its generator, its projector and its shared classifier. Labels are not used, so that segmenters learn from
-    any photographs. `distillation.hints` adds feature maps, as in `ssd_kd`.
+    τ²·KL(T ‖ S) on the collected images, shifted and flipped, with hidfd's optimiser, schedule and number of steps, but
+    without its generator, projector and shared classifier. Labels are not used, so segmenters can learn from any
+    photographs. `distillation.hints` adds a loss on feature maps, as in `ssd_kd`.
     """
     collected = collected_images(context, context.settings.distillation.batch)
     images = CollectedImages(collected, context.teacher, context.compute)

@@ -1,4 +1,4 @@
-"""What a method is to the toolkit before it runs."""
+"""The record of a method: what the toolkit knows about it before it runs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 from .assembly import MethodFunction
 
 REAL_IMAGES = frozenset({"gan", "collected"})
-"""What only methods that learn from a few real images look at."""
+"""Settings that only methods with real images use."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A function that assembles a distiller, and what has to be known of it before there are models and data."""
+    """A function that assembles a distiller, and the facts about it that are needed before models and data exist."""
 
     build: MethodFunction
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """The paper's settings, where they are not those of the schema; a recipe for some data overrides them."""
+    """The paper's settings where they differ from the schema's defaults. Recipes override them."""
     unused: frozenset[str] = REAL_IMAGES
-    """Sections of the settings, and settings, that it does not look at, and so does not take."""
+    """Settings, and sections of settings, that the method does not use and therefore refuses."""
     needs_collected: bool = False
-    """Whether it learns from a few real images."""
+    """Whether the student learns from a few real images."""
     shares_classifier: bool = False
-    """Whether its student has the teacher's classifier, so that it is for classification by networks with names."""
+    """Whether the student gets the teacher's classifier, which needs classification and architectures known by name."""
     one_process: bool = False
-    """Whether it cannot be shared: a term of it is of a whole batch at once, or it learns from collected images."""
+    """Whether it runs in one process only, because a term needs a whole batch or because it uses collected images."""
 
     @property
     def summary(self) -> str:
-        """What it is in one line: the first of its function's docstring."""
+        """The first line of its function's docstring."""
         return next(iter((self.build.__doc__ or "").strip().splitlines()), "")

@@ -13,15 +13,16 @@ from compress.task import Statistics
 
 
 def ssd_kd(context: MethodContext) -> Distiller:
-    """FastDFKD on a small replay buffer: φ balances what is made and kept, δ decides what is learnt from.
+    """FastDFKD with a small replay buffer: φ weights and selects the samples, δ is their sampling priority.
 
-    φ(x) = (1 − n_c(x)/|B|)·(1 − p_T(x))^γ weights the per-sample terms of the inversion, rescaled to mean 1 in a batch,
-    and orders admission: of old and new samples together the lowest φ leave. δ_i = w_{i−1}·KL(T ‖ S) is the priority
-    of a sample, P_i = (|δ_i| + ε)/Σ(|δ| + ε) its probability, w_i = (N·P_i)^−β its importance weight in the loss.
+    φ(x) = (1 − n_c(x)/|B|)·(1 − p_T(x))^γ weights the per-sample terms of the inversion, rescaled to mean 1 in a batch.
+    It also orders admission: of old and new samples together, those with the lowest φ are dropped. δ_i = w_{i−1}·KL(T ‖
+    S) is the priority of a sample, P_i = (|δ_i| + ε)/Σ(|δ| + ε) its probability, w_i = (N·P_i)^−β its importance weight
+    in the loss.
 
-    No code of the paper is public and its equations could not be read: both formulas are our reading of its text and
-    figures. Deviations from FastDFKD, on which it rests, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
-    recipe says otherwise, adds a loss on feature maps that the paper does not have (see `Hints`).
+    No code of the paper is public, and its equations were not accessible: both formulas are our reading of its text and
+    figures. Deviations from FastDFKD, on which it is built, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
+    recipe sets it, adds a loss on feature maps that the paper does not have (see `Hints`).
     """
     wanted = context.settings.replay
     gamma = wanted.gamma

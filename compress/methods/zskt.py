@@ -14,14 +14,13 @@ DEFAULTS = {
 
 
 def zskt(context: MethodContext) -> Distiller:
-    """A generator that looks for where student and teacher differ, and a student that follows it there.
+    """A generator that maximises the disagreement of student and teacher, and nothing else.
 
-    One step a round up KL(T ‖ S) (algorithm 1), then the student's steps of the round (the paper: 10; the
-    comparisons in later papers, and the default here: 5) down KL(T ‖ S). Nothing else tells the generator what an
-    image is.
+    Each round maximises KL(T ‖ S) with one generator step (algorithm 1), then minimises it with the student's steps (10
+    in the paper; 5 in the comparisons of later papers and by default here). The generator has no image prior.
 
-    Deviations: without the attention loss between feature maps, which needs teacher and student to have maps in
-    common; the student learns by `--distillation.optimizer`, not by the paper's Adam; images are shared by the steps
-    of a round as in `dafl`. In segmentation KL is the mean over positions; the paper classifies only.
+    Deviations: there is no attention loss between feature maps, which needs maps of the same size in teacher and
+    student. The student's optimiser is `distillation.optimizer`, not the paper's Adam. The steps of a round share
+    images as in `dafl`. In segmentation KL is the mean over positions; the paper has classification only.
     """
     return train_generator(context, Objective({"disagreement": Constant(context.settings.inversion.adversarial)}))

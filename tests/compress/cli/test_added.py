@@ -22,7 +22,7 @@ BROKEN = {
     "a library that is not there": ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
     "a misspelt attribute": ("METHODS = 1", "AttributeError"),
     "code that fails": ("raise ValueError('two\\nlines')", "ValueError: two"),
-    "a bare recipe": ("def METHOD(given): ...", "where it is a function and no Method"),
+    "a bare recipe": ("def METHOD(given): ...", "where it has the type function, not Method"),
 }
 
 
