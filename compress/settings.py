@@ -1,11 +1,24 @@
-"""The one schema: Python API, YAML files, command-line flags and their help are all made from these models."""
+"""The schema of all settings. The Python API, YAML files, flags and help pages are derived from these models."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The part of a help page that lists a setting. Parts are sorted by rank; 2 is that of the command's own flags."""
+
+    title: str
+    rank: int
+
+
+MODELS, DATA, HARDWARE = Heading("Models", 0), Heading("Data (optional)", 1), Heading("Seed and hardware", 3)
+LABELLED_DATA, TRAINING = Heading("Labelled data", 1), Heading("Training", 4)
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Number = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -18,144 +31,196 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 ImageSize = Annotated[
     Side | None,
-    Field(description="Shorter side to bring images on your disk to, pixels; 224 for image-folder if not given."),
+    Field(
+        description="Resize images on your disk to this shorter side, in pixels. The default is 224 for image-folder, "
+        "and their own size for others."
+    ),
 ]
 CropSize = Annotated[
     Side | None,
-    Field(description="Side of the squares that segmenters are trained on, pixels; whole images if not given."),
+    Field(description="Crop size for training segmenters, in pixels. The default is whole images."),
 ]
 
 
 class Section(BaseModel):
-    """Closed and frozen: a misspelt key is an error. Files are validated strictly, flags arrive as text."""
+    """Closed and frozen: a misspelt key is an error. Files are validated strictly; flags are parsed from text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InversionSettings(Section):
-    """How synthetic samples are made."""
+    """How samples are synthesised."""
 
-    samples: Count = Field(256, description="New samples a round.")
-    steps: Count = Field(5, description="Adaptation steps of generator and latents a round.")
+    samples: Count = Field(256, description="New samples per round.")
+    steps: Count = Field(5, description="Steps per round that adapt generator and latents.")
     lr_generator: Positive = Field(5e-3, description="Adam's learning rate for the generator.")
-    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for the latents, or for pixels.")
+    lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for latents or pixels.")
     latent: Width = Field(256, description="Length of a latent vector.")
     width: Width = Field(128, description="Channels of the generator.")
     conditional: bool = Field(
-        True, description="Show the target to the generator; otherwise the latents alone are bent to it."
+        True, description="Make the target an input of the generator. Otherwise only the latents are optimised for it."
     )
-    meta: Literal["sum", "reptile"] = Field("sum", description="Meta-update: summed first-order gradients, or Reptile.")
+    meta: Literal["sum", "reptile"] = Field(
+        "sum", description="Meta-update of the generator: summed first-order gradients, or Reptile."
+    )
     targets: Literal["balanced", "independent", "blobs", "voronoi", "noise", "layouts", "answers"] | None = Field(
         None,
-        description="What is aimed at. Labels: balanced within a round (if not given) or independent. Label maps: "
-        "blobs (if not given), voronoi cells, noise, or layouts that the teacher sees in earlier samples. Either: "
-        "answers, the teacher's own to each image.",
+        description="Targets of the inversion. Labels: balanced within a round (the default) or independent. Label "
+        "maps: blobs (the default), voronoi cells, noise, or layouts that the teacher predicts on earlier samples. "
+        "Both: answers, the teacher's own prediction on each image.",
     )
-    bn: Weight = Field(10.0, description="Weight of the batch-normalisation term.")
-    one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the drawn targets.")
-    adversarial: Weight = Field(1.0, description="Weight of the teacher-student disagreement, after the warm-up.")
-    balance: Weight = Field(0.0, description="Weight of the evenness of the classes in a batch.")
-    shift: Shift = Field(4, description="Largest random shift of a synthetic image, pixels.")
+    bn: Weight = Field(10.0, description="Weight of the batch-normalisation statistics term.")
+    one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the targets.")
+    adversarial: Weight = Field(
+        1.0, description="Weight of the disagreement of teacher and student, after the warm-up."
+    )
+    balance: Weight = Field(0.0, description="Weight of the class balance within a batch.")
+    shift: Shift = Field(4, description="Largest random shift of a synthetic image, in pixels.")
 
 
 class ReplaySettings(Section):
-    """Which samples are kept and drawn."""
+    """Which samples are kept and which are drawn."""
 
-    capacity: Count = Field(5000, description="Most samples held in memory.")
-    phi: bool = Field(True, description="φ weights what is made and decides what stays; otherwise the newest stay.")
-    delta: bool = Field(True, description="δ decides what is drawn; otherwise all samples are as likely.")
-    gamma: Weight = Field(2.0, description="Focal exponent of the difficulty term of φ.")
-    beta: Fraction = Field(0.5, description="How far importance weights undo the bias of δ's draw.")
+    capacity: Count = Field(5000, description="Largest number of samples in memory.")
+    phi: bool = Field(
+        True, description="Weight new samples by φ and keep those with the highest φ. Otherwise keep the newest."
+    )
+    delta: bool = Field(True, description="Draw samples by their priority δ. Otherwise draw uniformly.")
+    gamma: Weight = Field(2.0, description="Focal exponent γ of the difficulty in φ.")
+    beta: Fraction = Field(0.5, description="Exponent β of the importance weights that correct for sampling by δ.")
 
 
 class GanSettings(Section):
-    """How a GAN learns from collected images and makes more of them."""
+    """How a GAN trains on collected images and generates more."""
 
-    iterations: Count = Field(500, description="Iterations of both networks a warm-up round; then they are done.")
-    batch: Count = Field(100, description="Images an iteration.")
+    iterations: Count = Field(
+        500, description="Iterations of both networks per warm-up round. They are not trained afterwards."
+    )
+    batch: Count = Field(100, description="Images per iteration.")
     latent: Width = Field(128, description="Length of a latent vector.")
     width: Width = Field(256, description="Channels of generator and discriminator.")
-    lr: Positive = Field(2e-4, description="Adam's learning rate for both.")
-    decay: Fraction = Field(0.9999, description="Decay of the moving average of the generator that makes the samples.")
-    average_from: Number = Field(1000, description="Iteration at which that average begins.")
-    shift: Shift = Field(4, description="Largest random shift of what both networks see, pixels.")
+    lr: Positive = Field(2e-4, description="Adam's learning rate for both networks.")
+    decay: Fraction = Field(
+        0.9999, description="Decay of the moving average of the generator's weights, which generates the samples."
+    )
+    average_from: Number = Field(1000, description="Iteration at which the moving average starts.")
+    shift: Shift = Field(4, description="Largest random shift of the input of both networks, in pixels.")
     integration: Weight = Field(0.1, description="Weight of feature integration, transfer and blend.")
     smoothing: Weight = Field(0.1, description="Weight of category frequency smoothing.")
-    samples: Count = Field(5000, description="Images made a round after the warm-up.")
-    capacity: Count = Field(50000, description="Most made images held in memory; the oldest leave.")
-    inflation: Count = Field(10, description="How often a collected image counts beside the made ones.")
+    samples: Count = Field(5000, description="Images generated per round after the warm-up.")
+    capacity: Count = Field(50000, description="Largest number of generated images in memory. The oldest are dropped.")
+    inflation: Count = Field(10, description="Weight of a collected image relative to a generated one.")
 
 
 class DistillationSettings(Section):
-    """How the student learns."""
+    """How the student is trained."""
 
-    rounds: Count = Field(220, description="Rounds in all: each makes samples, then trains the student.")
-    warmup: Number = Field(20, description="Rounds at the start that only make samples.")
-    steps: Count = Field(100, description="Student steps a round.")
-    batch: Count = Field(256, description="Samples a student step.")
-    temperature: Positive = Field(20.0, description="Softening τ of the Kullback-Leibler loss.")
-    hints: Weight = Field(0.0, description="Weight of the likeness of feature maps, beside that of answers.")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum 0.9, or AdamW.")
-    lr: Positive = Field(0.2, description="Peak learning rate; a short rise, then half a cosine.")
-    weight_decay: Weight = Field(1e-4, description="Weight decay; gains and biases are exempt.")
-    shift: Shift = Field(4, description="Largest random shift of a drawn image, pixels.")
-    zoom: Annotated[float, Field(ge=1, le=8)] = Field(
-        1.0, description="Enlarge or reduce each drawn image by up to this, at random."
+    rounds: Count = Field(220, description="Total number of rounds. Each synthesises samples, then trains the student.")
+    warmup: Number = Field(20, description="Rounds at the start that only synthesise samples.")
+    steps: Count = Field(100, description="Student steps per round.")
+    batch: Count = Field(256, description="Samples per student step.")
+    temperature: Positive = Field(20.0, description="Temperature τ of the Kullback-Leibler loss.")
+    hints: Weight = Field(
+        0.0, description="Weight of the feature-map loss (hints), relative to the loss of the logits."
     )
-    shuffle_channels: bool = Field(False, description="Show each drawn image with its colour channels in random order.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum 0.9, or AdamW.")
+    lr: Positive = Field(0.2, description="Peak learning rate. The schedule is a short warm-up, then a cosine.")
+    weight_decay: Weight = Field(1e-4, description="Weight decay. Normalisation weights and biases are exempt.")
+    shift: Shift = Field(4, description="Largest random shift of a drawn image, in pixels.")
+    zoom: Annotated[float, Field(ge=1, le=8)] = Field(
+        1.0, description="Scale each drawn image by a random factor of up to this, or its inverse."
+    )
+    shuffle_channels: bool = Field(False, description="Shuffle the colour channels of each drawn image.")
 
 
 class DistillSettings(Section):
-    """Everything that `compress distill` can be told, but for where it writes and whether it resumes."""
+    """All settings of `compress distill`, except where it writes and whether it resumes."""
 
-    task: Literal["classification", "segmentation"] = Field("classification", description="What the models do.")
-    teacher: str | None = Field(None, description="Teacher by name: `compress list teachers`.")
-    teacher_weights: Path | None = Field(
-        None, description="Its weights, .safetensors or torch; without them a teacher is trained on the embedded data."
+    task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
+        "classification", description="Task of both models."
     )
-    student: str | None = Field(None, description="Student by name: `compress list students`.")
-    method: str = Field("ssd-kd", description="Method by name: `compress list methods`.")
-    data: str | None = Field(None, description="Data set by name, for evaluation only: `compress list data`.")
-    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: ImageSize = None
-    crop_size: CropSize = None
-    collected: Path | None = Field(
+    teacher: Annotated[str | None, MODELS] = Field(None, description="Teacher by name: `compress list teachers`.")
+    teacher_weights: Annotated[Path | None, MODELS] = Field(
+        None,
+        description="The teacher's weights, .safetensors or torch. Without them a teacher of the embedded data is "
+        "trained and cached.",
+    )
+    student: Annotated[str | None, MODELS] = Field(None, description="Student by name: `compress list students`.")
+    method: Annotated[str, MODELS] = Field("ssd-kd", description="Method by name: `compress list methods`.")
+    data: Annotated[str | None, DATA] = Field(
+        None, description="Data set by name, which scores the result: `compress list data`."
+    )
+    data_root: Annotated[Path | None, DATA] = Field(
+        None, description="The data set's folder or its parent, for data on your disk."
+    )
+    image_size: Annotated[ImageSize, DATA] = None
+    crop_size: Annotated[CropSize, DATA] = None
+    collected: Annotated[Path | None, DATA] = Field(
         None, description="Folder of real images for hidfd and kd: CLASS/*.png|jpg, for segmenters *.png|jpg."
     )
-    seed: Seed = Field(0, description="Same seed, same student, bit for bit on a CPU.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
-    inversion: InversionSettings = Field(default_factory=InversionSettings, description="How samples are made.")
-    gan: GanSettings = Field(default_factory=GanSettings, description="How a GAN learns from collected images.")
-    replay: ReplaySettings = Field(default_factory=ReplaySettings, description="Which samples are kept and drawn.")
-    distillation: DistillationSettings = Field(
-        default_factory=DistillationSettings, description="How the student learns."
+    seed: Annotated[Seed, HARDWARE] = Field(
+        0, description="Random seed. On a CPU the same seed gives the same student."
     )
+    device: Annotated[Literal["auto", "cpu", "cuda"], HARDWARE] = Field("auto", description="Device to compute on.")
+    precision: Annotated[Literal["auto", "fp32", "bf16"], HARDWARE] = Field(
+        "auto", description="Number format of convolutions."
+    )
+    inversion: InversionSettings = Field(
+        default_factory=InversionSettings, description="Inversion: how samples are synthesised"
+    )
+    replay: ReplaySettings = Field(
+        default_factory=ReplaySettings, description="Replay buffer: which samples are kept and drawn"
+    )
+    distillation: DistillationSettings = Field(
+        default_factory=DistillationSettings, description="Distillation: how the student is trained"
+    )
+    gan: GanSettings = Field(default_factory=GanSettings, description="GAN on collected images, for hidfd")
 
 
 class TeachSettings(Section):
-    """Everything that `compress teach` can be told; what is not given comes from the task's default recipe."""
+    """All settings of `compress teach`. Values that are left out come from the task's default recipe."""
 
-    task: Literal["classification", "segmentation"] = Field("classification", description="What the model does.")
-    teacher: str | None = Field(None, description="Network by name: `compress list teachers`.")
-    data: str | None = Field(None, description="Labelled data set by name: `compress list data`.")
-    data_root: Path | None = Field(None, description="The data set's folder or its parent, for data on your disk.")
-    image_size: ImageSize = None
-    crop_size: CropSize = None
-    steps: Count | None = Field(None, description="Training steps.")
-    batch: Count | None = Field(None, description="Images a step.")
-    lr: Positive | None = Field(None, description="Peak learning rate.")
-    weight_decay: Weight | None = Field(None, description="Weight decay; gains and biases are exempt.")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum 0.9.")
-    schedule: Literal["cosine", "poly"] = Field("cosine", description="How the learning rate falls after its rise.")
-    loss: Literal["cross-entropy", "focal"] = Field("cross-entropy", description="Or the focal loss, with γ = 2.")
-    class_weights: bool = Field(False, description="Weigh classes that are rare in the training labels more.")
-    zoom: Annotated[float, Field(ge=1, le=8)] | None = Field(
-        None, description="Label maps: show windows of images that were enlarged or reduced by up to this."
+    task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
+        "classification", description="Task of the model."
     )
-    pretrained: bool = Field(
-        True, description="Begin with ImageNet weights if they are on disk or can be downloaded; never for digits."
+    teacher: Annotated[str | None, MODELS] = Field(None, description="Network by name: `compress list teachers`.")
+    pretrained: Annotated[bool, MODELS] = Field(
+        True, description="Start from ImageNet weights if they are on disk or can be downloaded; never for digits."
     )
-    seed: Seed = Field(0, description="Same seed, same teacher on a CPU.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to run.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Number format of convolutions.")
+    data: Annotated[str | None, LABELLED_DATA] = Field(
+        None, description="Labelled data set by name: `compress list data`."
+    )
+    data_root: Annotated[Path | None, LABELLED_DATA] = Field(
+        None, description="The data set's folder or its parent, for data on your disk."
+    )
+    image_size: Annotated[ImageSize, LABELLED_DATA] = None
+    crop_size: Annotated[CropSize, LABELLED_DATA] = None
+    steps: Annotated[Count | None, TRAINING] = Field(None, description="Training steps.")
+    batch: Annotated[Count | None, TRAINING] = Field(None, description="Images per step.")
+    lr: Annotated[Positive | None, TRAINING] = Field(None, description="Peak learning rate.")
+    weight_decay: Annotated[Weight | None, TRAINING] = Field(
+        None, description="Weight decay. Normalisation weights and biases are exempt."
+    )
+    optimizer: Annotated[Literal["adamw", "sgd"], TRAINING] = Field(
+        "adamw", description="AdamW, or SGD with momentum 0.9."
+    )
+    schedule: Annotated[Literal["cosine", "poly"], TRAINING] = Field(
+        "cosine", description="Decay of the learning rate after its warm-up."
+    )
+    loss: Annotated[Literal["cross-entropy", "focal"], TRAINING] = Field(
+        "cross-entropy", description="Cross-entropy, or the focal loss with γ = 2."
+    )
+    class_weights: Annotated[bool, TRAINING] = Field(
+        False, description="Give classes that are rare in the training labels a higher weight in the loss."
+    )
+    zoom: Annotated[Annotated[float, Field(ge=1, le=8)] | None, TRAINING] = Field(
+        None,
+        description="For label maps: train on crops of images scaled by a random factor of up to this, or its inverse.",
+    )
+    seed: Annotated[Seed, HARDWARE] = Field(
+        0, description="Random seed. On a CPU the same seed gives the same teacher."
+    )
+    device: Annotated[Literal["auto", "cpu", "cuda"], HARDWARE] = Field("auto", description="Device to compute on.")
+    precision: Annotated[Literal["auto", "fp32", "bf16"], HARDWARE] = Field(
+        "auto", description="Number format of convolutions."
+    )

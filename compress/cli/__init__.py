@@ -6,21 +6,22 @@ import errno
 import os
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
 
 from compress import __version__
 from compress.cli.flags import as_flags
+from compress.cli.help_page import HELP_FLAGS, print_help
 from compress.errors import CompressError, first_complaint, printable
 
 UNUSABLE = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS}
-"""What the system says of a path that was named and cannot be used as it was meant."""
+"""Errors of the operating system about a path that the user named."""
 
 app = App(
     name="compress",
     version=__version__,
     help=(
-        "Small vision models out of big ones, without the training data, as verified ONNX files.\n\n"
+        "Train small vision models from big ones without the training data, and export verified ONNX files.\n\n"
         "Start with `compress distill`: it needs no data, no download and no GPU."
     ),
     help_epilogue="`compress COMMAND --help` explains a command; `--debug` shows the traceback of an error.",
@@ -30,7 +31,7 @@ COMMANDS = (
     (
         "distill",
         "distill:distill",
-        "Teacher in; data-free student and verified ONNX file out.",
+        "Distil a student from a teacher without data, and write a verified ONNX file.",
         "--task segmentation --teacher deeplabv3 --method fast-dfkd --distillation.rounds 60",
     ),
     ("teach", "teach:teach", "Train a teacher on labelled data.", "--teacher convnext_atto --out teacher"),
@@ -38,36 +39,36 @@ COMMANDS = (
     (
         "predict",
         "predict:predict",
-        "Show what a model sees in your own photographs.",
+        "Show what a model predicts on your own images.",
         f"{RUN} photograph.jpg --out answers",
     ),
     (
         "export",
         "export:export",
-        "Write a run's student as ONNX and prove that it does the same.",
+        "Write a model as ONNX and verify the file.",
         f"{RUN} --precision int8",
     ),
-    ("report", "report:report", "Write the page that shows what a run came to.", RUN),
-    ("benchmark", "benchmark:benchmark", "Time models and ONNX files side by side.", f"{RUN} --batch 1 --batch 16"),
+    ("report", "report:report", "Write the HTML report of a run.", RUN),
+    ("benchmark", "benchmark:benchmark", "Compare the speed of models and ONNX files.", f"{RUN} --batch 1 --batch 16"),
     (
         "doctor",
         "doctor:doctor",
-        "Say what is installed, what runs here, and what to do if it does not.",
+        "Check the installation, the GPU and onnxruntime's providers.",
         "--json",
     ),
-    ("list", "names:list_names", "Print the teachers, students, methods, data sets or recipes.", "methods"),
-    ("config show", "config:show", "Print what a recipe or a file comes to.", "cifar10/ssd-kd"),
-    ("config validate", "config:validate", "Check files of settings.", "mine.yaml theirs.yaml"),
+    ("list", "names:list_names", "Print the names of teachers, students, methods, data sets or recipes.", "methods"),
+    ("config show", "config:show", "Print all settings of a recipe or a settings file.", "cifar10/ssd-kd"),
+    ("config validate", "config:validate", "Check settings files.", "mine.yaml theirs.yaml"),
     ("config schema", "config:schema", "Print the JSON schema of the settings, for editors.", "> schema.json"),
     (
         "completion",
         "completion:completion",
-        "Print the script that lets bash, zsh or fish complete.",
+        "Print the completion script for bash, zsh or fish.",
         "fish > ~/.config/fish/completions/compress.fish",
     ),
 )
-"""Words, where they lead, what they do, and how they may go on in an example."""
-app.command(App(name="config", help="Show, check and describe settings before they are used."))
+"""Of each command: its words, its function, the first line of the function's docstring, and an example's arguments."""
+app.command(App(name="config", help="Show, check and describe settings."))
 for _words, _target, _help, _example in COMMANDS:
     _group, _, _name = _words.rpartition(" ")
     (app[_group] if _group else app).command(
@@ -82,13 +83,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 3 a gate was not met, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
-        app(
-            [word for word in words if word != "--debug"],
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        if HELP_FLAGS.isdisjoint(words):
+            app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        else:
+            print_help(app, words)
     except CycloptsError as error:
         _fail(_explained(error), 2, error if debug else None)
     except CompressError as error:
@@ -113,6 +113,9 @@ def _failed(error: Exception) -> str:
 
 def _explained(error: CycloptsError) -> str:
     cause = error.__cause__
+    if isinstance(error, UnusedCliTokensError):
+        extra = " ".join(map(repr, error.unused_tokens or ()))
+        return f"unexpected {extra}: settings are flags, such as --teacher NAME; --help lists them"
     return first_complaint(cause) if isinstance(cause, ValidationError) else str(error)
 
 

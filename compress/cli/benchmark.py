@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
+from compress.cli.flags import Switch
 from compress.errors import UsageError
 from compress.runs.benchmark import benchmark as run_benchmark
 from compress.runs.contenders import Contender
@@ -23,29 +24,30 @@ def benchmark(
     batch: list[Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]] | None = None,
     size: tuple[Side, Side] | None = None,
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu",
-    compiled: Annotated[bool, Parameter(negative=())] = False,
+    compiled: Switch = False,
     seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=600))] = 2.0,
     out: Path | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: Switch = False,
 ) -> None:
-    """Time models side by side in interleaved rounds; ratios are to the first.
+    """Compare the speed of models and ONNX files.
 
-    compress benchmark runs/digit-scenes-ssd-kd-1 --batch 1 --batch 16
+    All are timed in interleaved rounds. Ratios are relative to the first.
 
     Parameters
     ----------
     models
-        Run directories (the student in torch, and all files in RUN/export), model directories, .safetensors or .onnx.
+        Run directories (the student in torch and all files in RUN/export), model directories, .safetensors or .onnx
+        files.
     batch
-        Images that are shown together; 1 and 16 if not given.
+        Batch size; repeat the flag for several. The default is 1 and 16.
     size
-        Height and width of the images; those that the first model was made for if not given.
+        Height and width of the images. The default is the input size of the first model.
     provider
-        Where onnxruntime runs; torch runs on the GPU unless this is cpu.
+        Provider of onnxruntime. torch uses the GPU unless this is cpu.
     compiled
-        Time torch.compile, too; compiling takes up to a minute a model and needs a C++ compiler.
+        Also time torch.compile. It takes up to a minute a model and needs a C++ compiler.
     seconds
-        What to spend on each model, batch and way of asking.
+        Time to spend on each combination of model, batch and kind of measurement.
     out
         Folder for benchmark.json and benchmark.png.
     json

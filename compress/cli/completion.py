@@ -6,12 +6,14 @@ from typing import Literal
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print the script that completes commands and flags, for you to put where the shell looks for it.
+    """Print the completion script for bash, zsh or fish.
+
+    Write it to where your shell looks for completions.
 
     Parameters
     ----------
     shell
-        For zsh, a file `_compress` in a folder of `$fpath`; for fish, ~/.config/fish/completions/compress.fish.
+        For zsh, write a file `_compress` in a folder of `$fpath`; for fish, ~/.config/fish/completions/compress.fish.
     """
     from compress.cli import app
 

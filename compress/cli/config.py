@@ -14,18 +14,22 @@ from compress.tasks.data import SOURCES
 
 
 def show(config: str, /) -> None:
-    """Print what a recipe or a file comes to, with all that it leaves to the schema, the method and the data.
+    """Print all settings of a recipe or a settings file.
+
+    Settings that it leaves out are filled in from the schema, the method and the data. The output is a settings file.
 
     Parameters
     ----------
     config
-        The name of a packaged recipe (`compress list configs`), or a YAML file.
+        Name of a packaged recipe (`compress list configs`), or a YAML file.
     """
     print(yaml.safe_dump(resolved(_settings(config)), sort_keys=False), end="")
 
 
 def validate(*configs: str) -> None:
-    """Check files of settings and say of each whether `compress distill --config` takes it; exit code 2 if not of all.
+    """Check settings files.
+
+    It prints for each file whether `compress distill --config` accepts it. The exit code is 2 if any is refused.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ def validate(*configs: str) -> None:
 
 
 def schema() -> None:
-    """Print the JSON schema of the settings, for editors that complete and check YAML by one."""
+    """Print the JSON schema of the settings, for editors."""
     print(json.dumps(DistillSettings.model_json_schema(), indent=1, ensure_ascii=False))
 
 

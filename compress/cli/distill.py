@@ -8,6 +8,7 @@ from typing import Annotated
 import yaml
 from cyclopts import Parameter
 
+from compress.cli.flags import Switch
 from compress.cli.outcome import print_outcome
 from compress.runs.distill import RunOptions, check_by_name, distil_by_name
 from compress.runs.resolution import resolve, resolved
@@ -15,38 +16,42 @@ from compress.settings import DistillSettings
 
 
 def distill(
-    settings: Annotated[DistillSettings | None, Parameter(name="*")] = None,
     *,
+    settings: Annotated[DistillSettings | None, Parameter(name="*")] = None,
     config: str | None = None,
     out: Path | None = None,
+    resume: Switch = False,
+    overwrite: Switch = False,
+    dry_run: Switch = False,
     init_from: Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    tensorboard: bool = False,
+    tensorboard: Switch = False,
 ) -> None:
-    """Make samples from a teacher, distil a student on them, score it on real data, export it to ONNX and verify it.
+    """Distil a student from a teacher without data, and write a verified ONNX file.
 
-    Without other flags a task runs on its embedded data: `compress distill --task segmentation --teacher deeplabv3`.
-    Settings come from the schema's defaults, then the method's own, then the packaged recipe for the data and method
-    (`compress list configs`), then `--config`, then flags; `--dry-run` prints what they come to.
+    The run synthesises samples from the teacher, trains the student on them, scores both on held-out data if there is
+    any, exports the student to ONNX and compares the file with the model. Without other flags each task uses its
+    embedded data: `compress distill --task segmentation --teacher deeplabv3`.
+
+    Settings are read in this order, and later ones win: the schema's defaults, the method's defaults, the packaged
+    recipe for the data and method (`compress list configs`), --config, flags. The defaults on this page are those that
+    apply with the other flags before --help. `--dry-run` prints all of them.
 
     Parameters
     ----------
     config
-        A YAML file with settings, or the name of a packaged recipe.
+        A settings file in YAML, or the name of a packaged recipe.
     out
-        Folder of the run; `runs/DATA-METHOD-N` if not given.
-    init_from
-        The student begins with the weights of this run directory, student directory or .safetensors file.
+        Folder of the run. The default is runs/DATA-METHOD-N with the next free number.
     resume
         Continue an interrupted run: the one in --out, or the latest.
     overwrite
         Replace the run in --out.
     dry_run
         Check everything, print the settings, write nothing.
+    init_from
+        Start the student from the weights of this run directory, student directory or .safetensors file.
     tensorboard
-        Also write the run's numbers and pictures for TensorBoard, into the folder `tensorboard` of the run.
+        Also write the run's numbers and pictures for TensorBoard, into the run's folder `tensorboard`.
     """
     chosen = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     options = RunOptions(

@@ -8,13 +8,13 @@ from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
-from typing import Annotated, Any
+from typing import Any
 
 import onnxruntime
 import torch
-from cyclopts import Parameter
 from onnx import parser
 
+from compress.cli.flags import Switch
 from compress.export.providers import PROVIDERS, preload
 from compress.storage.run_directory import environment
 from compress.training.progress import output
@@ -32,8 +32,10 @@ class Finding:
     """What to do; empty where nothing is wrong."""
 
 
-def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Say what is installed, which of onnxruntime's providers run here, and what to do where they do not.
+def doctor(*, json: Switch = False) -> None:
+    """Check the installation, the GPU and onnxruntime's providers.
+
+    It prints versions, which providers run on this machine, and what to do about those that do not.
 
     Parameters
     ----------

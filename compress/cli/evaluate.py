@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
+from compress.cli.flags import Switch
 from compress.errors import UsageError
 from compress.runs.evaluate import evaluate_model
 from compress.runs.evaluation import Score
@@ -26,35 +27,39 @@ def evaluate(
     data: str | None = None,
     data_root: Path | None = None,
     image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
-    without_data: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    without_data: Switch = False,
+    json: Switch = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
-    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data, or without any.
+    """Score a run, a model or an ONNX file on held-out data.
+
+    The same code computes the metrics of all of them. `--without-data` estimates the agreement with the teacher
+    instead.
 
     Parameters
     ----------
     model
-        What to score.
+        Run directory, model directory, .safetensors or .onnx file.
     teacher
-        Network by name (`compress list teachers`), for a file of weights that does not say what network it is.
+        Network by name (`compress list teachers`), for a weights file that does not name its network.
     data
-        Data set by name (`compress list data`); if not given the one that the model was made for, or the embedded one
-        of its task where the file does not name any.
+        Data set by name (`compress list data`). The default is the one that the model was trained for, or the embedded
+        one of its task if the file names none.
     data_root
         The data set's folder or its parent, for data on your disk.
     image_size
-        Shorter side to bring images on your disk to, pixels; the model's own if not given. With --teacher, 224 for an
-        image folder and the images' own size for others.
+        Resize images on your disk to this shorter side, in pixels. The default is the model's own size. With --teacher
+        it is 224 for image-folder, and the images' own size for others.
     without_data
-        Of a run: how often the student answers as its teacher on new synthetic images, with an interval. No accuracy.
+        For a run: estimate how often the student predicts the same class as its teacher on new synthetic images, with a
+        confidence interval. This is not an accuracy.
     json
         Print one JSON object on standard output.
     device
-        Where to run; an ONNX file on CUDA runs by onnxruntime's CUDA provider.
+        Device to compute on. An ONNX file on CUDA uses onnxruntime's CUDA provider.
     precision
-        Number format of convolutions; an ONNX file has its own.
+        Number format of convolutions. It does not apply to ONNX files.
     """
     compute = Compute.choose(device, precision)
     if without_data:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from compress.cli.flags import Switch
 from compress.cli.outcome import print_parity
 from compress.runs.export import MOST_LOST, ExportOptions
 from compress.runs.export import export as run_export
@@ -22,42 +23,42 @@ def export(
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     input: Literal["float", "uint8"] = "float",
     output: Literal["decision", "probabilities", "logits"] = "decision",
-    fixed_size: Annotated[bool, Parameter(negative=())] = False,
+    fixed_size: Switch = False,
     opset: int = 18,
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
     most_lost: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = MOST_LOST,
 ) -> None:
-    """Write a model as one ONNX file and prove in onnxruntime that it does what the model does; exit code 3 if not.
+    """Write a model as ONNX and verify the file.
 
-    The file is compared with torch at five shapes and, where held-out images are at hand, scored by the same metric.
-
-    compress export runs/digit-scenes-ssd-kd-1 --precision int8
+    The file is compared with torch at five shapes in onnxruntime. If held-out images are available, both are scored
+    with the same metric. The exit code is 3 if they differ.
 
     Parameters
     ----------
     model
         Run directory, model directory or .safetensors file.
     out
-        The file to write; RUN/export/model.onnx if not given, with the precision in its name if that is not fp32.
+        File to write. The default is RUN/export/model.onnx, with the precision in its name unless that is fp32.
     precision
-        Number format of the network's arithmetic. fp16 takes and gives float32; int8 is calibrated on a run's synthetic
-        samples, and layers that suffer stay in float32.
+        Number format of the network's arithmetic. fp16 keeps float32 inputs and outputs. int8 is calibrated on a run's
+        synthetic samples and keeps sensitive layers in float32.
     input
-        float: images, float32 [n, 3, h, w] in [0, 1]. uint8: pixels, [n, h, w, 3] of any size, resized inside.
+        float: images, float32 [n, 3, h, w] in [0, 1]. uint8: pixels, [n, h, w, 3] of any size, resized inside the
+        graph.
     output
-        decision: classes and scores (a classifier's five best, a segmenter's class map). Or all probabilities or
-        logits.
+        decision: classes and scores, which are a classifier's five best classes or a segmenter's class map. Or all
+        probabilities or logits.
     fixed_size
-        Fix height and width to the training size even where the network takes others.
+        Fix height and width to the training size even if the network takes others.
     opset
-        Version of ONNX's operators, 18 or more.
+        Version of the ONNX operators, 18 or higher.
     calibrate_on
-        Folder of real photographs for int8 in place of the run's samples.
+        Folder of real photographs for int8 calibration, in place of the run's samples.
     data_root
-        Where the held-out images are, for data on your disk; without it no metric is compared.
+        Folder of the held-out images, for data on your disk. Without it no metric is compared.
     most_lost
-        Of the metric, a fraction, that the file may lose against the model before exit code 3.
+        Largest loss of the metric, as a fraction, before the exit code is 3.
     """
     options = ExportOptions(
         precision=precision, input=input, output=output, fixed_size=fixed_size, opset=opset, most_lost=most_lost

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Switch = Annotated[bool, Parameter(negative=())]
+"""A flag without a value, which is off unless it is given."""
 
 _SETTING = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
 

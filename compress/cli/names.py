@@ -11,12 +11,14 @@ from compress.tables import Entry, OpenTable
 
 
 def list_names(kind: Literal["teachers", "students", "methods", "data", "configs"], /) -> None:
-    """Print names, one a line, on standard output.
+    """Print the names of teachers, students, methods, data sets or recipes.
+
+    The output has one name a line, on standard output. Teachers and students share one table: any model can be either.
 
     Parameters
     ----------
     kind
-        What to list. Teachers and students share one table: any of them can be either.
+        What to list.
     """
     for line in {"methods": _methods, "data": _data, "configs": _configs}.get(kind, _models)():
         print(as_flags(line))

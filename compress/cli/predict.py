@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from compress.cli.flags import Switch
 from compress.runs.predict import predict as run_prediction
 from compress.training.progress import console, output
 
@@ -18,26 +19,26 @@ def predict(
     *images: Path,
     out: Path,
     image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
-    overwrite: bool = False,
+    overwrite: Switch = False,
 ) -> None:
-    """Write what a run's student, a model directory, a .safetensors or an .onnx file sees in photographs.
+    """Show what a model predicts on your own images.
 
-    A segmenter leaves each photograph under the colours of its classes with a legend, NAME.png, and the class of every
-    pixel, NAME.classes.png; a classifier its five best guesses. Both are listed in predictions.json.
+    A segmenter writes two files per image: NAME.png, the image under the colours of its classes with a legend, and
+    NAME.classes.png, the class of every pixel. A classifier writes its five best classes. predictions.json lists the
+    results of both.
 
     Parameters
     ----------
     model
-        What to ask.
+        Run directory, model directory, .safetensors or .onnx file.
     images
-        Photographs, png or jpg, or folders of them.
+        png or jpg files, or folders of them.
     out
-        Folder for the answers.
+        Folder for the predictions.
     image_size
-        Shorter side to bring photographs to before the model sees them, pixels; the one that it was scored at if not
-        given.
+        Resize images to this shorter side, in pixels. The default is the size that the model was scored at.
     overwrite
-        Replace the answers in --out.
+        Replace the predictions in --out.
     """
     for answer in run_prediction(model, images, out, image_size=image_size, overwrite=overwrite):
         if "guesses" in answer:

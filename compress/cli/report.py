@@ -9,10 +9,11 @@ from compress.training.progress import output
 
 
 def report(run: Path, /) -> None:
-    """Write RUN/report.html: one file, for any browser, that needs no network.
+    """Write the HTML report of a run.
 
-    `compress distill` does this at its end. Do it again for a run that was interrupted, to see how far it is, or
-    after `compress export`: files in RUN/export that were not scored yet are, where the held-out data is at hand.
+    RUN/report.html is one file for any browser and needs no network. `compress distill` writes it at its end. Write it
+    again to see how far an interrupted run is, or after `compress export`: files in RUN/export without a score are then
+    scored, if the held-out data is available.
 
     Parameters
     ----------

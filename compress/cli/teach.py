@@ -7,29 +7,31 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from compress.cli.flags import Switch
 from compress.runs.teach import teach as run_teaching
 from compress.settings import TeachSettings
 from compress.training.progress import console
 
 
 def teach(
-    settings: Annotated[TeachSettings | None, Parameter(name="*")] = None,
     *,
+    settings: Annotated[TeachSettings | None, Parameter(name="*")] = None,
     out: Path,
-    resume: bool = False,
-    overwrite: bool = False,
+    resume: Switch = False,
+    overwrite: Switch = False,
 ) -> None:
-    """Train a network on labelled data and save it as a model directory.
+    """Train a teacher on labelled data.
 
-    Use it as a teacher with `compress distill --teacher NAME --teacher-weights OUT/model.safetensors`. `compress
-    distill` teaches and caches the default teachers of the embedded data by itself.
+    The result is a model directory. Use it with `compress distill --teacher NAME --teacher-weights
+    OUT/model.safetensors`. `compress distill` trains and caches the default teachers of the embedded data by itself. A
+    default of `recipe` depends on the task and data.
 
     Parameters
     ----------
     out
-        Folder for config.json, model.safetensors, README.md, report.json and pictures of what it sees.
+        Folder for config.json, model.safetensors, README.md, report.json and pictures of predictions.
     resume
-        Continue what was interrupted in --out.
+        Continue an interrupted training in --out.
     overwrite
         Replace the model in --out.
     """

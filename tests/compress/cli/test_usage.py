@@ -23,18 +23,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert "distill" in done.stdout
 
 
-def test_every_command_explains_itself(compress) -> None:
-    for command, words in {
-        "distill": "--replay.capacity",
-        "teach": "--out",
-        "evaluate": "--json",
-        "export": "--fixed-size",
-    }.items():
-        done = compress(command, "--help")
-        assert done.returncode == 0
-        assert words in done.stdout
-
-
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
