@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DistillSettings,
         GanSettings,
         InversionSettings,
+        LabelSettings,
         ReplaySettings,
         TeachSettings,
     )
@@ -35,6 +36,7 @@ __all__ = [
     "GateError",
     "Interrupted",
     "InversionSettings",
+    "LabelSettings",
     "ReplaySettings",
     "TeachSettings",
     "UsageError",

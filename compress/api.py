@@ -26,7 +26,7 @@ from compress.runs.handover import hand_over
 from compress.runs.models import read_collected_images
 from compress.runs.own_modules import OwnData, normalised, own_source, require_apart, usable
 from compress.runs.resolution import completed
-from compress.settings import DistillSettings, TeachSettings
+from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
 from compress.training.compute import Compute
@@ -34,7 +34,7 @@ from compress.training.parallel import Workers
 from compress.training.progress import quiet
 from compress.training.random_state import preserved_random_state
 
-BY_NAME = {"teacher", "teacher_weights", "student", "data", "data_root", "image_size", "crop_size"}
+BY_NAME = {"teacher", "teacher_weights", "student", "crop_size", *HeldOutSettings.model_fields}
 """Settings for networks and data by name, which `distill` takes as arguments."""
 
 
@@ -161,6 +161,7 @@ def evaluate(
     data: str | None = None,
     data_root: str | Path | None = None,
     image_size: int | None = None,
+    labels: LabelSettings | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     progress: bool = False,
@@ -168,15 +169,16 @@ def evaluate(
     """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
 
     `data` is a data set by name, the model's own if None; `teacher` names the network of a file of weights that does
-    not say it. Returns `task`, `data`, `n` and the metric's numbers, fractions. Raises `UsageError` for what cannot be
-    opened, and for data with other classes than the model's.
+    not say it; `labels` say where masks lie and how they are read. Returns `task`, `data`, `n` and the metric's
+    numbers, fractions. Raises `UsageError` for what cannot be opened, and for data with other classes than the model's.
     """
     with _undisturbed(progress):
         compute = Compute.choose(device, precision)
-        root = Path(data_root) if data_root else None
-        scored = evaluation.evaluate_model(
-            Path(model), compute, teacher=teacher, data=data, data_root=root, image_size=image_size
+        chosen = labels.model_dump(exclude_unset=True) if labels else {}
+        held_out = HeldOutSettings(
+            data=data, data_root=Path(data_root) if data_root else None, image_size=image_size, **chosen
         )
+        scored = evaluation.evaluate_model(Path(model), compute, teacher=teacher, held_out=held_out)
     return scored.report()
 
 

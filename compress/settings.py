@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from compress.data_settings import HeldOutSettings, LabelSettings
+from compress.setting_types import (
+    DATA,
+    HARDWARE,
+    LABELLED_DATA,
+    MODELS,
+    TRAINING,
+    Count,
+    CropSize,
+    Fraction,
+    Heading,
+    ImageSize,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Shift,
+    Weight,
+    Width,
+)
 
-@dataclass(frozen=True)
-class Heading:
-    """The part of a help page that lists a setting. Parts are sorted by rank; 2 is that of the command's own flags."""
-
-    title: str
-    rank: int
-
-
-MODELS, DATA, HARDWARE = Heading("Models", 0), Heading("Data (optional)", 1), Heading("Seed and hardware", 3)
-LABELLED_DATA, TRAINING = Heading("Labelled data", 1), Heading("Training", 4)
-
-Count = Annotated[int, Field(ge=1, le=100_000_000)]
-Number = Annotated[int, Field(ge=0, le=100_000_000)]
-Width = Annotated[int, Field(ge=1, le=65_536)]
-Shift = Annotated[int, Field(ge=0, le=4096)]
-Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, le=1e6)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-Side = Annotated[int, Field(ge=1, le=4096)]
-ImageSize = Annotated[
-    Side | None,
-    Field(
-        description="Resize images on your disk to this shorter side, in pixels. The default is 224 for image-folder, "
-        "and their own size for others."
-    ),
-]
-CropSize = Annotated[
-    Side | None,
-    Field(description="Crop size for training segmenters, in pixels. The default is whole images."),
-]
-
-
-class Section(BaseModel):
-    """Closed and frozen: a misspelt key is an error. Files are validated strictly; flags are parsed from text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+__all__ = [
+    "DistillSettings", "DistillationSettings", "GanSettings", "Heading", "HeldOutSettings", "InversionSettings",
+    "LabelSettings", "ReplaySettings", "Section", "TeachSettings",
+]  # fmt: skip
 
 
 class InversionSettings(Section):
@@ -133,7 +119,7 @@ class DistillationSettings(Section):
     shuffle_channels: bool = Field(False, description="Shuffle the colour channels of each drawn image.")
 
 
-class DistillSettings(Section):
+class DistillSettings(LabelSettings):
     """All settings of `compress distill`, except where it writes and whether it resumes."""
 
     task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
@@ -177,7 +163,7 @@ class DistillSettings(Section):
     gan: GanSettings = Field(default_factory=GanSettings, description="GAN on collected images, for hidfd")
 
 
-class TeachSettings(Section):
+class TeachSettings(LabelSettings):
     """All settings of `compress teach`. Values that are left out come from the task's default recipe."""
 
     task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(

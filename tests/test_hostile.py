@@ -23,8 +23,8 @@ from compress.export import FileCard, OnnxModel
 from compress.runs.resolution import resolve
 from compress.storage.run_directory import RunDirectory
 from compress.tasks.data import open_data
+from compress.tasks.data.class_list import read_class_list
 from compress.tasks.data.image_folder import read_image
-from compress.tasks.data.mask_folder import read_classes
 from compress.tasks.models import create_model, read_weights
 from compress.tasks.models.saved import Card, load_model, save_model
 
@@ -180,7 +180,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Load]] = {
     "nyuv2 .mat": (mat, nyuv2),
     "nyuv2 splits.mat": (split_file, nyuv2),
     "onnx": (onnx_file, run_onnx),
-    "classes.txt": (classes, read_classes),
+    "classes.txt": (classes, read_class_list),
     "config.yaml": (config, lambda file: resolve({}, str(file))),
 }
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 from rich.table import Table
 
 from compress.cli.flags import Switch
@@ -15,6 +14,7 @@ from compress.errors import UsageError
 from compress.runs.evaluate import evaluate_model
 from compress.runs.evaluation import Score
 from compress.runs.without_data import CONFIDENCE, agreement_without_data
+from compress.settings import HeldOutSettings
 from compress.training.compute import Compute
 from compress.training.progress import output
 
@@ -24,9 +24,7 @@ def evaluate(
     /,
     *,
     teacher: str | None = None,
-    data: str | None = None,
-    data_root: Path | None = None,
-    image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
+    held_out: Annotated[HeldOutSettings | None, Parameter(name="*")] = None,
     without_data: Switch = False,
     json: Switch = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -43,14 +41,6 @@ def evaluate(
         Run directory, model directory, .safetensors or .onnx file.
     teacher
         Network by name (`compress list teachers`), for a weights file that does not name its network.
-    data
-        Data set by name (`compress list data`). The default is the one that the model was trained for, or the embedded
-        one of its task if the file names none.
-    data_root
-        The data set's folder or its parent, for data on your disk.
-    image_size
-        Resize images on your disk to this shorter side, in pixels. The default is the model's own size. With --teacher
-        it is 224 for image-folder, and the images' own size for others.
     without_data
         For a run: estimate how often the student predicts the same class as its teacher on new synthetic images, with a
         confidence interval. This is not an accuracy.
@@ -63,11 +53,11 @@ def evaluate(
     """
     compute = Compute.choose(device, precision)
     if without_data:
-        if teacher or data or data_root or image_size:
+        if teacher or (held_out and held_out.model_dump(exclude_defaults=True)):
             raise UsageError("--without-data looks at a run alone: leave out --teacher, --data and what goes with them")
         _say_agreement(model, compute, json=json)
         return
-    evaluation = evaluate_model(model, compute, teacher=teacher, data=data, data_root=data_root, image_size=image_size)
+    evaluation = evaluate_model(model, compute, teacher=teacher, held_out=held_out)
     if json:
         print(json_format.dumps(evaluation.report()))
     else:

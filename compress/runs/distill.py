@@ -39,7 +39,7 @@ from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.storage.settings_files import load_config
 from compress.task import Task
 from compress.tasks import make_task
-from compress.tasks.data import DataSource, open_data
+from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.training.compute import Compute
 from compress.training.parallel import Workers
@@ -121,7 +121,7 @@ def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
 
 def _opened(settings: DistillSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
     """Data, device, collected images and a new student."""
-    source = open_data(settings.data, settings.task, settings.data_root, settings.image_size, settings.crop_size)
+    source = open_settings(settings, settings.task)
     require_origin(_required(settings.teacher), settings.teacher_weights, source)
     compute = Compute.choose(settings.device, settings.precision)
     collected = read_collected_images(settings, source)

@@ -15,8 +15,9 @@ from compress.export import OnnxModel, OnnxScores, spec_of
 from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.models import fit_teacher
+from compress.settings import HeldOutSettings
 from compress.tasks import make_task
-from compress.tasks.data import SOURCES, DataSource, Place, open_data
+from compress.tasks.data import SOURCES, DataSource, Place, open_settings
 from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
 
@@ -42,20 +43,20 @@ def evaluate_model(
     compute: Compute,
     *,
     teacher: str | None = None,
-    data: str | None = None,
-    data_root: Path | None = None,
-    image_size: int | None = None,
+    held_out: HeldOutSettings | None = None,
 ) -> Evaluation:
     """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
 
-    `teacher` names the network of a file of weights that does not say what network it is. Raises `UsageError` for what
+    `teacher` names the network of a file of weights that does not say what network it is; `held_out` the data,
+    or that which the model was made for. Raises `UsageError` for what
     cannot be opened, and for data with other classes than the model's.
     """
+    settings = held_out or HeldOutSettings()
     if teacher is None:
-        predict, source = _open_own(model, data, data_root, image_size, compute)
+        predict, source = _open_own(model, settings, compute)
     else:
-        listing = SOURCES.find(data) if data else None
-        source = open_data(data, listing.task if listing else "classification", data_root, image_size)
+        listing = SOURCES.find(settings.data) if settings.data else None
+        source = open_settings(settings, listing.task if listing else "classification")
         network = fit_teacher(teacher, model, source, seed=0)
         compute.place(network)
         predict = network
@@ -64,9 +65,7 @@ def evaluate_model(
     return Evaluation(task=source.task, data=source.name, score=score, sums=sums_report(source.held_out()))
 
 
-def _open_own(
-    path: Path, data: str | None, root: Path | None, size: int | None, compute: Compute
-) -> tuple[Callable[[Tensor], Tensor], DataSource]:
+def _open_own(path: Path, settings: HeldOutSettings, compute: Compute) -> tuple[Callable[[Tensor], Tensor], DataSource]:
     """What this package wrote, and the data set to score it on; raises `UsageError` if their classes differ."""
     predict: Callable[[Tensor], Tensor]
     if path.suffix == ".onnx":
@@ -77,9 +76,10 @@ def _open_own(
         model, card = load_model(path)
         predict = model
         compute.place(model)
-        data, task, names = data or card.data, card.task, card.class_names
+        settings = settings.model_copy(update={"data": settings.data or card.data})
+        task, names = card.task, card.class_names
         usual = place_of(card)
-    source = open_data(data, task, root, size, usual=usual)
+    source = open_settings(settings, task, usual=usual)
     if names != source.class_names:
         raise UsageError(
             f"{path} knows {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "

@@ -15,7 +15,7 @@ from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config, validated
 from compress.task import Task
 from compress.tasks import make_task
-from compress.tasks.data import SOURCES, open_data
+from compress.tasks.data import SOURCES, open_settings
 from compress.training.progress import console
 
 
@@ -36,7 +36,7 @@ def _task(run: RunDirectory) -> Task | None:
     try:
         if settings.data is None or SOURCES.find(settings.data) is None:
             return None
-        source = open_data(settings.data, settings.task, settings.data_root, settings.image_size, settings.crop_size)
+        source = open_settings(settings, settings.task)
     except UsageError as error:
         console.print(f"files are not scored: {error}", soft_wrap=True)
         return None

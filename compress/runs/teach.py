@@ -22,7 +22,7 @@ from compress.storage.lock import exclusive, holds_anything
 from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, Task
 from compress.tasks import DEFAULT_TEACHER, make_task
-from compress.tasks.data import DataSource, open_data
+from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
 from compress.tasks.teaching import TeachingPlan, Training, usual_plan
@@ -66,7 +66,7 @@ def teach(
 
 def _teach(settings: TeachSettings, out: Path, *, resume: bool, heed_signals: bool) -> Taught:
     checkpoint = out / UNFINISHED
-    source = open_data(settings.data, settings.task, settings.data_root, settings.image_size, settings.crop_size)
+    source = open_settings(settings, settings.task)
     plan = _plan(settings, source)
     compute = Compute.choose(settings.device, settings.precision)
     name = settings.teacher or DEFAULT_TEACHER[settings.task]

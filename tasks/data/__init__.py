@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
 from compress.errors import UsageError, unknown_name
+from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.files import digest
 from compress.tables import OpenTable
 
@@ -18,10 +19,12 @@ from .cifar import CIFAR10, CIFAR100, open_cifar
 from .image_folder import open_image_folder
 from .mask_folder import open_mask_folder
 from .nyuv2 import NYUV2, NYUV2_40, open_nyuv2
+from .presets import PRESET_SETTINGS, PRESETS, open_preset
 from .source import DataSource, FileSum, LabelledImages, Listing, Place
 
 __all__ = [
     "DEFAULT_DATA", "SOURCES", "DataSource", "FileSum", "LabelledImages", "Listing", "Place", "find_data", "open_data",
+    "open_settings",
 ]  # fmt: skip
 
 DEFAULT_DATA: Mapping[str, str] = {"classification": "digits", "segmentation": "digit-scenes"}
@@ -51,9 +54,11 @@ def _embedded_listing(name: str, side: digits.Side, description: str) -> Listing
     return Listing(name, source.task, description, lambda place: source, on_disk=False)
 
 
-def _labelled_photographs(name: str, description: str, open_place: Callable[[Place], DataSource]) -> Listing:
+def _labelled_photographs(
+    name: str, description: str, open_place: Callable[[Place], DataSource], takes: frozenset[str] = frozenset()
+) -> Listing:
     """A data set of photographs with label maps, in any size."""
-    return Listing(name, "segmentation", description, open_place, resizes=True, crops=True)
+    return Listing(name, "segmentation", description, open_place, resizes=True, crops=True, label_settings=takes)
 
 
 _OURS = (
@@ -99,8 +104,13 @@ _OURS = (
     _labelled_photographs("nyuv2-40", "the same in 40 classes", lambda place: open_nyuv2(NYUV2_40, place)),
     _labelled_photographs(
         "mask-folder",
-        "`data_root` has classes.txt and {train,test|val}/{images,masks}, or these two to evaluate on",
+        "`data_root` has images and masks in one of many usual forms, see docs/data.md, and classes.txt",
         open_mask_folder,
+        frozenset(LabelSettings.model_fields),
+    ),
+    *(
+        _labelled_photographs(name, description, partial(open_preset, name), PRESET_SETTINGS)
+        for name, description in PRESETS.items()
     ),
 )
 SOURCES = OpenTable("compress.data", Listing, {listing.name: listing for listing in _OURS})
@@ -133,13 +143,43 @@ def open_data(
     crop_size: int | None = None,
     *,
     usual: Place | None = None,
+    labels: LabelSettings | None = None,
 ) -> DataSource:
     """The data set `name` at `root`, its images brought to `image_size`, networks trained on squares of `crop_size`.
 
-    A size that is not given is that of `usual`, if the data set takes one. Raises `UsageError` if the data set does not
-    exist, does not fit the task, is not there, or is given what it does not take.
+    A size that is not given is that of `usual`, if the data set takes one. `labels` say how label maps are found and
+    read. Raises `UsageError` if the data set does not exist, does not fit the task, is not there, or is given what it
+    does not take.
     """
-    listing = find_data(name, task)
+    listing, usual = find_data(name, task), usual or Place()
+    _require_applicable(listing, root, image_size, crop_size, labels)
+    place = replace(
+        usual,
+        root=root or Path(),
+        image_size=image_size or usual.image_size,
+        crop_size=crop_size or usual.crop_size,
+        labels=labels or usual.labels,
+    )
+    source = listing.open(place)
+    asked = name or listing.name
+    if {listing.name, source.name} != {asked}:  # a model's card says where it was scored, and is looked up by it
+        raise UsageError(f"data set {asked!r} calls itself {listing.name!r} and {source.name!r}: give it one name")
+    return source
+
+
+def open_settings(
+    settings: HeldOutSettings | DistillSettings | TeachSettings, task: str, *, usual: Place | None = None
+) -> DataSource:
+    """The data set that the settings name, read as they say: `open_data`."""
+    crop_size = None if isinstance(settings, HeldOutSettings) else settings.crop_size
+    return open_data(
+        settings.data, task, settings.data_root, settings.image_size, crop_size, usual=usual, labels=settings.labels()
+    )
+
+
+def _require_applicable(
+    listing: Listing, root: Path | None, image_size: int | None, crop_size: int | None, labels: LabelSettings | None
+) -> None:
     if listing.on_disk and root is None:
         raise UsageError(f"data set {listing.name!r} is on your disk: say where with `data_root`")
     if root is not None and not listing.on_disk:
@@ -148,15 +188,8 @@ def open_data(
         raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out `image_size`")
     if crop_size is not None and not listing.crops:
         raise UsageError(f"networks see {listing.name!r} as whole images: leave out `crop_size`")
-    usual = usual or Place()
-    place = replace(
-        usual,
-        root=root or Path(),
-        image_size=image_size or usual.image_size,
-        crop_size=crop_size or usual.crop_size,
-    )
-    source = listing.open(place)
-    asked = name or listing.name
-    if {listing.name, source.name} != {asked}:  # a model's card says where it was scored, and is looked up by it
-        raise UsageError(f"data set {asked!r} calls itself {listing.name!r} and {source.name!r}: give it one name")
-    return source
+    chosen = {key for key, value in (labels.model_dump(exclude_defaults=True) if labels else {}).items() if value}
+    for key in sorted(chosen - listing.label_settings):
+        raise UsageError(
+            f"data set {listing.name!r} says itself where its labels are and what they mean: leave out `{key}`"
+        )

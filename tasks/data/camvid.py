@@ -5,7 +5,8 @@ from __future__ import annotations
 from compress.errors import UsageError
 from compress.task import IGNORE_INDEX
 
-from .label_maps import Pairs, index_table, indices, paired_source
+from .label_maps import Pairs, paired_source
+from .masks import Reading, index_table, indices
 from .source import DataSource, LabelledImages, Place
 
 CLASS_NAMES = (
@@ -24,10 +25,12 @@ def open_camvid(place: Place) -> DataSource:
     root = next((folder for folder in (place.root, place.root / "camvid") if (folder / HELD_OUT).is_dir()), None)
     if root is None:
         raise UsageError(f"no CamVid in {place.root}: train/, trainannot/, test/ and testannot/ are expected there")
-    decode = indices(index_table(range(len(CLASS_NAMES)), void=(VOID, IGNORE_INDEX)))
+    masks = Reading(indices(index_table(range(len(CLASS_NAMES)), void=(VOID, IGNORE_INDEX))))
     held_out = Pairs.find(root / HELD_OUT, root / f"{HELD_OUT}annot", place.image_size)
 
     def training() -> LabelledImages:
-        return Pairs.find(root / TRAINING, root / f"{TRAINING}annot", place.image_size).read(decode)
+        return Pairs.find(root / TRAINING, root / f"{TRAINING}annot", place.image_size).read(masks, CLASS_NAMES)
 
-    return paired_source("camvid", CLASS_NAMES, place, held_out.sizes, training, lambda: held_out.read(decode))
+    return paired_source(
+        "camvid", CLASS_NAMES, place, held_out.sizes, training, lambda: held_out.read(masks, CLASS_NAMES)
+    )

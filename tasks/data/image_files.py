@@ -48,16 +48,16 @@ _ONE_AT_A_TIME = RLock()  # the same thread may hold an image and its label map
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Image.Image]:
+def opened(file: Path, *, deep: bool = False) -> Iterator[Image.Image]:
     """The image in a file, not yet decoded; of several, as in a GIF, the first.
 
     Raises `UsageError` that names the file if it is of none of `FORMATS` whatever its name says, has more than 8 bits a
-    channel or more than 50 million pixels, or cannot be decoded while the context is entered.
+    channel (unless `deep`) or more than 50 million pixels, or cannot be decoded while the context is entered.
     """
     try:
         require_regular(file)
         with Image.open(file, formats=FORMATS) as image:
-            if image.mode in DEEP_MODES:
+            if image.mode in DEEP_MODES and not deep:
                 raise ValueError("more than 8 bits a channel")
             pixels = image.width * image.height
             if pixels > PIXEL_LIMIT:

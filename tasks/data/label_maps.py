@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
@@ -18,22 +17,12 @@ from compress.errors import UsageError
 from compress.framing import orientation, scaled, upright_size
 from compress.task import IGNORE_INDEX
 
-from .image_files import as_rgb, image_files, opened, read_all, require_memory
+from .image_files import as_rgb, opened, read_all, require_memory
+from .image_listing import Tree
+from .layouts import Split
+from .masks import Decode, Reading, decoded, occurrence_notes, opened_mask
+from .pairing import Pair
 from .source import DataSource, LabelledImages, Place
-
-UNDECLARED = 254
-"""Marks a pixel value that is no class."""
-
-Decode = Callable[[Image.Image], NDArray[np.uint8]]
-"""The class of every pixel `[h, w]` of a label image, 255 where none counts; `ValueError` for what is no class."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its label map."""
-
-    image: Path
-    labels: Path
 
 
 @dataclass(frozen=True)
@@ -45,21 +34,11 @@ class Pairs:
 
     @classmethod
     def find(cls, images: Path, labels: Path, side: int | None) -> Pairs:
-        """The files of two folders that have the same name, but for the ending, in order.
+        """The pairs of two folders, by their names: see `pairing`.
 
         Raises `UsageError` if a folder is missing or empty, or if a file of one has no partner in the other.
         """
-        for folder in (images, labels):
-            if not folder.is_dir():
-                raise UsageError(f"no folder {folder}: every folder of images needs one of label maps beside it")
-        found, wanted = ({file.stem: file for file in image_files(folder)} for folder in (images, labels))
-        for here, there, place in ((found, wanted, labels), (wanted, found, images)):
-            alone = next((file for stem, file in here.items() if stem not in there), None)
-            if alone is not None:
-                raise UsageError(f"{alone} has no partner in {place}: add {place / alone.stem}.png or remove it")
-        if not found:
-            raise UsageError(f"{images} holds no .png, .jpg or .jpeg file: fill it")
-        return cls(tuple(Pair(found[stem], wanted[stem]) for stem in sorted(found)), side)
+        return cls(Split(None, images, labels, Tree(Path(os.path.commonpath([images, labels])))).pairs(), side)
 
     @cached_property
     def sizes(self) -> Tensor:
@@ -69,34 +48,42 @@ class Pairs:
         """
         return torch.tensor([scaled(size, self.side) for size in read_all(_own_size, self.pairs)])
 
-    def read(self, decode: Decode) -> LabelledImages:
+    def read(self, reading: Reading, class_names: Sequence[str]) -> LabelledImages:
         """All pairs, images scaled bilinearly and label maps by the nearest pixel.
 
-        Raises `UsageError` that names the file if one cannot be read, or if a label map holds what is no class.
+        Raises `UsageError` that names the file if one cannot be read, or if a label map holds what is no class; also if
+        the maps as a whole hold one class and 255, which then is likely to be a class.
         """
         height, width = self.sizes.amax(dim=0).tolist()
         require_memory(self.pairs[0].image.parent, len(self.pairs) * height * width * 4)
         images = torch.zeros(len(self.pairs), 3, height, width, dtype=torch.uint8)
         targets = torch.full((len(self.pairs), height, width), IGNORE_INDEX, dtype=torch.uint8)
         wanted = list(zip(self.pairs, self.sizes.tolist(), strict=True))
-        for index, (pixels, classes) in enumerate(read_all(lambda item: _read(item[0], decode, item[1]), wanted)):
+        for index, (pixels, classes) in enumerate(
+            read_all(lambda item: _read(item[0], reading.decode, item[1]), wanted)
+        ):
             images[index, :, : pixels.shape[1], : pixels.shape[2]] = pixels
             targets[index, : classes.shape[0], : classes.shape[1]] = classes
         sizes = self.sizes if (self.sizes != self.sizes[0]).any() else None
-        return LabelledImages(images, targets, sizes=sizes, notes=self._notes())
+        return LabelledImages(images, targets, sizes=sizes, notes=self._notes(targets, reading, class_names))
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, targets: Tensor, reading: Reading, class_names: Sequence[str]) -> tuple[str, ...]:
+        """What the labels as a whole are like; raises `UsageError` where 255 is likely to be a class."""
+        counts = torch.bincount(targets.flatten(), minlength=IGNORE_INDEX + 1)
+        void = 1 - int(counts[: len(class_names)].sum()) / int(self.sizes.prod(dim=1).sum())
+        notes = occurrence_notes(counts[: len(class_names)].tolist(), void, class_names, reading, self.pairs[0].labels)
         undecided = sum(read_all(_is_undecided, self.pairs))
         if not undecided:
-            return ()
+            return notes
         return (
             f"{undecided} photographs are turned by their EXIF orientation, and their label maps have the size of both "
             "ways: taken for maps of the turned photograph",
+            *notes,
         )
 
 
 def _own_size(pair: Pair) -> tuple[int, int]:
-    with opened(pair.image) as image, opened(pair.labels) as labels:
+    with opened(pair.image) as image, opened_mask(pair.labels) as labels:
         size = labels.height, labels.width
         if size not in (upright_size(image), (image.height, image.width)):
             sizes = ["x".join(map(str, picture.size)) for picture in (image, labels)]
@@ -111,8 +98,7 @@ def _is_undecided(pair: Pair) -> bool:
 
 
 def _read(pair: Pair, decode: Decode, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    with opened(pair.labels) as labels:
-        classes = Image.fromarray(decode(labels))
+    classes = Image.fromarray(decoded(pair.labels, decode))
     with opened(pair.image) as image:  # turned as a camera says, unless its label map was painted on it unturned
         colours = as_rgb(image, turned=upright_size(image) == (classes.height, classes.width))
     return resized(colours, classes, size)
@@ -123,29 +109,6 @@ def resized(image: Image.Image, classes: Image.Image, size: tuple[int, int]) -> 
     across = size[::-1]
     pixels = pil_to_tensor(image.resize(across, Image.Resampling.BILINEAR))
     return pixels, pil_to_tensor(classes.resize(across, Image.Resampling.NEAREST))[0]
-
-
-def indices(table: NDArray[np.uint8]) -> Decode:
-    """Decodes label images whose pixel values `[256]` name classes by `table`; 254 in it marks what is no class."""
-
-    def decode(labels: Image.Image) -> NDArray[np.uint8]:
-        if labels.mode not in {"L", "P"}:
-            raise ValueError(f"it is no map of indices but a picture of mode {labels.mode}")
-        classes: NDArray[np.uint8] = table[np.array(labels)]
-        if (classes == UNDECLARED).any():
-            value = int(np.array(labels)[classes == UNDECLARED][0])
-            raise ValueError(f"it holds the value {value}, which is no class")
-        return classes
-
-    return decode
-
-
-def index_table(classes: Sequence[int], void: Sequence[int]) -> NDArray[np.uint8]:
-    """For `indices`: value `classes[i]` is class i, `void` values are not counted, others are no classes."""
-    table = np.full(256, UNDECLARED, np.uint8)
-    table[list(void)] = IGNORE_INDEX
-    table[list(classes)] = np.arange(len(classes))
-    return table
 
 
 def paired_source(

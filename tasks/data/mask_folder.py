@@ -1,142 +1,171 @@
-"""Any folder of images and label maps, with the names of the classes in a text file beside them.
+"""Any folder of images and masks, with the names of the classes beside them or by the name of a public data set.
 
     DIR/classes.txt                  a class a line: its name, or its name and its colour, `road 128 64 128`
     DIR/train/images  DIR/train/masks
     DIR/test/images   DIR/test/masks (or val); or DIR/images and DIR/masks, all of them held out
 
-Masks are png files with an index a pixel, or in colours where classes.txt gives colours. The line number, from 0, is
-the index of a class; a line called `void` stands for pixels that do not count, and 255 never counts.
+Many other arrangements are read: see `layouts`, and docs/data.md, which also says how masks are read.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from compress.errors import UsageError, unknown_name
+from compress.settings import LabelSettings
 
-from compress.errors import UsageError, first_line
-from compress.storage.untrusted import read_bytes, require_name
-from compress.task import IGNORE_INDEX
-
-from .label_maps import Decode, Pairs, index_table, indices, paired_source
+from .class_list import VOID, read_class_list
+from .image_listing import Tree
+from .known_classes import KNOWN_LISTS, ClassList
+from .label_maps import Pairs, paired_source
+from .layouts import HELD_OUT, LISTS, TRAINING, one_folder_splits, plain, splits_in
+from .mask_values import reading
+from .pairing import Pair, paired
+from .patterns import SPLIT, listed, matching, names_pairs
 from .source import DataSource, LabelledImages, Place
 
-VOID = "void"
-CLASS_LIMIT, TEXT_LIMIT = 250, 100_000
-STRIP = 64
-"""Rows of a mask whose colours are looked up at once: each pixel takes some fifty bytes meanwhile."""
-LINE = re.compile(r"(?P<name>\S(?:.*?\S)?)(?:\s+(?P<colour>\d{1,3}\s+\d{1,3}\s+\d{1,3}))?")
-TRAINING, HELD_OUT = "train", ("test", "val")
+CLASS_FILES = ("classes.txt", "classes.json", "labelmap.txt", "label_map.txt", "class_dict.csv", "_classes.csv")
+"""Where names of classes are looked for, in `data_root` and in the folder of a split."""
 
-
-@dataclass(frozen=True)
-class ClassList:
-    """What classes.txt says: names and colours by index, `void` among them."""
-
-    names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...]
-    """Empty where masks hold indices."""
-
-    @property
-    def counted(self) -> list[int]:
-        """The indices of classes, without those of `void`."""
-        return [index for index, name in enumerate(self.names) if name.lower() != VOID]
-
-    def decoder(self) -> Decode:
-        """How masks are read: by index, or by colour."""
-        void = [index for index in range(len(self.names)) if index not in self.counted]
-        by_index = index_table(self.counted, [*void, IGNORE_INDEX])
-        return by_colour(self.colours, by_index[: len(self.names)]) if self.colours else indices(by_index)
+Splits = Mapping[str | None, Callable[[], tuple[Pair, ...]]]
+"""How the pairs of each split are found; None is all of a data set without splits."""
 
 
 def open_mask_folder(place: Place) -> DataSource:
     """The folder described above; reads class names and the sizes of held-out images.
 
-    Raises `UsageError` if classes.txt or a folder is missing or wrong, or if images and masks do not pair up.
+    Raises `UsageError` if the classes or a folder are missing or wrong, or if images and masks do not pair up.
     """
-    root = place.root
-    classes = read_classes(root / "classes.txt")
-    split = next((root / name for name in HELD_OUT if (root / name).is_dir()), root)
-    held_out, decode = Pairs.find(split / "images", split / "masks", place.image_size), classes.decoder()
-
-    def training() -> LabelledImages:
-        folder = root / TRAINING
-        if split == root or not folder.is_dir():
-            raise UsageError(
-                f"{root} has no {TRAINING}/ to train on: make {TRAINING}/images, {TRAINING}/masks and test/"
-            )
-        return Pairs.find(folder / "images", folder / "masks", place.image_size).read(decode)
-
-    return paired_source(
-        name="mask-folder",
-        class_names=tuple(classes.names[index] for index in classes.counted),
-        place=place,
-        sizes=held_out.sizes,
-        training=training,
-        held_out=lambda: held_out.read(decode),
-        palette=tuple(classes.colours[index] for index in classes.counted) if classes.colours else (),
+    root, settings = place.root, place.labels
+    if not root.is_dir():
+        raise UsageError(f"no folder {root}: `data_root` names the folder of images and masks")
+    classes = class_list(root, settings.class_names)
+    return open_splits(
+        "mask-folder",
+        classes,
+        splits_of(Tree(root, place.follow_links), settings),
+        place,
+        public=settings.class_names in KNOWN_LISTS,
     )
 
 
-def read_classes(file: Path) -> ClassList:
-    """Raises `UsageError` that names the line if the file says two things at once or nothing that can be used."""
-    try:
-        text = read_bytes(file, TEXT_LIMIT).decode("utf-8-sig")
-        matches = [LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
-        names = tuple(require_name(match["name"]) for match in matches if match)
-    except (OSError, ValueError) as error:
+def open_splits(name: str, classes: ClassList, splits: Splits, place: Place, *, public: bool) -> DataSource:
+    """A data set of pairs by split, of which `place.labels.split` is held out, or the first that is there."""
+    masks = reading(classes, place.labels, public=public)
+    split = _held_out(splits, place)
+    held_out = Pairs(splits[split](), place.image_size)
+    counted = [index for index, class_name in enumerate(classes.names) if class_name.lower() != VOID]
+    class_names = tuple(classes.names[index] for index in counted)
+
+    def training() -> LabelledImages:
+        names = [key for key in splits if key is not None and plain(key) in TRAINING and key != split]
+        if not names:
+            raise UsageError(
+                f"{place.root} has no train/ to train on: make train/images, train/masks, and test/ beside train/"
+            )
+        return Pairs(splits[names[0]](), place.image_size).read(masks, class_names)
+
+    return paired_source(
+        name=name,
+        class_names=class_names,
+        place=place,
+        sizes=held_out.sizes,
+        training=training,
+        held_out=lambda: held_out.read(masks, class_names),
+        palette=tuple(classes.colours[index] for index in counted) if classes.colours else (),
+    )
+
+
+def _held_out(splits: Splits, place: Place) -> str | None:
+    chosen, names = place.labels.split, [name for name in splits if name is not None]
+    if chosen is not None:
+        if chosen not in splits:
+            raise unknown_name(f"split of {place.root}:", chosen, names)
+        return chosen
+    ranked = sorted((HELD_OUT.index(plain(name)), name) for name in names if plain(name) in HELD_OUT)
+    if ranked:
+        return ranked[0][1]
+    if None in splits:
+        return None
+    raise UsageError(
+        f"{place.root} has {', '.join(sorted(names))} and neither test/ nor val/ with images and masks: "
+        "add one, or choose with `split`"
+    )
+
+
+def class_list(root: Path, named: str | None) -> ClassList:
+    """The classes by the name of a public data set, from a file that is named, or from one in `root`."""
+    if named in KNOWN_LISTS:
+        return KNOWN_LISTS[named]
+    if named is not None:
+        file = next((path for path in (Path(named), root / named) if path.is_file()), None)
+        if file is None:
+            raise unknown_name("list of classes", named, KNOWN_LISTS, "(give one of these or a file for `class_names`)")
+        return read_class_list(file)
+    places = [root, *(root / name for name in (*TRAINING, *HELD_OUT))]
+    files = [folder / name for folder in places for name in CLASS_FILES if (folder / name).is_file()]
+    return read_class_list(files[0] if files else root / CLASS_FILES[0])
+
+
+def splits_of(tree: Tree, settings: LabelSettings) -> Splits:
+    """The splits by the patterns of the settings, or by the usual names of folders; then by lists."""
+    if (settings.images is None) != (settings.masks is None):
+        there, missing = ("images", "masks") if settings.images else ("masks", "images")
+        raise UsageError(f"`{there}` is a pattern and `{missing}` is not given: give both, or neither")
+    if settings.images and settings.masks:
+        splits = _by_patterns(tree, settings.images, settings.masks)
+    else:
+        splits = {split.name: split.pairs for split in splits_in(tree) or one_folder_splits(tree)}
+    if not splits:
         raise UsageError(
-            f"cannot read {file}: {first_line(error)}; give the names of the classes in it, one a line"
-        ) from error
-    given = [match["colour"] for match in matches if match]
-    counted = [name for name in names if name.lower() != VOID]
-    if not 2 <= len(counted) <= CLASS_LIMIT or len(set(counted)) < len(counted):
-        raise UsageError(
-            f"{file} names {len(counted)} classes, {len(set(counted))} different: 2 to {CLASS_LIMIT} are needed"
+            f"{tree.root} holds no images with masks by the usual names: make images/ and masks/ there, or say where "
+            "they are with `images` and `masks`, patterns such as 'photos/{split}/*.jpg'; docs/data.md has a list"
         )
-    if any(given) and not all(given):
-        raise UsageError(f"{file} gives no colour to {names[given.index(None)]!r}: give one to every line, or to none")
-    return ClassList(names, _colours(file, names, [colour for colour in given if colour]))
+    return _by_lists(tree.root, settings.list_file, splits)
 
 
-def _colours(file: Path, names: tuple[str, ...], given: list[str]) -> tuple[tuple[int, int, int], ...]:
-    seen: dict[tuple[int, int, int], str] = {}
-    for name, text in zip(names, given, strict=False):
-        red, green, blue = map(int, text.split())
-        if max(red, green, blue) > 255:
-            raise UsageError(f"{file} gives {name!r} the colour {text}: three numbers from 0 to 255 are needed")
-        if (red, green, blue) in seen:
-            raise UsageError(f"{file} gives {seen[red, green, blue]!r} and {name!r} the same colour, {text}")
-        seen[red, green, blue] = name
-    return tuple(seen)
+def _by_patterns(tree: Tree, images: str, masks: str) -> Splits:
+    by_split, masks_by_split = matching(tree, images, "images"), matching(tree, masks, "masks")
+    both = [name for name in by_split if name in masks_by_split]
+    if not both:
+        raise UsageError(
+            f"`images` has the splits {_names(by_split)} and `masks` {_names(masks_by_split)}: "
+            f"write {SPLIT} into both or neither"
+        )
+    places = f"`images` {images!r}", f"`masks` {masks!r}"
+    return {name: partial(paired, by_split[name], masks_by_split[name], places) for name in both}
 
 
-def by_colour(colours: tuple[tuple[int, int, int], ...], classes: NDArray[np.uint8]) -> Decode:
-    """Decodes masks in colours: `colours[i]` stands for `classes[i]`."""
-    keys = _key(np.array(colours, np.int64))
-    order = keys.argsort()
-
-    def decode_strip(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        pixels = strip.astype(np.int64)
-        found = _key(pixels)
-        nearest = order[np.searchsorted(keys[order], found).clip(max=len(keys) - 1)]
-        known = keys[nearest] == found
-        if not known.all():
-            raise ValueError(f"it holds the colour {tuple(pixels[~known][0].tolist())}, which is no class")
-        decoded: NDArray[np.uint8] = classes[nearest]
-        return decoded
-
-    def decode(labels: Image.Image) -> NDArray[np.uint8]:
-        rows = np.asarray(labels.convert("RGB"))
-        return np.concatenate([decode_strip(rows[top : top + STRIP]) for top in range(0, len(rows), STRIP)])
-
-    return decode
+def _names(splits: Mapping[str | None, object]) -> str:
+    return ", ".join(sorted(name or "(none)" for name in splits))
 
 
-def _key(colours: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One number a colour `[..., 3]`."""
-    return (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]
+def _by_lists(root: Path, pattern: str | None, splits: Splits) -> Splits:
+    """Where there are no folders by split, lists of names make them."""
+    if None not in splits:
+        if pattern is not None:
+            raise UsageError(f"`list_file` {pattern!r} and folders by split are both there: leave out one of them")
+        return splits
+    names = (*HELD_OUT, *TRAINING)
+    if pattern is not None:
+        files = {name: root / pattern.replace(SPLIT, name) for name in (names if SPLIT in pattern else ("test",))}
+    else:
+        files = next(filter(_any_file, ({name: root / place / f"{name}.txt" for name in names} for place in LISTS)), {})
+    if pattern is not None and not _any_file(files):
+        raise UsageError(f"`list_file` {pattern!r} leads to no file below {root}")
+    if not _any_file(files):
+        return splits
+    pairs = splits[None]()
+    usable = {name: file for name, file in files.items() if file.is_file() and names_pairs(file, root, pairs)}
+    if not usable and pattern is not None:
+        usable = {name: file for name, file in files.items() if file.is_file()}
+    lists: dict[str | None, Callable[[], tuple[Pair, ...]]] = {
+        name: partial(listed, file, root, pairs) for name, file in usable.items()
+    }
+    return lists or splits
+
+
+def _any_file(files: Mapping[str, Path]) -> bool:
+    return any(file.is_file() for file in files.values())

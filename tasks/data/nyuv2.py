@@ -15,7 +15,8 @@ from torch import Tensor
 
 from compress.errors import UsageError
 
-from .label_maps import Pairs, index_table, indices, paired_source
+from .label_maps import Pairs, paired_source
+from .masks import Reading, index_table, indices
 from .nyuv2_classes import NAMES_13, NAMES_40
 from .source import DataSource, LabelledImages, Place
 
@@ -58,17 +59,17 @@ def open_nyuv2(variant: Variant, place: Place) -> DataSource:
 
 def _folders(variant: Variant, place: Place, images: Path, labels: Path) -> DataSource:
     # 255 is no class here: it stands for void in maps that count classes from 0, which would be misread
-    decode = indices(index_table(range(1, len(variant.class_names) + 1), void=(0,)))
+    masks = Reading(indices(index_table(range(1, len(variant.class_names) + 1), void=(0,))))
     split = (images / HELD_OUT).is_dir()
     folders = (images / HELD_OUT, labels / HELD_OUT) if split else (images, labels)
     held_out = Pairs.find(*folders, place.image_size)
 
     def read(wanted: str) -> LabelledImages:
         if wanted == HELD_OUT:
-            return held_out.read(decode)
+            return held_out.read(masks, variant.class_names)
         if not split:
             raise UsageError(f"{images} has no {TRAINING}/ to train on: make {TRAINING}/ and {HELD_OUT}/ in it")
-        return Pairs.find(images / TRAINING, labels / TRAINING, place.image_size).read(decode)
+        return Pairs.find(images / TRAINING, labels / TRAINING, place.image_size).read(masks, variant.class_names)
 
     return _source(variant, place, held_out.sizes, read)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from compress.framing import CENTRAL_SQUARE, Framing
+from compress.settings import LabelSettings
 from compress.task import Batch
 
 
@@ -88,6 +89,9 @@ class DataSource:
 ClassOrder = Literal["text", "natural"]
 
 
+USUAL_LABELS = LabelSettings()
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a data set lies, and what its images are brought to, in pixels."""
@@ -105,6 +109,8 @@ class Place:
     None takes `text` and notes where the two differ."""
     follow_links: bool = False
     """Whether links out of the folder are followed."""
+    labels: LabelSettings = USUAL_LABELS
+    """Where images and masks are and how masks are read, for data with label maps."""
 
 
 @dataclass(frozen=True)
@@ -122,3 +128,5 @@ class Listing:
     """Whether it takes an `--image-size`."""
     crops: bool = False
     """Whether it takes a `--crop-size`."""
+    label_settings: frozenset[str] = frozenset()
+    """Which of `LabelSettings` it takes."""

@@ -150,5 +150,5 @@ def test_what_does_not_pair_up_is_named(camvid: Path) -> None:
 
 
 def test_crops_are_for_label_maps_only(camvid: Path) -> None:
-    with pytest.raises(UsageError, match="leave out --crop-size"):
+    with pytest.raises(UsageError, match="leave out `crop_size`"):
         open_data("image-folder", "classification", camvid, None, 32)

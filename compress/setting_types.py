@@ -1,0 +1,58 @@
+"""What the models of settings are made of: numbers within bounds, headings of help pages, the base of all sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The part of a help page that lists a setting. Parts are sorted by rank; 2 is that of the command's own flags."""
+
+    title: str
+    rank: int
+
+
+MODELS, DATA, HARDWARE = Heading("Models", 0), Heading("Data (optional)", 1), Heading("Seed and hardware", 3)
+LABELLED_DATA, TRAINING = Heading("Labelled data", 1), Heading("Training", 4)
+MASKS = Heading("Images with masks on your disk: docs/data.md", 1)
+
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+Number = Annotated[int, Field(ge=0, le=100_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Shift = Annotated[int, Field(ge=0, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+ImageSize = Annotated[
+    Side | None,
+    Field(
+        description="Resize images on your disk to this shorter side, in pixels. The default is 224 for image-folder, "
+        "and their own size for others."
+    ),
+]
+CropSize = Annotated[
+    Side | None,
+    Field(description="Crop size for training segmenters, in pixels. The default is whole images."),
+]
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Numbers = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d{1,5}(,\d{1,5})*$")]
+"""Whole numbers from 0, as `0,255`, in files also as one number or a list."""
+
+
+class Section(BaseModel):
+    """Closed and frozen: a misspelt key is an error. Files are validated strictly; flags are parsed from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
