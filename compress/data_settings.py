@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from compress.setting_types import DATA, MASKS, ImageSize, Numbers, Section
+from compress.setting_types import DATA, MASKS, ImageSize, Numbers, Section, Share
 
 
 class LabelSettings(Section):
@@ -38,6 +38,12 @@ class LabelSettings(Section):
     )
     reduce_zero_label: Annotated[bool, MASKS] = Field(
         False, description="Masks number the classes from 1, and 0 is not counted, as in ADE20K and mmsegmentation."
+    )
+
+    threshold: Annotated[Share | None, MASKS] = Field(
+        None,
+        description="For binary segmenters of one logit (classes=1, sigmoid): probability from which a pixel is the "
+        "second class. The default is 0.5; `teach` trains such a network if it is given.",
     )
 
     def labels(self) -> LabelSettings:

@@ -20,6 +20,7 @@ from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
 from compress.runs.handover import Finished, Outcome, hand_over
 from compress.runs.models import (
+    as_answered,
     card_of,
     find_teacher,
     fit_teacher,
@@ -122,6 +123,7 @@ def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
 def _opened(settings: DistillSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
     """Data, device, collected images and a new student."""
     source = open_settings(settings, settings.task)
+    source = as_answered(source, _required(settings.teacher), settings.teacher_weights)
     require_origin(_required(settings.teacher), settings.teacher_weights, source)
     compute = Compute.choose(settings.device, settings.precision)
     collected = read_collected_images(settings, source)

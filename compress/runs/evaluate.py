@@ -14,10 +14,11 @@ from compress.errors import UsageError
 from compress.export import OnnxModel, OnnxScores, spec_of
 from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
-from compress.runs.models import fit_teacher
+from compress.runs.models import as_answered, fit_teacher
 from compress.settings import HeldOutSettings
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
+from compress.tasks.models.binary import move_threshold
 from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
 
@@ -56,7 +57,7 @@ def evaluate_model(
         predict, source = _open_own(model, settings, compute)
     else:
         listing = SOURCES.find(settings.data) if settings.data else None
-        source = open_settings(settings, listing.task if listing else "classification")
+        source = as_answered(open_settings(settings, listing.task if listing else "classification"), teacher, model)
         network = fit_teacher(teacher, model, source, seed=0)
         compute.place(network)
         predict = network
@@ -69,11 +70,15 @@ def _open_own(path: Path, settings: HeldOutSettings, compute: Compute) -> tuple[
     """What this package wrote, and the data set to score it on; raises `UsageError` if their classes differ."""
     predict: Callable[[Tensor], Tensor]
     if path.suffix == ".onnx":
+        if settings.threshold is not None:
+            raise UsageError(f"{path} decides by the threshold that it was exported with: leave out `threshold`")
         onnx = OnnxModel(path, provider=compute.device.type)
         predict, facts = OnnxScores(onnx), spec_of(onnx)
         task, names, usual = facts.name, facts.class_names, Place(image_size=facts.image_size, framing=facts.framing)
     else:
         model, card = load_model(path)
+        if settings.threshold is not None:
+            move_threshold(model, settings.threshold)
         predict = model
         compute.place(model)
         settings = settings.model_copy(update={"data": settings.data or card.data})

@@ -28,6 +28,7 @@ from compress.storage.run_directory import RunDirectory
 from compress.task import Task, TaskSpec
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
+from compress.tasks.models.binary import threshold_of
 from compress.tasks.models.saved import Card, save_model
 from compress.training.compute import Compute
 
@@ -141,7 +142,7 @@ def _draw_classes(report: Mapping[str, Any], done: Finished, student: Score) -> 
 
 def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
     """What student and file say of where they come from."""
-    settings = done.context.settings
+    settings, threshold = done.context.settings, threshold_of(done.context.student)
     return {
         "method": settings.method,
         "teacher": settings.teacher,
@@ -150,6 +151,7 @@ def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
         "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
         "scored_on": scored_on,
         "metrics": dict(student.numbers),
+        **({} if threshold is None else {"threshold": threshold}),
         "licence": "not known here: the weights derive from the teacher's",
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,9 +25,11 @@ from compress.tasks.models import (
     read_weights,
     require_image_size,
 )
+from compress.tasks.models.binary import USUAL_THRESHOLD, as_one_logit, bare, threshold_of
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
+from compress.tasks.models.weights import classes_of
 from compress.tasks.segmentation import palette_of
 from compress.tasks.teaching import Training, cache_key, usual_plan
 from compress.training.compute import Compute
@@ -35,7 +39,7 @@ from compress.training.progress import Steps, console
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
     torch.manual_seed(seed)
-    model = create_model(source.task, name, len(source.class_names), source.image_shape[1:])
+    model = _answering(create_model, name, source)
     require_logits(model, name, source)
     return model
 
@@ -44,7 +48,7 @@ def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """A new model with ImageNet weights if there are any to be had; says so if there are none."""
     torch.manual_seed(seed)  # the decoder or the last layer is new in any case
     try:
-        model = create_pretrained(source.task, name, len(source.class_names), source.image_shape[1:])
+        model = _answering(create_pretrained, name, source)
     except UsageError as error:
         console.print(f"{name} begins with random weights: {error}", soft_wrap=True)
         return new_model(name, source, seed)
@@ -52,12 +56,43 @@ def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
     return model
 
 
+def _answering(create: Callable[..., NormalisedModel], name: str, source: DataSource) -> NormalisedModel:
+    """A network with a logit for every class of the data, or with one where there is a threshold."""
+    if source.threshold is None:
+        return create(source.task, name, len(source.class_names), source.image_shape[1:])
+    return as_one_logit(create(source.task, name, 1, source.image_shape[1:]), source.threshold)
+
+
+def as_answered(source: DataSource, name: str, weights: Path | None) -> DataSource:
+    """The data as the weights of a teacher answer it: with a threshold where they have one logit for two classes.
+
+    Raises `UsageError` if they have one logit and the data has other than two classes.
+    """
+    if weights is None or source.task != "segmentation" or source.threshold is not None:
+        return source
+    network = create_model(source.task, name, len(source.class_names), source.image_shape[1:]).network
+    if classes_of(network, read_weights(weights)) != 1:
+        return source
+    if len(source.class_names) != 2:
+        raise UsageError(
+            f"{weights} has one logit, which tells two classes apart, and {source.name} has "
+            f"{len(source.class_names)}: list the background and the class that it was trained for"
+        )
+    console.print(
+        f"{name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {USUAL_THRESHOLD}, "
+        "--threshold chooses another",
+        soft_wrap=True,
+    )
+    return replace(source, threshold=USUAL_THRESHOLD)
+
+
 def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
     """Raise `UsageError` unless the model answers the data's images with logits `[n, k, *s]` of its classes."""
     shape = require_image_size(model, name, source.image_shape)
     wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
     if tuple(shape) != wanted:
-        raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}")
+        hint = "; `compress.tasks.models.binary.OneLogit` makes two classes of one logit" if shape[1:2] == (1,) else ""
+        raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}{hint}")
 
 
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
@@ -66,7 +101,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
     shared = model.network if isinstance(model.network, ClassifierSharing) else None
     return Card(
         task=source.task,
-        network=architecture_name(name, shared.backbone if shared else model.network),
+        network=architecture_name(name, shared.backbone if shared else bare(model.network)),
         data=source.name,
         class_names=source.class_names,
         image_shape=source.image_shape,
@@ -75,6 +110,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
         image_size=source.image_size,
         crop_size=source.crop_size,
         framing=source.framing,
+        threshold=threshold_of(model),
         palette=palette_of(source) if source.task == "segmentation" else (),
         shared_channels=shared.channels if shared else 0,
     )
@@ -129,7 +165,7 @@ def find_teacher(name: str, weights: Path | None, source: DataSource, compute: C
 def fit_teacher(name: str, weights: Path, source: DataSource, seed: int) -> NormalisedModel:
     """The named network with the weights of a file; raises `UsageError` that says what does not fit."""
     model = new_model(name, source, seed)
-    fit_weights(model.network, read_weights(weights), str(weights))
+    fit_weights(bare(model.network), read_weights(weights), str(weights))
     return model.eval()
 
 

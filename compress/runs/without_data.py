@@ -119,6 +119,7 @@ def _source(card: Card) -> DataSource:
         palette=card.palette,
         image_size=card.image_size,
         crop_size=card.crop_size,
+        threshold=card.threshold,
     )
 
 

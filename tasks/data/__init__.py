@@ -172,9 +172,17 @@ def open_settings(
 ) -> DataSource:
     """The data set that the settings name, read as they say: `open_data`."""
     crop_size = None if isinstance(settings, HeldOutSettings) else settings.crop_size
-    return open_data(
+    source = open_data(
         settings.data, task, settings.data_root, settings.image_size, crop_size, usual=usual, labels=settings.labels()
     )
+    if settings.threshold is None:
+        return source
+    if source.task != "segmentation" or len(source.class_names) != 2:
+        raise UsageError(
+            f"`threshold` is for segmenters of two classes, and {source.name} has {len(source.class_names)} for "
+            f"{source.task}: leave it out"
+        )
+    return replace(source, threshold=settings.threshold)
 
 
 def _require_applicable(
@@ -189,7 +197,7 @@ def _require_applicable(
     if crop_size is not None and not listing.crops:
         raise UsageError(f"networks see {listing.name!r} as whole images: leave out `crop_size`")
     chosen = {key for key, value in (labels.model_dump(exclude_defaults=True) if labels else {}).items() if value}
-    for key in sorted(chosen - listing.label_settings):
+    for key in sorted(chosen - listing.label_settings - {"threshold"}):
         raise UsageError(
             f"data set {listing.name!r} says itself where its labels are and what they mean: leave out `{key}`"
         )

@@ -73,6 +73,7 @@ def _require_whole(file: Path, entries: Sequence[Entry]) -> None:
     if not 2 <= len(counted) <= CLASS_LIMIT or len(set(counted)) < len(counted):
         raise UsageError(
             f"{file} names {len(counted)} classes, {len(set(counted))} different: 2 to {CLASS_LIMIT} are needed"
+            f"{', the background being one' if len(counted) == 1 else ''}"
         )
     for what, said in (("colour", [entry.colour for entry in entries]), ("value", [entry.value for entry in entries])):
         owners: dict[object, str] = {}

@@ -78,6 +78,9 @@ class DataSource:
     """The shorter side of its images, pixels; None if these differ."""
     crop_size: int | None = None
     """The side of the squares of them that networks are trained on; None if these see whole images."""
+    threshold: float | None = None
+    """The probability from which a pixel is the second of two classes, for networks that answer with one logit; None
+    for those that answer with a logit for every class."""
     framing: Framing = CENTRAL_SQUARE
     """How photographs of a classifier are cropped and resized."""
     present: tuple[int, ...] | None = None

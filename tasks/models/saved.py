@@ -23,6 +23,7 @@ from compress.storage.untrusted import plain_json, require_name
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
 from . import STORED, create_model, fit_weights, read_weights, takes_one_size
+from .binary import OneLogit, bare
 from .normalised import NormalisedModel
 from .safetensors_header import METADATA, read_header
 from .sharing import ClassifierSharing
@@ -56,6 +57,8 @@ class Card:
     """One RGB colour a class, for pictures of label maps."""
     shared_channels: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of a binary segmenter of one logit: the probability from which a pixel is the second class."""
     framing: Framing = CENTRAL_SQUARE
     """How a classifier's photographs are cropped and resized."""
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +85,7 @@ _CARDS = TypeAdapter(Card)
 
 def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:
     """Write the three files of a model directory; weights and README only without a card, for a user's own class."""
-    network = model.network if isinstance(model, NormalisedModel) else model
+    network = bare(model.network) if isinstance(model, NormalisedModel) else model
     header = {HEADER_KEY: json.dumps(asdict(card))} if card else None  # one key: their order in the file is random
     # safetensors refuses tied weights, which share memory
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
@@ -116,7 +119,8 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
 def _segmenter_config(network: nn.Module, card: Card) -> dict[str, Any]:
     """What `smp.from_pretrained` needs, the class and the arguments it was made with; or torchvision's name."""
     if isinstance(network, TorchvisionSegmenter):
-        return {"torchvision": card.network.removeprefix(PREFIX), "num_classes": len(card.class_names)}
+        outputs = len(card.class_names) if card.threshold is None else 1
+        return {"torchvision": card.network.removeprefix(PREFIX), "num_classes": outputs}
     config: Any = network.config  # the mapping that SMP's constructors leave
     return {**config, "_model_class": type(network).__name__, "encoder_weights": None}
 
@@ -132,11 +136,13 @@ def load_model(path: Path) -> tuple[NormalisedModel, Card]:
     _require_network(card, tensors, str(file))
     network = _network(card)
     fit_weights(network, tensors, str(file))
-    return NormalisedModel(network, card.mean, card.std).eval(), card
+    answering = network if card.threshold is None else OneLogit(network, card.threshold)
+    return NormalisedModel(answering, card.mean, card.std).eval(), card
 
 
 def _network(card: Card) -> nn.Module:
-    network = create_model(card.task, card.network, len(card.class_names), card.image_shape[1:]).network
+    outputs = len(card.class_names) if card.threshold is None else 1
+    network = create_model(card.task, card.network, outputs, card.image_shape[1:]).network
     if card.shared_channels:
         network = ClassifierSharing(network, card.image_shape, card.shared_channels, len(card.class_names))
     return network
