@@ -56,11 +56,12 @@ def test_the_wheel_holds_one_top_level_name(wheel_names: set[str]) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"compress"}
 
 
-def test_the_wheel_holds_every_module_recipe_and_the_type_marker(wheel_names: set[str]) -> None:
+def test_the_wheel_holds_every_module_recipe_teacher_and_the_type_marker(wheel_names: set[str]) -> None:
     expected = {"compress/py.typed", "compress/report/page.html", "compress/report/page.css"}
     for package, folder in mapping().items():
         inside = package.replace(".", "/")
         expected |= {f"{inside}/{file.name}" for file in (ROOT / folder).glob("*.py")}
     expected |= {f"compress/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.yaml")}
+    expected |= {f"compress/{file.relative_to(ROOT)}" for file in (ROOT / "tasks" / "teachers").rglob("*.*")}
     assert expected <= wheel_names
     assert not [entry for entry in wheel_names if "tests" in entry.split("/")]

@@ -18,6 +18,7 @@ from compress.methods import MethodContext, find_method
 from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
+from compress.runs.forecast import say_beginning
 from compress.runs.handover import Finished, Outcome, hand_over
 from compress.runs.models import (
     as_answered,
@@ -148,6 +149,7 @@ def carry_out(context: MethodContext, folder: Path, options: RunOptions, *, bega
     run = RunDirectory.open(folder) if options.resume else RunDirectory.create(folder)
     run.sweep()
     run.write_config(resolved(context.settings), workers=context.workers.size)
+    say_beginning(context, distiller)
     lead(distiller, run, kept, tensorboard=options.tensorboard, heed_signals=options.heed_signals)
     task = context.task
     if teacher_score is None:

@@ -13,6 +13,7 @@ from torch import nn
 from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods import find_method
+from compress.runs.forecast import seconds_a_step
 from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
 from compress.tasks.data.collected import read_collected, read_photographs
@@ -30,10 +31,11 @@ from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
 from compress.tasks.models.weights import classes_of
+from compress.tasks.packaged import packaged_teacher
 from compress.tasks.segmentation import palette_of
 from compress.tasks.teaching import Training, cache_key, usual_plan
 from compress.training.compute import Compute
-from compress.training.progress import Steps, console
+from compress.training.progress import Steps, clock, console
 
 
 def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
@@ -154,11 +156,17 @@ def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
 
 
 def find_teacher(name: str, weights: Path | None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
-    """The teacher with its weights from a file, from the name itself, or taught on the embedded data and cached."""
+    """The teacher with its weights from a file, from the name itself or from this package; else one is taught on the
+    embedded data, and cached.
+    """
     if weights is not None:
         return fit_teacher(name, weights, source, seed)
     if name.startswith(STORED):
         return new_model(name, source, seed).eval()
+    packaged = packaged_teacher(name, source.name)
+    if packaged:
+        console.print(f"teacher {packaged.network}: comes with the package, taught on {source.name}")
+        return load_model(packaged.folder)[0]
     return taught_teacher(name, source, compute, seed)
 
 
@@ -176,10 +184,15 @@ def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -
     if (folder / "README.md").is_file():  # the file that is written last
         console.print(f"teacher {name}: taught before, read from the cache")
         return load_model(folder)[0]
-    model = new_model(name, source, seed)
-    console.print(f"teacher {name}: trained once on {source.name}, then kept in the cache")
+    model, data = new_model(name, source, seed), source.training()
+    compute.place(model)
+    step = seconds_a_step(model, compute.images(data.images[: plan.batch]), compute)
+    cost = "" if step is None else f", about {clock(step * plan.steps)}"
+    console.print(
+        f"teacher {name}: not in the cache, taught once on {source.name} in {plan.steps} steps{cost}", soft_wrap=True
+    )
     with Steps("teaching", plan.steps) as steps:
-        training = Training(model, source.training(), source, plan, compute, seed)
+        training = Training(model, data, source, plan, compute, seed)
         training.run(lambda done, loss: steps.update(done, f"loss {loss:.3f}"))
     save_model(folder, model.cpu(), card_of(name, source, model), f"# {name}, taught on {source.name}\n")
     return model

@@ -12,6 +12,7 @@ from compress.settings import DistillSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
 from compress.tasks.data import DEFAULT_DATA, find_data
+from compress.tasks.packaged import packaged_teacher
 from compress.tasks.targets import DRAWN, TAKEN
 
 
@@ -32,7 +33,7 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
         "student": DEFAULT_STUDENT[probe.task],
         "data": DEFAULT_DATA[probe.task],
     }
-    return completed(given, merged(names, below))
+    return _with_packaged_teacher(completed(given, merged(names, below)))
 
 
 def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSettings:
@@ -54,6 +55,14 @@ def _with_targets(wanted: DistillSettings) -> DistillSettings:
         raise UsageError(f"inversion.targets {asked!r} are not for {wanted.task}: choose {', '.join(kinds)}")
     inversion = wanted.inversion.model_copy(update={"targets": asked or kinds[0]})
     return wanted.model_copy(update={"inversion": inversion})
+
+
+def _with_packaged_teacher(settings: DistillSettings) -> DistillSettings:
+    """The settings with the full name of the teacher that comes with the package, if it is the one."""
+    if settings.teacher is None or settings.data is None or settings.teacher_weights is not None:
+        return settings
+    packaged = packaged_teacher(settings.teacher, settings.data)
+    return settings.model_copy(update={"teacher": packaged.network}) if packaged else settings
 
 
 def _require_a_batch(wanted: DistillSettings) -> None:

@@ -13,6 +13,7 @@ from compress.distillation.distiller import Distiller
 from compress.distillation.round import Round
 from compress.errors import CompressError, Diverged, Interrupted
 from compress.runs.events import EventFiles
+from compress.runs.forecast import Forecast
 from compress.runs.live import Live, phase
 from compress.storage.history import History
 from compress.storage.run_directory import RunDirectory
@@ -37,7 +38,7 @@ class Record:
         self._distiller, self._run, self._kept = distiller, run, kept
         self._live, self._events = live, events
         self._history = History(run.path, kept["history"])
-        self._saved = time.monotonic()
+        self._forecast, self._saved = Forecast(distiller), time.monotonic()
         total = distiller.plan.rounds
         self._drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
 
@@ -52,6 +53,7 @@ class Record:
             self.say(f"round {done.index + 1}: {done.notice}", style="yellow")
         if done.index in self._drawn:
             self._draw(done)
+        self._forecast.after(done)
         self._live.add(done, row)
         if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS or done.index + 1 == total:
             self.save()
