@@ -165,7 +165,7 @@ def find_teacher(name: str, weights: Path | None, source: DataSource, compute: C
         return new_model(name, source, seed).eval()
     packaged = packaged_teacher(name, source.name)
     if packaged:
-        console.print(f"teacher {packaged.network}: comes with the package, taught on {source.name}")
+        console.print(f"teacher {packaged.network}: comes with the package, taught on {source.name}", soft_wrap=True)
         return load_model(packaged.folder)[0]
     return taught_teacher(name, source, compute, seed)
 

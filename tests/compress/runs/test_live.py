@@ -13,9 +13,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from compress.cli import events
 from compress.distillation.distiller import Distiller
 from compress.methods import MethodContext, find_method
+from compress.runs import events
 from compress.runs.rounds import lead
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
@@ -78,7 +78,8 @@ def test_plain_lines_are_few_and_say_the_same(
 ) -> None:
     monkeypatch.setattr(progress, "pause", lambda spent: math.inf)
     lead(small(), RunDirectory.create(tmp_path / "few"), {"history": []})
-    (line,) = capsys.readouterr().err.splitlines()
+    takes, line = capsys.readouterr().err.splitlines()
+    assert takes.startswith("takes: about")
     assert re.match(r"distilling 5/5  \d+:\d\d spent, 0:00 left  images/s: .* made, .* learnt from  agreement ", line)
     monkeypatch.setattr(progress, "pause", lambda spent: 0.0)
     lead(small(), RunDirectory.create(tmp_path / "all"), {"history": []})

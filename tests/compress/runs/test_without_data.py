@@ -12,7 +12,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 from scipy.stats import binomtest
 
-from compress.cli import main, without_data
+from compress.cli import main
+from compress.runs import without_data
 from compress.runs.models import find_teacher
 from compress.runs.without_data import Agreement
 from compress.tasks.data import DataSource, open_data
