@@ -29,6 +29,7 @@ from compress.runs.resolution import completed
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
+from compress.tasks import held_out as held_out_of
 from compress.training.compute import Compute
 from compress.training.parallel import Workers
 from compress.training.progress import quiet
@@ -123,7 +124,7 @@ def distill(
         collected = read_collected_images(chosen, source)
         context = method_context(big, small, chosen, source, compute, Workers(), collected)
         with exclusive(folder):
-            outcome = hand_over(carry_out(context, folder, options), source, None)
+            outcome = hand_over(carry_out(context, held_out_of(source), folder, options), source, None)
     outcome.require()
     return Distilled(small, folder, folder / "export" / "model.onnx", outcome.report)
 

@@ -117,25 +117,26 @@ class Tabulated(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """A task adapter: everything the engine needs to know of classification, segmentation or your own task."""
+    """What the engine needs to know of classification, segmentation or your own task."""
 
     spec: TaskSpec
-
-    def teacher(self) -> nn.Module:
-        """The trained network, frozen and in evaluation mode."""
-
-    def student(self) -> nn.Module:
-        """A new, untrained, smaller network with logits of the teacher's shape."""
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """What the inversion aims at: long `[n, *s]`, made up, never taken from data.
 
-        `class_share [k]` is that of each class in the teacher's answers to all samples at hand, even before there are
-        any: all that is known of how common the classes are.
+        `class_share [k]` is the share of each class in the teacher's answers to the samples in the buffer, uniform
+        while the buffer is empty: all that is known of how common the classes are.
         """
 
-    def held_out(self) -> Iterator[Batch]:
-        """Real labelled data for evaluation only."""
+
+@runtime_checkable
+class HeldOut(Protocol):
+    """What networks are scored on, and how answers are shown; the engine never sees it."""
+
+    spec: TaskSpec
+
+    def batches(self) -> Iterator[Batch]:
+        """Labelled data for evaluation only; nothing where there is none."""
 
     def metric(self) -> Metric:
         """A new, empty metric."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from compress import losses
-from compress.task import Batch, Task, TaskSpec
+from compress.task import Batch, HeldOut, Task, TaskSpec
 
 
 class FakeMetric:
@@ -28,7 +28,7 @@ class FakeMetric:
 
 
 class FakeTask:
-    """Tiny images and networks; a segmentation with `positions`, a classification without.
+    """Tiny images and networks; a segmentation with `positions`, a classification without. It is its own `HeldOut`.
 
     The teacher's batch statistics are those of uniform noise, and its labels are the truth.
     """
@@ -62,7 +62,7 @@ class FakeTask:
         shape = (n, *self.spec.image_shape[1:]) if self._positions else (n,)
         return torch.randint(self.spec.num_classes, shape, generator=generator)
 
-    def held_out(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """Two batches of noise, labelled by the teacher."""
         noise, teacher = torch.Generator().manual_seed(3), self.teacher()
         for _ in range(2):
@@ -78,11 +78,15 @@ class FakeTask:
         return batch.images.mul(255).to(torch.uint8).movedim(0, 2).flatten(2)
 
 
-def check_task(task: Task) -> None:
-    """Raise `AssertionError` that says what is broken unless `task` keeps the contract of `compress.task.Task`."""
-    assert isinstance(task, Task), "a member of the protocol is missing"
+def check_task(task: Task, held_out: HeldOut, teacher: nn.Module, student: nn.Module) -> None:
+    """Raise `AssertionError` that says what is broken unless these keep the contract of `compress.task`.
+
+    `teacher` is trained, frozen and in evaluation mode; `student` has logits of the same shape.
+    """
+    assert isinstance(task, Task), "a member of the protocol Task is missing"
+    assert isinstance(held_out, HeldOut), "a member of the protocol HeldOut is missing"
     spec, n = task.spec, 6
-    teacher, student = task.teacher(), task.student()
+    assert spec == held_out.spec, "task and held-out data have one spec"
     assert not teacher.training, "the teacher must be in evaluation mode"
     assert not any(parameter.requires_grad for parameter in teacher.parameters()), "the teacher must be frozen"
     even = torch.full((spec.num_classes,), 1 / spec.num_classes)
@@ -92,7 +96,7 @@ def check_task(task: Task) -> None:
     assert torch.equal(targets, again), "targets depend on nothing but the generator"
     valid = (targets == spec.ignore_index) | ((targets >= 0) & (targets < spec.num_classes))
     assert valid.all(), "targets are classes or the ignore index"
-    batch = next(task.held_out())
+    batch = next(iter(held_out.batches()))
     assert batch.images.shape[1] == 3, "held-out images are RGB"
     assert batch.images.amin() >= 0, "images are in [0, 1]"
     assert batch.images.amax() <= 1, "images are in [0, 1]"
@@ -103,11 +107,11 @@ def check_task(task: Task) -> None:
     wanted = (len(images), spec.num_classes, *batch.targets.shape[1:])
     assert teacher_logits.shape == wanted, "logits are [n, k, *s], s being that of the targets"
     assert losses.kl(student_logits, teacher_logits).shape == (len(images),), "every loss is [n]"
-    metric = task.metric()
+    metric = held_out.metric()
     metric.update(teacher_logits, batch.targets[:n])
     headline = metric.compute()[spec.metric]
     assert isinstance(headline, float), "the headline number is a float"
     assert 0 <= headline <= 1, "the headline number is a fraction"
-    picture = task.picture(Batch(images, batch.targets[:n]), teacher_logits, student_logits)
+    picture = held_out.picture(Batch(images, batch.targets[:n]), teacher_logits, student_logits)
     assert picture.dtype == torch.uint8, "pictures are uint8"
     assert picture.shape[0] == 3, "pictures are RGB"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from torch import nn
+from compress.task import HeldOut, Task
 
-from .classification import Classification
+from .classification import Classification, LabelledPhotographs
 from .data import DataSource
-from .segmentation import Segmentation
+from .segmentation import LabelledScenes, Segmentation
 from .targets import DRAWN
 
-__all__ = ["DEFAULT_STUDENT", "DEFAULT_TEACHER", "TASKS", "Classification", "Segmentation", "make_task"]
+__all__ = ["DEFAULT_STUDENT", "DEFAULT_TEACHER", "TASKS", "Classification", "Segmentation", "held_out", "make_task"]
 
-TASKS: Mapping[str, type[Classification] | type[Segmentation]] = {
-    "classification": Classification,
-    "segmentation": Segmentation,
+TASKS: Mapping[str, tuple[Callable[[DataSource, str], Task], Callable[[DataSource], HeldOut]]] = {
+    "classification": (Classification, LabelledPhotographs),
+    "segmentation": (Segmentation, LabelledScenes),
 }
+"""By name, what the engine needs of a task and what its networks are scored on."""
 DEFAULT_TEACHER: Mapping[str, str] = {"classification": "resnet34", "segmentation": "deeplabv3"}
 DEFAULT_STUDENT: Mapping[str, str] = {
     "classification": "cifar_resnet20",
@@ -24,13 +25,16 @@ DEFAULT_STUDENT: Mapping[str, str] = {
 }
 
 
-def make_task(
-    source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module], targets: str | None = None
-) -> Classification | Segmentation:
-    """The adapter for the source's task; teacher and student are made when they are asked for.
+def make_task(source: DataSource, targets: str | None = None) -> Task:
+    """The adapter for the source's task.
 
     `targets` names how the task draws them; it has a way of its own for those that it does not draw itself.
     """
     kinds = DRAWN[source.task]
     drawn = targets if targets is not None and targets in kinds else next(iter(kinds))
-    return TASKS[source.task](source, teacher, student, drawn)
+    return TASKS[source.task][0](source, drawn)
+
+
+def held_out(source: DataSource) -> HeldOut:
+    """What networks for the source are scored on."""
+    return TASKS[source.task][1](source)

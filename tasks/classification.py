@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from compress.task import NOTHING_IGNORED, Batch, TaskSpec
 
@@ -15,43 +15,43 @@ from .pictures import captioned, roles
 from .targets import LABELS
 
 
+def spec_of(source: DataSource) -> TaskSpec:
+    """What is fixed about the classification of some data."""
+    return TaskSpec(
+        name="classification",
+        image_shape=source.image_shape,
+        class_names=source.class_names,
+        metric="top1",
+        ignore_index=NOTHING_IGNORED,
+        image_size=source.image_size,
+        framing=source.framing,
+    )
+
+
 class Classification:
-    """The task adapter of classification."""
+    """The task of classification: what the engine needs."""
 
-    def __init__(
-        self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module], targets: str
-    ) -> None:
-        self.source, self._teacher, self._student, self._draw = source, teacher, student, LABELS[targets]
-        shape, names = source.image_shape, source.class_names
-        self.spec = TaskSpec(
-            name="classification",
-            image_shape=shape,
-            class_names=names,
-            metric="top1",
-            ignore_index=NOTHING_IGNORED,
-            image_size=source.image_size,
-            framing=source.framing,
-        )
-
-    def teacher(self) -> nn.Module:
-        """The trained network, frozen and in evaluation mode."""
-        return self._teacher().eval().requires_grad_(requires_grad=False)
-
-    def student(self) -> nn.Module:
-        """A new, untrained network."""
-        return self._student()
+    def __init__(self, source: DataSource, targets: str) -> None:
+        self._source, self._draw, self.spec = source, LABELS[targets], spec_of(source)
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """Labels `[n]`, of all classes alike, however common the teacher's answers make them."""
         return self._draw(n, self.spec.num_classes, generator)
 
-    def held_out(self) -> Iterator[Batch]:
+
+class LabelledPhotographs:
+    """Held-out images with one label each."""
+
+    def __init__(self, source: DataSource) -> None:
+        self._source, self.spec = source, spec_of(source)
+
+    def batches(self) -> Iterator[Batch]:
         """The test split."""
-        return self.source.held_out().batches(100)
+        return self._source.held_out().batches(100)
 
     def metric(self) -> TopAccuracy:
         """Top-1 and top-5 accuracy, and top-1 by class, over the classes that the data have."""
-        return TopAccuracy(self.spec.class_names, self.source.present)
+        return TopAccuracy(self.spec.class_names, self._source.present)
 
     def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
         """Each image, under it the class it was made for and those that models answer with."""

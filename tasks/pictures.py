@@ -54,7 +54,7 @@ def rows_of_maps(
         for column in range(columns)
         for at, heading in enumerate(tiles)
     ]
-    present = torch.cat([maps.flatten() for maps in label_maps.values()]).unique().tolist()
+    present = sorted(set(torch.cat([maps.flatten() for maps in label_maps.values()]).tolist()))
     shown = [(names[index], palette[index]) for index in present if index < len(names)]
     if present[-1] >= len(names):
         shown.append(("ignored", IGNORED))

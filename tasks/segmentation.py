@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from compress.task import Batch, TaskSpec
 
@@ -24,38 +24,39 @@ def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
     return source.palette or distinct_colours(len(source.class_names), source.background)
 
 
+def spec_of(source: DataSource) -> TaskSpec:
+    """What is fixed about the segmentation of some data."""
+    return TaskSpec(
+        name="segmentation",
+        image_shape=source.image_shape,
+        class_names=source.class_names,
+        metric="miou",
+        palette=palette_of(source),
+        image_size=source.image_size,
+    )
+
+
 class Segmentation:
-    """The task adapter of segmentation."""
+    """The task of segmentation: what the engine needs."""
 
-    def __init__(
-        self, source: DataSource, teacher: Callable[[], nn.Module], student: Callable[[], nn.Module], targets: str
-    ) -> None:
-        self.source, self._teacher, self._student, self._draw = source, teacher, student, LABEL_MAPS[targets]
-        self.spec = TaskSpec(
-            name="segmentation",
-            image_shape=source.image_shape,
-            class_names=source.class_names,
-            metric="miou",
-            palette=palette_of(source),
-            image_size=source.image_size,
-        )
-
-    def teacher(self) -> nn.Module:
-        """The trained network, frozen and in evaluation mode."""
-        return self._teacher().eval().requires_grad_(requires_grad=False)
-
-    def student(self) -> nn.Module:
-        """A new, untrained network."""
-        return self._student()
+    def __init__(self, source: DataSource, targets: str) -> None:
+        self._source, self._draw, self.spec = source, LABEL_MAPS[targets], spec_of(source)
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """Random label maps `[n, h, w]`, half after the teacher's answers and half after no class in particular."""
         prior = (class_share + 1 / self.spec.num_classes) / 2
-        return self._draw(n, self.spec.image_shape[1:], prior, generator, self.source.background)
+        return self._draw(n, self.spec.image_shape[1:], prior, generator, self._source.background)
 
-    def held_out(self) -> Iterator[Batch]:
+
+class LabelledScenes:
+    """Held-out images with a label map each."""
+
+    def __init__(self, source: DataSource) -> None:
+        self._source, self.spec = source, spec_of(source)
+
+    def batches(self) -> Iterator[Batch]:
         """The validation split, whole images."""
-        held_out = self.source.held_out()
+        held_out = self._source.held_out()
         return held_out.batches(max(BATCH_PIXELS // held_out.images[0, 0].numel(), 1) if len(held_out) else 1)
 
     def metric(self) -> ConfusionMatrix:

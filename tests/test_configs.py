@@ -60,13 +60,22 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     torch.manual_seed(0)
     teacher, student = (create_model(source.task, network, classes) for network in (teacher_name, student_name))
     student = student_of(method, student, teacher, source, seed=0)
-    task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
+    task = make_task(source, settings.inversion.targets)
     compute = Compute(torch.device("cpu"), torch.float32)
     randomness = torch.Generator().manual_seed(0)
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
     labels = torch.arange(8) % classes if source.task == "classification" else None
     collected = Collected(images, labels) if find_method(method).needs_collected else None
-    given = MethodContext(task, task.teacher(), student, settings, False, compute, randomness, collected)
+    given = MethodContext(
+        task,
+        teacher.eval().requires_grad_(requires_grad=False),
+        student,
+        settings,
+        False,
+        compute,
+        randomness,
+        collected,
+    )
     distiller = find_method(method).build(given)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)

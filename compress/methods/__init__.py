@@ -6,10 +6,10 @@ from compress.errors import unknown_name
 from compress.tables import OpenTable
 
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
-from .assembly import MethodContext, MethodFunction
+from .assembly import MethodContext, MethodFunction, frozen
 from .method import REAL_IMAGES, Method
 
-__all__ = ["METHODS", "REAL_IMAGES", "Method", "MethodContext", "MethodFunction", "find_method"]
+__all__ = ["METHODS", "REAL_IMAGES", "Method", "MethodContext", "MethodFunction", "find_method", "frozen"]
 
 
 def _inversion(*names: str) -> frozenset[str]:

@@ -30,6 +30,11 @@ from compress.training.random_state import seed_all
 from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 
 
+def frozen(teacher: nn.Module) -> nn.Module:
+    """The same network in evaluation mode, none of whose weights can learn."""
+    return teacher.eval().requires_grad_(requires_grad=False)
+
+
 @dataclass(frozen=True)
 class MethodContext:
     """What a method works on: task, frozen teacher and new student on the device, settings, and the one generator."""
@@ -47,11 +52,13 @@ class MethodContext:
     workers: Workers = ALONE
 
     @classmethod
-    def of(cls, task: Task, settings: DistillSettings, *, mirror: bool = True) -> MethodContext:
-        """Of a task of your own: its teacher and a new student, seeded, where and how precisely the settings say."""
+    def of(
+        cls, task: Task, teacher: nn.Module, student: nn.Module, settings: DistillSettings, *, mirror: bool = True
+    ) -> MethodContext:
+        """Of a task of your own: both networks on the device and in the precision that the settings name."""
         seed_all(settings.seed)
         compute = Compute.choose(settings.device, settings.precision)
-        teacher, student = task.teacher(), task.student()
+        frozen(teacher)
         for network in (teacher, student):
             compute.place(network)
         return cls(task, teacher, student, settings, mirror, compute, torch.Generator().manual_seed(settings.seed))

@@ -39,7 +39,8 @@ from compress.storage.checkpoints import restore
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.storage.settings_files import load_config
-from compress.task import Task
+from compress.task import HeldOut
+from compress.tasks import held_out as held_out_of
 from compress.tasks import make_task
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
@@ -101,7 +102,7 @@ def distil_by_name(settings: DistillSettings, options: RunOptions) -> Outcome | 
             student = student_of(settings.method, student, teacher, source, settings.seed)
             began_with = begin_with(student, options.init_from) if options.init_from else None
             context = method_context(teacher, student, settings, source, compute, workers, collected)
-            done = carry_out(context, folder, options, began_with=began_with)
+            done = carry_out(context, held_out_of(source), folder, options, began_with=began_with)
         return hand_over(done, source, card_of(_required(settings.student), source, student))
 
 
@@ -133,12 +134,14 @@ def _opened(settings: DistillSettings) -> tuple[DataSource, Compute, Collected |
     return source, compute, collected, student
 
 
-def carry_out(context: MethodContext, folder: Path, options: RunOptions, *, began_with: str | None = None) -> Finished:
+def carry_out(
+    context: MethodContext, held_out: HeldOut, folder: Path, options: RunOptions, *, began_with: str | None = None
+) -> Finished:
     """All rounds, recorded in `folder`: the job itself, for networks by name and for a user's own.
 
     `began_with` is the SHA-256 of the weights that the student was given, if it was.
     """
-    teacher_score, origin = _checked_teacher(context.task, context.compute), origin_of(context)
+    teacher_score, origin = _checked_teacher(context.teacher, held_out, context.compute), origin_of(context, held_out)
     state: dict[str, Any] | None = None
     kept: dict[str, Any] = {"history": [], "origin": origin, "began_with": began_with}
     if options.resume:
@@ -150,13 +153,19 @@ def carry_out(context: MethodContext, folder: Path, options: RunOptions, *, bega
     run.sweep()
     run.write_config(resolved(context.settings), workers=context.workers.size)
     say_beginning(context, distiller)
-    lead(distiller, run, kept, tensorboard=options.tensorboard, heed_signals=options.heed_signals)
-    task = context.task
+    lead(
+        distiller,
+        run,
+        kept,
+        picture=held_out.picture,
+        tensorboard=options.tensorboard,
+        heed_signals=options.heed_signals,
+    )
     if teacher_score is None:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
-        task = TeachersAnswers(task, context.teacher, samples.images, context.compute.exact)
-        teacher_score = evaluate(context.teacher, task, context.compute.exact)
-    return Finished(context, task, run, teacher_score, distiller.seconds, kept["began_with"])
+        held_out = TeachersAnswers(held_out, context.teacher, samples.images, context.compute.exact)
+        teacher_score = evaluate(context.teacher, held_out, context.compute.exact)
+    return Finished(context, held_out, run, teacher_score, distiller.seconds, kept["began_with"])
 
 
 def method_context(
@@ -171,10 +180,18 @@ def method_context(
     """What the method works on, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
-    task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
+    task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(settings.seed)
     return MethodContext(
-        task, task.teacher(), student, settings, source.mirror, compute, randomness, collected, workers
+        task,
+        teacher.eval().requires_grad_(requires_grad=False),
+        student,
+        settings,
+        source.mirror,
+        compute,
+        randomness,
+        collected,
+        workers,
     )
 
 
@@ -225,11 +242,11 @@ def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
         raise UsageError(f"`resume` changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
 
 
-def _checked_teacher(task: Task, compute: Compute) -> Score | None:
-    if not any(len(batch.images) for batch in task.held_out()):
+def _checked_teacher(teacher: nn.Module, held_out: HeldOut, compute: Compute) -> Score | None:
+    if not any(len(batch.images) for batch in held_out.batches()):
         console.print("no held-out data: whether the teacher is better than chance is not checked")
         return None
-    score = evaluate(task.teacher(), task, compute.exact)
+    score = evaluate(teacher, held_out, compute.exact)
     chance = "" if score.chance is None else f" (answers that ignore the image: up to {score.chance:.4f})"
     console.print(f"teacher: {score.metric} {score.headline:.4f} on {score.count} held-out images{chance}")
     require_better_than_chance(score)

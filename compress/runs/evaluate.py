@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from compress.errors import UsageError
@@ -16,7 +15,7 @@ from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.models import as_answered, fit_teacher
 from compress.settings import HeldOutSettings
-from compress.tasks import make_task
+from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
 from compress.tasks.models.binary import move_threshold
 from compress.tasks.models.saved import load_model
@@ -62,7 +61,7 @@ def evaluate_model(
         compute.place(network)
         predict = network
     inspect(source)
-    score = evaluate(predict, make_task(source, torch.nn.Identity, torch.nn.Identity), compute)
+    score = evaluate(predict, held_out(source), compute)
     return Evaluation(task=source.task, data=source.name, score=score, sums=sums_report(source.held_out()))
 
 

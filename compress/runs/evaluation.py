@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from compress.errors import UsageError
-from compress.task import Tabulated, Task
+from compress.task import HeldOut, Tabulated
 from compress.training.compute import Compute
 
 
@@ -46,15 +46,15 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], task: Task, compute: Compute) -> Score:
-    """The task's metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
-    metric, count, started = task.metric(), 0, time.perf_counter()
-    for batch in task.held_out():
+def evaluate(predict: Callable[[Tensor], Tensor], held_out: HeldOut, compute: Compute) -> Score:
+    """The metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
+    metric, count, started = held_out.metric(), 0, time.perf_counter()
+    for batch in held_out.batches():
         with compute.autocast():
             logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
-    score = Score(task.spec.metric, metric.compute(), count, time.perf_counter() - started)
+    score = Score(held_out.spec.metric, metric.compute(), count, time.perf_counter() - started)
     if not isinstance(metric, Tabulated):
         return score
     return replace(score, chance=metric.chance()[score.metric], confusion=metric.counts)

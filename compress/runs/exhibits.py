@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.storage.run_directory import write_png
-from compress.task import Batch, Task
+from compress.task import Batch, HeldOut
 from compress.tasks.data import LabelledImages
 from compress.training.compute import Compute
 
@@ -31,7 +31,7 @@ def mistakes(counts: Tensor | None, names: Sequence[str]) -> dict[str, dict[str,
 
 @torch.no_grad()
 def show_held_out(
-    folder: Path, split: LabelledImages, task: Task, networks: Sequence[nn.Module], compute: Compute
+    folder: Path, split: LabelledImages, held_out: HeldOut, networks: Sequence[nn.Module], compute: Compute
 ) -> list[dict[str, Any]]:
     """Some held-out images, evenly spread, as pictures in `folder`, with what teacher and student see in them."""
     chosen = torch.linspace(0, len(split) - 1, min(SHOWN, len(split))).round().long()
@@ -43,19 +43,19 @@ def show_held_out(
         answers = [network(images).float().cpu() for network in networks]
         for at in range(len(images)):
             one, file = Batch(batch.images[[at]], batch.targets[[at]]), folder / f"{len(shown) + 1:02d}.png"
-            entry = _shown(file, one, [logits[[at]] for logits in answers], task)
+            entry = _shown(file, one, [logits[[at]] for logits in answers], held_out)
             shown.append({"picture": f"{folder.name}/{file.name}", **entry})
     return shown
 
 
-def _shown(file: Path, one: Batch, answers: Sequence[Tensor], task: Task) -> dict[str, Any]:
+def _shown(file: Path, one: Batch, answers: Sequence[Tensor], held_out: HeldOut) -> dict[str, Any]:
     """One image: alone with the names of what it is and what is seen in it, or beside its label maps."""
     teacher, student = (logits.argmax(dim=1) for logits in answers)
-    counted = one.targets != task.spec.ignore_index
+    counted = one.targets != held_out.spec.ignore_index
     facts = {"right": (student == one.targets)[counted].float().mean().item() if counted.any() else None}
     if one.targets.ndim > 1:
-        write_png(file, task.picture(one, *answers, target="label"))
+        write_png(file, held_out.picture(one, *answers, target="label"))
         return facts
     write_png(file, one.images[0].mul(255).round().to(torch.uint8))
     names = {"label": one.targets, "teacher": teacher, "student": student}
-    return facts | {role: task.spec.class_names[int(classes)] for role, classes in names.items()}
+    return facts | {role: held_out.spec.class_names[int(classes)] for role, classes in names.items()}

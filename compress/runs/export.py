@@ -15,8 +15,8 @@ from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.own_modules import OwnData, own_source, usable
 from compress.storage.run_directory import RunDirectory
-from compress.task import Deployable, Task
-from compress.tasks import make_task
+from compress.task import Deployable, HeldOut
+from compress.tasks import held_out, make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
@@ -68,7 +68,7 @@ class Exported:
 class Evidence:
     """What a file is held against."""
 
-    task: Task | None
+    held_out: HeldOut | None
     """With held-out data; None where none is at hand."""
     images: Tensor | None
     """`[n, 3, h, w]` in [0, 1] for the comparison of outputs: held-out images, or else synthetic ones."""
@@ -101,7 +101,7 @@ def export(
         exported, card.spec, file, order, images=evidence.images, calibration=evidence.calibration
     )
     passed = all(result.passed for result in results)
-    scores = _scores(exported, facts, evidence.task) if evidence.task is not None and passed else None
+    scores = _scores(exported, facts, evidence.held_out) if evidence.held_out is not None and passed else None
     return Exported(facts=facts, parity=results, scores=scores, most_lost=options.most_lost)
 
 
@@ -115,7 +115,7 @@ def export_module(
     with torch.no_grad():
         answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
     source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
-    exported, task = deployable(usable(network, "model", source)), make_task(source, nn.Identity, nn.Identity)
+    exported, task = deployable(usable(network, "model", source)), make_task(source)
     order = Order(Form(options.input, options.output), options.precision, options.opset, not options.fixed_size)
     facts, results = export_verified(exported, task.spec, out, order, calibration=calibration)
     return Exported(facts=facts, parity=results, scores=None, most_lost=options.most_lost)
@@ -140,8 +140,8 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     if listing is None or (listing.on_disk and root is None):
         return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
     source = open_data(card.data, card.task, root, usual=place_of(card))
-    task = make_task(source, nn.Identity, nn.Identity)
-    return Evidence(task, next(task.held_out()).images, calibration)
+    labelled = held_out(source)
+    return Evidence(labelled, next(labelled.batches()).images, calibration)
 
 
 def _synthetic_samples(run: Path) -> Tensor | None:
@@ -156,7 +156,7 @@ def _synthetic_samples(run: Path) -> Tensor | None:
     return images[chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]]
 
 
-def _scores(network: Deployable, facts: ExportFacts, task: Task) -> tuple[Score, Score]:
+def _scores(network: Deployable, facts: ExportFacts, held_out: HeldOut) -> tuple[Score, Score]:
     """The metric of model and file."""
     exact = Compute(torch.device("cpu"), torch.float32)
-    return evaluate(network, task, exact), evaluate(OnnxScores(OnnxModel(facts.path)), task, exact)
+    return evaluate(network, held_out, exact), evaluate(OnnxScores(OnnxModel(facts.path)), held_out, exact)

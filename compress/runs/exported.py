@@ -17,7 +17,7 @@ from compress.export import OnnxModel, OnnxScores
 from compress.export.latency import interleaved
 from compress.runs.contenders import InOnnxRuntime, InTorch
 from compress.runs.evaluation import Score, evaluate
-from compress.task import Task
+from compress.task import HeldOut
 from compress.training.compute import Compute
 
 SECONDS = 0.1
@@ -32,8 +32,10 @@ def file_facts(file: OnnxModel, path: Path, score: Score | None) -> dict[str, An
     return facts | (dict(score.numbers) if score else {})
 
 
-def exported_files(folder: Path, known: Mapping[str, Any], metric: str, task: Task | None) -> dict[str, dict[str, Any]]:
-    """The facts of every ONNX file in a folder: `known` ones stay, others are scored where there is a `task`."""
+def exported_files(
+    folder: Path, known: Mapping[str, Any], metric: str, held_out: HeldOut | None
+) -> dict[str, dict[str, Any]]:
+    """The facts of every ONNX file in a folder: `known` ones stay, others are scored where there is held-out data."""
     found = {}
     for path in sorted(folder.glob("*.onnx")):
         before = known.get(path.name, {})
@@ -41,7 +43,7 @@ def exported_files(folder: Path, known: Mapping[str, Any], metric: str, task: Ta
             found[path.name] = before
             continue
         file = OnnxModel(path)
-        score = evaluate(OnnxScores(file), task, Compute(torch.device("cpu"), torch.float32)) if task else None
+        score = evaluate(OnnxScores(file), held_out, Compute(torch.device("cpu"), torch.float32)) if held_out else None
         found[path.name] = file_facts(file, path, score)
     return found
 

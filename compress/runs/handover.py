@@ -25,7 +25,7 @@ from compress.runs.exported import file_facts, latencies
 from compress.runs.unlabelled import AGREEMENT
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
-from compress.task import Task, TaskSpec
+from compress.task import HeldOut, TaskSpec
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.binary import threshold_of
@@ -40,8 +40,8 @@ class Finished:
     """A run whose rounds are done."""
 
     context: MethodContext
-    task: Task
-    """What the networks are scored on: the run's own, or `TeachersAnswers` where it has no held-out data."""
+    held_out: HeldOut
+    """What the networks are scored on: the run's own data, or `TeachersAnswers` where there is none."""
     run: RunDirectory
     teacher_score: Score
     seconds: Mapping[str, float]
@@ -72,20 +72,20 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
 
     Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
     """
-    run, task, settings, student = done.run, done.task, done.context.settings, done.context.student
-    student_score = evaluate(student.eval(), task, done.context.compute.exact)
+    run, held_out, settings, student = done.run, done.held_out, done.context.settings, done.context.student
+    student_score = evaluate(student.eval(), held_out, done.context.compute.exact)
     labelled = student_score.metric != AGREEMENT
     scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
     readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card, done.began_with)
     origin = _origin(done, student_score, scored_on)
     save_model(run.student, student, card and replace(card, origin=origin), readme)
     exhibits = _exhibits(done, source, student_score) if labelled else {}
-    order, images = Order(origin=origin), next(task.held_out()).images
-    facts, results = export_verified(deployable(student.cpu()), task.spec, run.onnx, order, images=images)
+    order, images = Order(origin=origin), next(held_out.batches()).images
+    facts, results = export_verified(deployable(student.cpu()), held_out.spec, run.onnx, order, images=images)
     rows, exported, scoring = _networks(done, student_score)
     report: dict[str, Any] = {
         "schema_version": 1,
-        "task": task.spec.name,
+        "task": held_out.spec.name,
         "data": source.name if labelled else None,
         "embedded": source.fingerprint is not None,
         "n": student_score.count,
@@ -97,8 +97,10 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
         **rows,
         **_parity(facts, results),
         "exported": exported,
-        "latency": latencies({"teacher": done.context.teacher, "student": student}, run.onnx, task.spec.image_shape),
-        "classes": task.spec.class_names,
+        "latency": latencies(
+            {"teacher": done.context.teacher, "student": student}, run.onnx, held_out.spec.image_shape
+        ),
+        "classes": held_out.spec.class_names,
         **exhibits,
     }
     run.write_report(report)
@@ -109,8 +111,8 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
 
 def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
     """The rows of the table, the facts of the exported file, and the seconds spent on all scores."""
-    run, spec, settings, file = done.run, done.task.spec, done.context.settings, OnnxModel(done.run.onnx)
-    onnx = evaluate(OnnxScores(file), done.task, Compute(torch.device("cpu"), torch.float32))
+    run, spec, settings, file = done.run, done.held_out.spec, done.context.settings, OnnxModel(done.run.onnx)
+    onnx = evaluate(OnnxScores(file), done.held_out, Compute(torch.device("cpu"), torch.float32))
     weights, name = run.student / "model.safetensors", run.onnx.name
     rows = {
         "teacher": _row(settings.teacher, done.context.teacher, done.teacher_score, spec, None),
@@ -123,12 +125,12 @@ def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]]
 
 def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, Any]:
     """What the report shows of held-out images."""
-    task, context = done.task, done.context
+    held_out, context = done.held_out, done.context
     networks = (context.teacher, context.student)
     return {
-        "palette": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in task.spec.palette],
-        "confusion": mistakes(student.confusion, task.spec.class_names),
-        "shown": show_held_out(done.run.path / "held-out", source.held_out(), task, networks, context.compute),
+        "palette": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in held_out.spec.palette],
+        "confusion": mistakes(student.confusion, held_out.spec.class_names),
+        "shown": show_held_out(done.run.path / "held-out", source.held_out(), held_out, networks, context.compute),
     }
 
 

@@ -10,15 +10,16 @@ from torch import Tensor
 from compress.errors import UsageError
 from compress.methods import MethodContext
 from compress.storage.files import digest
+from compress.task import HeldOut
 from compress.tasks.models import NormalisedModel, fingerprint, fit_weights, read_weights
 from compress.tasks.models.saved import weights_file
 
 
-def origin_of(context: MethodContext) -> dict[str, str]:
+def origin_of(context: MethodContext, held_out: HeldOut) -> dict[str, str]:
     """SHA-256 of the teacher's weights, of the held-out data and of the collected images, by what they are called."""
     origin = {
         "the teacher's weights": fingerprint(context.teacher),
-        "the held-out data": _digest(part for b in context.task.held_out() for part in (b.images, b.targets)),
+        "the held-out data": _digest(part for b in held_out.batches() for part in (b.images, b.targets)),
     }
     if context.collected is not None:
         labels = context.collected.labels

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from compress.errors import UsageError
 from compress.report import write_page
 from compress.report.record import read_json, read_record
@@ -13,8 +11,8 @@ from compress.runs.exported import exported_files
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config, validated
-from compress.task import Task
-from compress.tasks import make_task
+from compress.task import HeldOut
+from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, open_settings
 from compress.training.progress import console
 
@@ -30,7 +28,7 @@ def report(run: Path) -> Path:
     return write_page(folder)
 
 
-def _task(run: RunDirectory) -> Task | None:
+def _task(run: RunDirectory) -> HeldOut | None:
     """What the run was scored on; None where it is not at hand."""
     settings = validated(DistillSettings, load_config(str(run.path / "config.yaml")))
     try:
@@ -40,4 +38,4 @@ def _task(run: RunDirectory) -> Task | None:
     except UsageError as error:
         console.print(f"files are not scored: {error}", soft_wrap=True)
         return None
-    return make_task(source, torch.nn.Identity, torch.nn.Identity)
+    return held_out(source)

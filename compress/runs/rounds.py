@@ -24,19 +24,27 @@ from compress.training.stopping import StopSignal
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SLOWEST = 1 / 8  # of the learning rates that were asked for: three times half
 SHOWN = 24  # samples in a picture
+Picture = Callable[..., torch.Tensor]
+"""A batch and the logits of teacher and student -> a uint8 RGB picture `[3, H, W]`."""
 
 
 class Record:
     """What a run leaves while it goes on: a line and numbers of each round, pictures, checkpoints."""
 
     def __init__(
-        self, distiller: Distiller, run: RunDirectory, kept: dict[str, Any], live: Live, events: EventFiles | None
+        self,
+        distiller: Distiller,
+        run: RunDirectory,
+        kept: dict[str, Any],
+        live: Live,
+        events: EventFiles | None,
+        picture: Picture,
     ) -> None:
         """`kept` is what a checkpoint holds beside the distiller's state: `history`, the numbers of the rounds so far,
         and what else the caller wants to find there.
         """
         self._distiller, self._run, self._kept = distiller, run, kept
-        self._live, self._events = live, events
+        self._live, self._events, self._picture = live, events, picture
         self._history = History(run.path, kept["history"])
         self._forecast, self._saved = Forecast(distiller), time.monotonic()
         total = distiller.plan.rounds
@@ -59,7 +67,7 @@ class Record:
             self.save()
 
     def _draw(self, done: Round) -> None:
-        picture = _picture(self._distiller, done)
+        picture = self._picture(*_answered(self._distiller, done))
         self._run.write_picture(f"round-{done.index + 1:04d}", picture)
         if self._events:
             self._events.add_picture(picture, done.index)
@@ -93,10 +101,11 @@ def lead(
     run: RunDirectory,
     kept: dict[str, Any],
     *,
+    picture: Picture,
     tensorboard: bool = False,
     heed_signals: bool = False,
 ) -> None:
-    """All rounds, recorded in `run`, with `tensorboard` also as event files.
+    """All rounds, recorded in `run`, samples drawn by `picture`; with `tensorboard` also as event files.
 
     Raises `Interrupted` after a checkpoint if asked to stop by Ctrl-C or SIGTERM, which only `heed_signals` listens to.
 
@@ -110,7 +119,7 @@ def lead(
         Steps(phase(distiller), total, distiller.next_round) as steps,
     ):
         live = Live(distiller, steps, kept["history"])
-        record = Record(distiller, run, kept, live, events)
+        record = Record(distiller, run, kept, live, events, picture)
         if not run.checkpoint.is_file():
             record.save()
         try:
@@ -151,11 +160,12 @@ def _mend(
 
 
 @torch.no_grad()
-def _picture(distiller: Distiller, done: Round) -> torch.Tensor:
+def _answered(distiller: Distiller, done: Round) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+    """Some samples of a round, with the logits of teacher and student."""
     samples = done.samples
     images = distiller.compute.images(samples.images[:SHOWN])
     was_training = distiller.student.training
     with distiller.compute.autocast():
-        answers = [network(images).float() for network in (distiller.teacher, distiller.student.eval())]
+        teacher, student = (network(images).float() for network in (distiller.teacher, distiller.student.eval()))
     distiller.student.train(was_training)
-    return distiller.task.picture(Batch(images, samples.targets[:SHOWN]), *answers)
+    return Batch(images, samples.targets[:SHOWN]), teacher, student

@@ -20,8 +20,8 @@ from compress.storage.checkpoints import load_plain, restore
 from compress.storage.files import sweep, write_text
 from compress.storage.lock import exclusive, holds_anything
 from compress.storage.run_directory import environment, write_png, write_state
-from compress.task import Batch, Task
-from compress.tasks import DEFAULT_TEACHER, make_task
+from compress.task import Batch, HeldOut
+from compress.tasks import DEFAULT_TEACHER, held_out_of
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
@@ -145,10 +145,10 @@ def _hand_over(
     training: Training, model: NormalisedModel, facts: dict[str, Any], source: DataSource, out: Path
 ) -> Score:
     """Score the network, draw what it sees, write its report and then its model directory."""
-    name, task = facts["network"], make_task(source, lambda: model, lambda: model)
-    score = evaluate(model, task, training.compute.exact)
+    name, labelled = facts["network"], held_out(source)
+    score = evaluate(model, labelled, training.compute.exact)
     scored_on = f"{score.count} held-out images of {source.name}"
-    write_png(out / "held-out.png", _picture(model, task, training.compute))
+    write_png(out / "held-out.png", _picture(model, labelled, training.compute))
     for key in score.by_class:
         class_bars(out / f"{key}.png", f"{key} on {scored_on}", {name: score.by_class[key]})
     model.to(torch.device("cpu"))
@@ -172,9 +172,9 @@ def _hand_over(
 
 
 @torch.no_grad()
-def _picture(model: NormalisedModel, task: Task, compute: Compute) -> torch.Tensor:
+def _picture(model: NormalisedModel, labelled: HeldOut, compute: Compute) -> torch.Tensor:
     """Held-out images with their labels and the model's answers."""
-    batch = next(task.held_out())
+    batch = next(labelled.batches())
     shown = Batch(batch.images[:SHOWN], batch.targets[:SHOWN])
     logits = model(shown.images.to(compute.device).contiguous(memory_format=torch.channels_last))
-    return task.picture(shown, logits.float().cpu(), target="label")
+    return labelled.picture(shown, logits.float().cpu(), target="label")

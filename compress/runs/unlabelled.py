@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from compress.task import Batch, Task
+from compress.task import Batch, HeldOut
 from compress.training.compute import Compute
 
 BATCH = 50
@@ -32,36 +32,20 @@ class Agreement:
 
 
 class TeachersAnswers:
-    """A task in which synthetic samples, labelled by the teacher, take the place of held-out data."""
+    """Synthetic samples, labelled by the teacher, in the place of held-out data."""
 
-    def __init__(self, task: Task, teacher: nn.Module, samples: Tensor, compute: Compute) -> None:
+    def __init__(self, held_out: HeldOut, teacher: nn.Module, samples: Tensor, compute: Compute) -> None:
         """`samples` are uint8 `[n, 3, h, w]` and should be new to the student; `teacher` is on the device."""
-        self._task, self.spec = task, replace(task.spec, metric=AGREEMENT)
+        self.picture, self.spec = held_out.picture, replace(held_out.spec, metric=AGREEMENT)
         self._batches = [_answered(pixels, teacher, compute) for pixels in torch.split(samples, BATCH)]
 
-    def held_out(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """The samples with the teacher's classes."""
         yield from self._batches
 
     def metric(self) -> Agreement:
         """A new, empty metric."""
         return Agreement()
-
-    def teacher(self) -> nn.Module:
-        """The task's own."""
-        return self._task.teacher()
-
-    def student(self) -> nn.Module:
-        """The task's own."""
-        return self._task.student()
-
-    def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
-        """The task's own."""
-        return self._task.draw_targets(n, class_share, generator)
-
-    def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
-        """The task's own."""
-        return self._task.picture(batch, *answers, target=target)
 
 
 @torch.no_grad()

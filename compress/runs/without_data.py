@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from compress import losses
 from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
-from compress.methods import MethodContext, find_method
+from compress.methods import MethodContext, find_method, frozen
 from compress.runs.models import find_teacher
 from compress.settings import DistillSettings
 from compress.storage.checkpoints import restore
@@ -77,9 +77,9 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
         )
     for model in (teacher, student):
         compute.place(model)
-    task = make_task(source, lambda: teacher, lambda: student, settings.inversion.targets)
+    task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(SEED)
-    context = MethodContext(task, task.teacher(), student, settings, source.mirror, compute, randomness)
+    context = MethodContext(task, frozen(teacher), student, settings, source.mirror, compute, randomness)
     distiller = method.build(context)
     restore(distiller, state)
     randomness.manual_seed(SEED)

@@ -25,8 +25,8 @@ from compress.runs.data import place_of
 from compress.runs.evaluation import evaluate
 from compress.storage.files import write_text
 from compress.storage.run_directory import RunDirectory
-from compress.task import Task
-from compress.tasks import make_task
+from compress.task import HeldOut
+from compress.tasks import held_out
 from compress.tasks.data import DataSource, find_data, open_data
 from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
@@ -69,22 +69,22 @@ def measured(run: Path, data_root: Path | None) -> list[dict[str, Any]]:
     model, card = load_model(run)
     root = data_root if find_data(card.data, card.task).on_disk else None
     source = open_data(card.data, card.task, root, usual=place_of(card))
-    task = make_task(source, nn.Identity, nn.Identity)
-    whole = evaluate(model, task, EXACT)
+    labelled = held_out(source)
+    whole = evaluate(model, labelled, EXACT)
     records = [{"calibrated on": "float32", whole.metric: whole.headline, "agreement": 1.0, "layers in float32": []}]
-    return records + [_record(model, task, name, images) for name, images in calibrations(run, source)]
+    return records + [_record(model, labelled, name, images) for name, images in calibrations(run, source)]
 
 
-def _record(model: nn.Module, task: Task, name: str, images: Tensor) -> dict[str, Any]:
+def _record(model: nn.Module, labelled: HeldOut, name: str, images: Tensor) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         try:
             order = Order(precision="int8")
-            facts, _ = export_verified(model, task.spec, Path(folder) / "model.onnx", order, calibration=images)
+            facts, _ = export_verified(model, labelled.spec, Path(folder) / "model.onnx", order, calibration=images)
         except GateError as error:
             return {"calibrated on": name, "refusal": str(error)}
         assert facts.int8 is not None
         predict = Agreement(model, OnnxScores(OnnxModel(facts.path)))
-        score = evaluate(predict, task, EXACT)
+        score = evaluate(predict, labelled, EXACT)
     return {
         "calibrated on": name,
         score.metric: score.headline,

@@ -29,7 +29,7 @@ SMALL = {
 class UnlabelledTask(FakeTask):
     """The fake task without held-out data: its teacher has one answer to all noise, which is no better than chance."""
 
-    def held_out(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """Nothing."""
         return iter(())
 
@@ -50,5 +50,5 @@ def carry_out_small_run(
         begun = RunDirectory(folder).checkpoint.is_file()
         if not begun:
             RunDirectory.check(folder, overwrite=True)
-        done = carry_out(given, folder, RunOptions(resume=begun, heed_signals=True))
+        done = carry_out(given, task, folder, RunOptions(resume=begun, heed_signals=True))
         save_model(done.run.student, given.student, None, "")

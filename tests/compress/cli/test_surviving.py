@@ -43,7 +43,7 @@ class SomeTask(FakeTask):
 
     grey = 0.5
 
-    def held_out(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         yield Batch(torch.full((0, *self.spec.image_shape), self.grey), torch.zeros(0, dtype=torch.long))
 
 
@@ -54,16 +54,16 @@ def ingredients(teacher: nn.Module | None = None) -> MethodContext:
 
 
 def test_a_run_is_resumed_with_the_teacher_it_began_with_only(tmp_path: Path) -> None:
-    carry_out(ingredients(), tmp_path, RunOptions())
-    carry_out(ingredients(), tmp_path, RunOptions(resume=True))
+    carry_out(ingredients(), SomeTask(positions=False), tmp_path, RunOptions())
+    carry_out(ingredients(), SomeTask(positions=False), tmp_path, RunOptions(resume=True))
     other = FakeTask(positions=False).teacher()
     other[0].bias.data[0] += 1
     with pytest.raises(UsageError, match=r"the teacher's weights differ from what the run in .* began with"):
-        carry_out(ingredients(other), tmp_path, RunOptions(resume=True))
+        carry_out(ingredients(other), SomeTask(positions=False), tmp_path, RunOptions(resume=True))
 
 
 def test_a_run_that_another_process_writes_is_left_alone(run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    carry_out(ingredients(), tmp_path, RunOptions())
+    carry_out(ingredients(), SomeTask(positions=False), tmp_path, RunOptions())
     before, _ = sorted(tmp_path.rglob("*")), capsys.readouterr()
     with exclusive(tmp_path):
         assert run("distill", "--out", tmp_path, "--overwrite") == 2

@@ -79,7 +79,7 @@ def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
 ) -> None:
     # two steps of the inversion a round, four of the student from the second round on, and one picture before
     distiller = make_distiller(teacher=Faulty(lambda count: count in {16, 17}), rounds=6, steps=4)
-    lead(distiller, recorded_run, {"history": []})
+    lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == distiller.inversion.learning_rate_scale == 0.5
     require_finite(distiller.state_dict())
     lines = (recorded_run.path / "metrics.jsonl").read_text().splitlines()
@@ -90,7 +90,7 @@ def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
 def test_a_run_that_keeps_diverging_fails_in_one_line(make_distiller, recorded_run: RunDirectory) -> None:
     distiller = make_distiller(teacher=Faulty(lambda count: count > 7), rounds=6)
     with pytest.raises(CompressError, match="an eighth of the learning rates") as failed:
-        lead(distiller, recorded_run, {"history": []})
+        lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert failed.value.exit_code == 1
     assert (recorded_run.path / "train.log").read_text().count("half the learning rates") == 3
     require_finite(recorded_run.read_checkpoint())
@@ -106,7 +106,7 @@ def test_weights_that_are_no_numbers_never_reach_a_checkpoint(make_distiller, re
             next(distiller.student.parameters()).data.fill_(float("nan"))
 
     distiller.optimizer.step = spoil
-    lead(distiller, recorded_run, {"history": []})
+    lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == 0.5
     require_finite(distiller.state_dict(), recorded_run.read_checkpoint())
 
@@ -116,7 +116,7 @@ def test_a_generator_that_makes_one_picture_only_begins_anew(make_distiller, rec
     paint = distiller.inversion._generator.paint
     nn.init.zeros_(paint.weight)
     nn.init.constant_(paint.bias, 100.0)  # white, and so far out that no gradient leads back
-    lead(distiller, recorded_run, {"history": []})
+    lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     log = (recorded_run.path / "train.log").read_text()
     assert log.count("one picture: the generator begins anew") == 1
     rows = [json.loads(line) for line in (recorded_run.path / "metrics.jsonl").read_text().splitlines()]
@@ -156,7 +156,7 @@ class Narrow(nn.Module):
 
 def test_a_batch_that_does_not_fit_into_memory_is_taken_in_parts(make_distiller, recorded_run: RunDirectory) -> None:
     distiller = make_distiller(student=Narrow(2), batch=8)
-    lead(distiller, recorded_run, {"history": []})
+    lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.micro_batches == 4
     assert distiller.step == 9
     assert (recorded_run.path / "train.log").read_text().count("taken in 4 parts from now on") == 1
