@@ -30,7 +30,7 @@ from compress.setting_types import (
 
 __all__ = [
     "DistillSettings", "DistillationSettings", "GanSettings", "Heading", "HeldOutSettings", "InversionSettings",
-    "LabelSettings", "ReplaySettings", "Section", "TeachSettings",
+    "LabelSettings", "ReplaySettings", "ResolvedSettings", "Section", "TeachSettings",
 ]  # fmt: skip
 
 
@@ -161,6 +161,13 @@ class DistillSettings(LabelSettings):
         default_factory=DistillationSettings, description="Distillation: how the student is trained"
     )
     gan: GanSettings = Field(default_factory=GanSettings, description="GAN on collected images, for hidfd")
+
+
+class ResolvedSettings(DistillSettings):
+    """The settings of a run, complete: teacher and student are named, by a user, a recipe or the task's defaults."""
+
+    teacher: str
+    student: str
 
 
 class TeachSettings(LabelSettings):

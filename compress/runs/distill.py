@@ -34,7 +34,7 @@ from compress.runs.origin import begin_with, origin_of, require_same_origin
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead
 from compress.runs.unlabelled import TeachersAnswers
-from compress.settings import DistillSettings
+from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
@@ -77,7 +77,7 @@ class RunOptions:
             require_tensorboard()
 
 
-def distil_by_name(settings: DistillSettings, options: RunOptions) -> Outcome | None:
+def distil_by_name(settings: ResolvedSettings, options: RunOptions) -> Outcome | None:
     """Everything `compress distill` does, for networks and data by name; None in every process but the first.
 
     `settings` are resolved (see `compress.runs.resolution.resolve`). Raises `UsageError` for input that cannot be used,
@@ -89,7 +89,7 @@ def distil_by_name(settings: DistillSettings, options: RunOptions) -> Outcome | 
     with ExitStack() as held:
         with workers.joined(compute.device):
             if not workers.leads:
-                teacher = new_model(_required(settings.teacher), source, settings.seed).eval()
+                teacher = new_model(settings.teacher, source, settings.seed).eval()
                 follow(
                     prepared(method_context(teacher, student, settings, source, compute, workers, collected)),
                     heed_signals=options.heed_signals,
@@ -97,16 +97,16 @@ def distil_by_name(settings: DistillSettings, options: RunOptions) -> Outcome | 
                 return None
             folder = run_folder(source, settings, options)
             held.enter_context(exclusive(folder))
-            name, weights = _required(settings.teacher), settings.teacher_weights
+            name, weights = settings.teacher, settings.teacher_weights
             teacher = find_teacher(name, weights, source, compute, settings.seed)
             student = student_of(settings.method, student, teacher, source, settings.seed)
             began_with = begin_with(student, options.init_from) if options.init_from else None
             context = method_context(teacher, student, settings, source, compute, workers, collected)
             done = carry_out(context, held_out_of(source), folder, options, began_with=began_with)
-        return hand_over(done, source, card_of(_required(settings.student), source, student))
+        return hand_over(done, source, card_of(settings.student, source, student))
 
 
-def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
+def check_by_name(settings: ResolvedSettings, options: RunOptions) -> bool:
     """What `distil_by_name` checks before it writes anything; returns whether this process is the first one.
 
     Raises `UsageError` if networks, weights, data or settings do not go together.
@@ -114,7 +114,7 @@ def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
     workers = _workers(settings)
     options.check()
     source, _, _, student = _opened(settings)
-    name, weights = _required(settings.teacher), settings.teacher_weights
+    name, weights = settings.teacher, settings.teacher_weights
     teacher = fit_teacher(name, weights, source, settings.seed) if weights else new_model(name, source, settings.seed)
     student = student_of(settings.method, student, teacher, source, settings.seed)
     if options.init_from:
@@ -122,14 +122,14 @@ def check_by_name(settings: DistillSettings, options: RunOptions) -> bool:
     return workers.leads
 
 
-def _opened(settings: DistillSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
+def _opened(settings: ResolvedSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
     """Data, device, collected images and a new student."""
     source = open_settings(settings, settings.task)
-    source = as_answered(source, _required(settings.teacher), settings.teacher_weights)
-    require_origin(_required(settings.teacher), settings.teacher_weights, source)
+    source = as_answered(source, settings.teacher, settings.teacher_weights)
+    require_origin(settings.teacher, settings.teacher_weights, source)
     compute = Compute.choose(settings.device, settings.precision)
     collected = read_collected_images(settings, source)
-    student = new_model(_required(settings.student), source, settings.seed)
+    student = new_model(settings.student, source, settings.seed)
     inspect(source)
     return source, compute, collected, student
 
@@ -171,7 +171,7 @@ def carry_out(
 def method_context(
     teacher: nn.Module,
     student: nn.Module,
-    settings: DistillSettings,
+    settings: ResolvedSettings,
     source: DataSource,
     compute: Compute,
     workers: Workers,
@@ -206,7 +206,7 @@ def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> 
     return distiller
 
 
-def run_folder(source: DataSource, settings: DistillSettings, options: RunOptions) -> Path:
+def run_folder(source: DataSource, settings: ResolvedSettings, options: RunOptions) -> Path:
     """Where the run is or will be; raises `UsageError` if it cannot be there, or cannot go on with these settings."""
     stem = f"{source.name}-{settings.method}"
     if options.resume:
@@ -218,12 +218,7 @@ def run_folder(source: DataSource, settings: DistillSettings, options: RunOption
     return folder
 
 
-def _required(name: str | None) -> str:
-    assert name is not None, "resolve() fills the names"
-    return name
-
-
-def _workers(settings: DistillSettings) -> Workers:
+def _workers(settings: ResolvedSettings) -> Workers:
     """This process among those that torchrun started; only the first of them is heard."""
     workers = Workers.from_environment()
     console.quiet = console.quiet or not workers.leads

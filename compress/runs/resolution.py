@@ -8,7 +8,7 @@ from typing import Any
 
 from compress.errors import UsageError
 from compress.methods import find_method
-from compress.settings import DistillSettings
+from compress.settings import DistillSettings, ResolvedSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
 from compress.tasks.data import DEFAULT_DATA, find_data
@@ -16,12 +16,12 @@ from compress.tasks.packaged import packaged_teacher
 from compress.tasks.targets import DRAWN, TAKEN
 
 
-def resolved(wanted: DistillSettings) -> dict[str, Any]:
+def resolved(settings: DistillSettings) -> dict[str, Any]:
     """The settings that the method looks at, as plain data."""
-    return reduce(without, find_method(wanted.method).unused, wanted.model_dump(mode="json"))
+    return reduce(without, find_method(settings.method).unused, settings.model_dump(mode="json"))
 
 
-def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
+def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
     """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
     given = merged({} if config is None else load_config(config), flags)
     probe = validated(DistillSettings, given)
@@ -36,43 +36,43 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> DistillSettings:
     return _with_packaged_teacher(completed(given, merged(names, below)))
 
 
-def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> DistillSettings:
+def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSettings:
     """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
     name = merged({"method": DistillSettings().method}, below, given)["method"]
     method = find_method(name)
     unused = sorted(path for path in method.unused if names_setting(given, path))
     if unused:
         raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
-    wanted = _with_targets(validated(DistillSettings, merged(method.defaults, below, given)))
-    _require_a_batch(wanted)
-    return wanted
+    settings = _with_targets(validated(ResolvedSettings, merged(method.defaults, below, given)))
+    _require_a_batch(settings)
+    return settings
 
 
-def _with_targets(wanted: DistillSettings) -> DistillSettings:
+def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
     """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
-    kinds, asked = [*DRAWN[wanted.task], *TAKEN[wanted.task]], wanted.inversion.targets
+    kinds, asked = [*DRAWN[settings.task], *TAKEN[settings.task]], settings.inversion.targets
     if asked is not None and asked not in kinds:
-        raise UsageError(f"inversion.targets {asked!r} are not for {wanted.task}: choose {', '.join(kinds)}")
-    inversion = wanted.inversion.model_copy(update={"targets": asked or kinds[0]})
-    return wanted.model_copy(update={"inversion": inversion})
+        raise UsageError(f"inversion.targets {asked!r} are not for {settings.task}: choose {', '.join(kinds)}")
+    inversion = settings.inversion.model_copy(update={"targets": asked or kinds[0]})
+    return settings.model_copy(update={"inversion": inversion})
 
 
-def _with_packaged_teacher(settings: DistillSettings) -> DistillSettings:
+def _with_packaged_teacher(settings: ResolvedSettings) -> ResolvedSettings:
     """The settings with the full name of the teacher that comes with the package, if it is the one."""
-    if settings.teacher is None or settings.data is None or settings.teacher_weights is not None:
+    if settings.data is None or settings.teacher_weights is not None:
         return settings
     packaged = packaged_teacher(settings.teacher, settings.data)
     return settings.model_copy(update={"teacher": packaged.network}) if packaged else settings
 
 
-def _require_a_batch(wanted: DistillSettings) -> None:
+def _require_a_batch(settings: ResolvedSettings) -> None:
     """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
-    batch, held = wanted.distillation.batch, (wanted.distillation.warmup + 1) * wanted.inversion.samples
-    unused = find_method(wanted.method).unused
+    batch, held = settings.distillation.batch, (settings.distillation.warmup + 1) * settings.inversion.samples
+    unused = find_method(settings.method).unused
     if not unused.isdisjoint({"inversion", "inversion.steps"}):
         return  # samples are collected, or made by a generator that is trained all along
     if "replay" not in unused:
-        held = min(held, wanted.replay.capacity)
+        held = min(held, settings.replay.capacity)
     if batch > held:
         raise UsageError(
             f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "

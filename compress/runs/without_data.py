@@ -14,7 +14,7 @@ from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.methods import MethodContext, find_method, frozen
 from compress.runs.models import find_teacher
-from compress.settings import DistillSettings
+from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config, validated
@@ -61,13 +61,12 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     """
     folder = RunDirectory.open(run)
     student, card = load_model(run)
-    settings = validated(DistillSettings, load_config(str(run / "config.yaml")))
+    settings = validated(ResolvedSettings, load_config(str(run / "config.yaml")))
     method = find_method(settings.method)
     if method.needs_collected:
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")
     state = folder.read_checkpoint()
     source = _source(card)
-    assert settings.teacher is not None, "a run's settings name its teacher"
     weights = settings.teacher_weights
     taught_by = compute if weights else Compute.choose(settings.device, settings.precision)  # names it in the cache
     teacher = find_teacher(settings.teacher, weights, source, taught_by, settings.seed)

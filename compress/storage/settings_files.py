@@ -66,21 +66,30 @@ def recipe_text(name: str) -> str:
 
 
 def load_config(name: str) -> dict[str, Any]:
-    """A settings file by path, or a packaged recipe by name.
+    """A settings file by path, or a packaged recipe by name, on top of the packaged recipe that it `extends`, if any.
 
     Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, or is not a mapping.
     """
     if name in recipe_names():
-        return parse_yaml(recipe_text(name), name)
+        return _extended(parse_yaml(recipe_text(name), name), name)
     path = Path(name)
     if not path.is_file():
         raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")
     try:
-        return parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name)
+        return _extended(parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name), name)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
     except ValueError as error:
         raise UsageError(f"{path} is no settings file: {error}; give a YAML file") from error
+
+
+def _extended(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base not in recipe_names() or base == origin:
+        raise unknown_name("recipe", str(base), recipe_names(), f"({origin} extends it)")
+    return merged(load_config(base), values)
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:

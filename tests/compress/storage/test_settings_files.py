@@ -93,3 +93,15 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_packaged_recipe_is_valid(name: str) -> None:
     validated(DistillSettings, load_config(name))
+
+
+def test_a_file_extends_a_packaged_recipe_and_says_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: cifar10/ssd-kd\nreplay:\n  capacity: 7\n")
+    assert load_config(str(file)) == merged(load_config("cifar10/ssd-kd"), {"replay": {"capacity": 7}})
+    file.write_text("extends: cifar10/ssd-dk\n")
+    with pytest.raises(UsageError, match="did you mean 'cifar10/ssd-kd'"):
+        load_config(str(file))
+    file.write_text("extends: /etc/passwd\n")
+    with pytest.raises(UsageError, match="unknown recipe"):
+        load_config(str(file))
