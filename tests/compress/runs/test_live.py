@@ -32,6 +32,8 @@ SMALL = {
 }
 SCRIPT = "import sys, pathlib, small_run; small_run.carry_out_small_run(pathlib.Path(sys.argv[1]), 12, 60, quiet=False)"
 
+PICTURE = FakeTask(positions=False).picture
+
 
 def small() -> Distiller:
     seed_all(0)
@@ -77,12 +79,12 @@ def test_plain_lines_are_few_and_say_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "pause", lambda spent: math.inf)
-    lead(small(), RunDirectory.create(tmp_path / "few"), {"history": []})
+    lead(small(), RunDirectory.create(tmp_path / "few"), {"history": []}, picture=PICTURE)
     takes, line = capsys.readouterr().err.splitlines()
     assert takes.startswith("takes: about")
     assert re.match(r"distilling 5/5  \d+:\d\d spent, 0:00 left  images/s: .* made, .* learnt from  agreement ", line)
     monkeypatch.setattr(progress, "pause", lambda spent: 0.0)
-    lead(small(), RunDirectory.create(tmp_path / "all"), {"history": []})
+    lead(small(), RunDirectory.create(tmp_path / "all"), {"history": []}, picture=PICTURE)
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("takes:")]
     phases = [line.rpartition(f" {done}/5  ")[0] for line in lines for done in range(6) if f" {done}/5  " in line]
     assert list(dict.fromkeys(phases)) == ["warming up", "inverting", "distilling"]
@@ -133,10 +135,10 @@ def killed_and_resumed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, *, te
 
     monkeypatch.setattr(RunDirectory, "log", watched)
     with pytest.raises(Killed):
-        lead(small(), run, {"history": []}, tensorboard=tensorboard)
+        lead(small(), run, {"history": []}, tensorboard=tensorboard, picture=PICTURE)
     resumed, state = small(), run.read_checkpoint()
     resumed.load_state_dict(state)
-    lead(resumed, run, {"history": state["history"]}, tensorboard=tensorboard)
+    lead(resumed, run, {"history": state["history"]}, tensorboard=tensorboard, picture=PICTURE)
     return told
 
 
