@@ -29,7 +29,7 @@ from compress.runs.resolution import completed
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
-from compress.tasks import held_out as held_out_of
+from compress.tasks import held_out_of
 from compress.training.compute import Compute
 from compress.training.parallel import Workers
 from compress.training.progress import quiet

@@ -11,7 +11,7 @@ from .data import DataSource
 from .segmentation import LabelledScenes, Segmentation
 from .targets import DRAWN
 
-__all__ = ["DEFAULT_STUDENT", "DEFAULT_TEACHER", "TASKS", "Classification", "Segmentation", "held_out", "make_task"]
+__all__ = ["DEFAULT_STUDENT", "DEFAULT_TEACHER", "TASKS", "Classification", "Segmentation", "held_out_of", "make_task"]
 
 TASKS: Mapping[str, tuple[Callable[[DataSource, str], Task], Callable[[DataSource], HeldOut]]] = {
     "classification": (Classification, LabelledPhotographs),
@@ -35,6 +35,6 @@ def make_task(source: DataSource, targets: str | None = None) -> Task:
     return TASKS[source.task][0](source, drawn)
 
 
-def held_out(source: DataSource) -> HeldOut:
+def held_out_of(source: DataSource) -> HeldOut:
     """What networks for the source are scored on."""
     return TASKS[source.task][1](source)

@@ -40,8 +40,7 @@ from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.storage.settings_files import load_config
 from compress.task import HeldOut
-from compress.tasks import held_out as held_out_of
-from compress.tasks import make_task
+from compress.tasks import held_out_of, make_task
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.training.compute import Compute

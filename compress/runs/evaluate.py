@@ -60,7 +60,7 @@ def evaluate_model(
         compute.place(network)
         predict = network
     inspect(source)
-    score = evaluate(predict, held_out(source), compute)
+    score = evaluate(predict, held_out_of(source), compute)
     return Evaluation(task=source.task, data=source.name, score=score, sums=sums_report(source.held_out()))
 
 

@@ -16,7 +16,7 @@ from compress.runs.evaluation import Score, evaluate
 from compress.runs.own_modules import OwnData, own_source, usable
 from compress.storage.run_directory import RunDirectory
 from compress.task import Deployable, HeldOut
-from compress.tasks import held_out, make_task
+from compress.tasks import held_out_of, make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
@@ -140,7 +140,7 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     if listing is None or (listing.on_disk and root is None):
         return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
     source = open_data(card.data, card.task, root, usual=place_of(card))
-    labelled = held_out(source)
+    labelled = held_out_of(source)
     return Evidence(labelled, next(labelled.batches()).images, calibration)
 
 

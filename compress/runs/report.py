@@ -37,4 +37,4 @@ def _task(run: RunDirectory) -> HeldOut | None:
     except UsageError as error:
         console.print(f"files are not scored: {error}", soft_wrap=True)
         return None
-    return held_out(source)
+    return held_out_of(source)

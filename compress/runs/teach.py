@@ -145,7 +145,7 @@ def _hand_over(
     training: Training, model: NormalisedModel, facts: dict[str, Any], source: DataSource, out: Path
 ) -> Score:
     """Score the network, draw what it sees, write its report and then its model directory."""
-    name, labelled = facts["network"], held_out(source)
+    name, labelled = facts["network"], held_out_of(source)
     score = evaluate(model, labelled, training.compute.exact)
     scored_on = f"{score.count} held-out images of {source.name}"
     write_png(out / "held-out.png", _picture(model, labelled, training.compute))

@@ -26,7 +26,7 @@ from compress.runs.evaluation import evaluate
 from compress.storage.files import write_text
 from compress.storage.run_directory import RunDirectory
 from compress.task import HeldOut
-from compress.tasks import held_out
+from compress.tasks import held_out_of
 from compress.tasks.data import DataSource, find_data, open_data
 from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
@@ -69,7 +69,7 @@ def measured(run: Path, data_root: Path | None) -> list[dict[str, Any]]:
     model, card = load_model(run)
     root = data_root if find_data(card.data, card.task).on_disk else None
     source = open_data(card.data, card.task, root, usual=place_of(card))
-    labelled = held_out(source)
+    labelled = held_out_of(source)
     whole = evaluate(model, labelled, EXACT)
     records = [{"calibrated on": "float32", whole.metric: whole.headline, "agreement": 1.0, "layers in float32": []}]
     return records + [_record(model, labelled, name, images) for name, images in calibrations(run, source)]

@@ -6,7 +6,7 @@ from torch import nn
 
 from compress import losses
 from compress.task import HeldOut, Task
-from compress.tasks import held_out, make_task
+from compress.tasks import held_out_of, make_task
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
 from compress.testing import FakeTask, check_task
@@ -18,7 +18,7 @@ def real(name: str, teacher: str, student: str) -> Parts:
     source = open_data(None, name)
     classes = len(source.class_names)
     big, small = (create_model(name, network, classes) for network in (teacher, student))
-    return make_task(source), held_out(source), big.eval().requires_grad_(requires_grad=False), small
+    return make_task(source), held_out_of(source), big.eval().requires_grad_(requires_grad=False), small
 
 
 def fake(*, positions: bool) -> Parts:
