@@ -15,6 +15,7 @@ from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.models import as_answered, fit_teacher
 from compress.settings import HeldOutSettings
+from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
 from compress.tasks.models.binary import move_threshold
 from compress.tasks.models.saved import load_model

@@ -12,6 +12,7 @@ from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config, validated
 from compress.task import HeldOut
+from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, open_settings
 from compress.training.progress import console
 

@@ -21,7 +21,7 @@ from compress.storage.files import sweep, write_text
 from compress.storage.lock import exclusive, holds_anything
 from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, HeldOut
-from compress.tasks import DEFAULT_TEACHER
+from compress.tasks import DEFAULT_TEACHER, held_out_of
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model

@@ -72,6 +72,6 @@ def test_the_first_round_tells_how_long_all_take(
     """9 steps of 10 s were not part of a round without lessons; a round with lessons has measured them itself."""
     monkeypatch.setattr(forecast, "seconds_a_step", lambda *_: step)
     distiller = find_method("ssd-kd").build(small(warmup=warmup, steps=3, batch=8))
-    lead(distiller, RunDirectory.create(tmp_path / "run"), {"history": []})
+    lead(distiller, RunDirectory.create(tmp_path / "run"), {"history": []}, picture=distiller.task.picture)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("takes:")]
     assert f"about {expected}" in line
