@@ -41,27 +41,33 @@ def seen(colours: Points) -> Points:
 
 
 @lru_cache
+def candidates() -> tuple[Points, Points]:
+    """Colours `[n, 3]` that look like no shadow and no haze on a photograph, and how all eyes see them: `seen`."""
+    shades = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(-1, 3)
+    shades = shades[(seen(shades)[0, :, 0] > DARKEST) & (np.ptp(shades, axis=1) > PALEST)]
+    return shades, seen(shades)
+
+
+@lru_cache
 def distinct_colours(count: int, background: int | None) -> tuple[Colour, ...]:
     """One colour after the other, each as far as can be from those before, from ignored grey and from black.
 
     Black is the class `background`, if there is one. Two colours are as near as the eyes that see them nearest say.
     """
-    candidates = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(-1, 3)
-    candidates = candidates[(seen(candidates)[0, :, 0] > DARKEST) & (np.ptp(candidates, axis=1) > PALEST)]
-    points = seen(candidates)
-    nearest = _distances(points, seen(np.array([BLACK, GREY, FIRST], float))).min(axis=1)
+    shades, points = candidates()
+    nearest = distances(points, seen(np.array([BLACK, GREY, FIRST], float))).min(axis=1)
     chosen: list[Colour] = [FIRST]
     while len(chosen) < count - (background is not None):
         best = int(nearest.argmax())
-        red, green, blue = map(int, candidates[best])
+        red, green, blue = map(int, shades[best])
         chosen.append((red, green, blue))
-        nearest = np.minimum(nearest, _distances(points, points[:, best : best + 1])[:, 0])
+        nearest = np.minimum(nearest, distances(points, points[:, best : best + 1])[:, 0])
     if background is not None:
         chosen.insert(background, BLACK)
     return tuple(chosen[:count])
 
 
-def _distances(one: Points, other: Points) -> Points:
+def distances(one: Points, other: Points) -> Points:
     """The smallest over the four visions of the distance of every point to every other, `[n, m]`."""
     distances: Points = np.linalg.norm(one[:, :, None] - other[:, None], axis=3).min(axis=0)
     return distances

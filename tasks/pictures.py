@@ -16,8 +16,6 @@ MARGIN = 3  # pixels around each row of a grid
 IGNORED = (128, 128, 128)
 GAP = 2  # pixels between an image and its maps
 FONT_SIZE = 16
-OPACITY = 0.55  # of the colours over a photograph
-SMALLEST_SHARE = 0.001  # of an image that the legend of its overlay names
 
 Palette = Sequence[tuple[int, int, int]]
 
@@ -87,26 +85,6 @@ def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> 
         draw.text((left + swatch + MARGIN, top - 1), name, fill="black", font=font)
     pixels: Tensor = pil_to_tensor(strip)
     return pixels
-
-
-def overlay(image: Image.Image, classes: Tensor, names: Sequence[str], palette: Palette) -> Image.Image:
-    """A photograph under the colours of its class map `[h, w]`, with a legend of the classes that cover most of it."""
-    colours = to_pil_image(painted(classes[None], palette)[0])
-    shares = torch.bincount(classes.flatten().long(), minlength=len(names))[: len(names)] / classes.numel()
-    shown = [index for index in shares.argsort(descending=True, stable=True).tolist() if shares[index] > SMALLEST_SHARE]
-    text = [f"{names[index]}  {shares[index]:.0%}" for index in shown]
-    font = ImageFont.load_default(FONT_SIZE)
-    swatch, margin = FONT_SIZE, FONT_SIZE // 2
-    width = int(max(font.getlength(line) for line in text)) + swatch + 3 * margin
-    height = max(image.height, len(text) * (swatch + margin) + margin)
-    picture = Image.new("RGB", (image.width + width, height), "white")
-    picture.paste(Image.blend(image, colours, OPACITY))
-    draw = ImageDraw.Draw(picture)
-    for row, (index, line) in enumerate(zip(shown, text, strict=True)):
-        left, top = image.width + margin, margin + row * (swatch + margin)
-        draw.rectangle((left, top, left + swatch, top + swatch), fill=palette[index], outline="black")
-        draw.text((left + swatch + margin, top), line, fill="black", font=font)
-    return picture
 
 
 def captioned(images: Tensor, captions: Sequence[tuple[str, ...]], key: str) -> Tensor:

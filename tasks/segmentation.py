@@ -11,7 +11,7 @@ from compress.task import Batch, TaskSpec
 
 from .data import DataSource
 from .metrics import ConfusionMatrix
-from .palette import distinct_colours
+from .natural_colours import class_colours
 from .pictures import roles, rows_of_maps
 from .targets import LABEL_MAPS
 
@@ -20,8 +20,8 @@ BATCH_PIXELS = 500_000
 
 
 def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
-    """The data's own colours, or some that are easily told apart."""
-    return source.palette or distinct_colours(len(source.class_names), source.background)
+    """The data's own colours, or natural ones that are easily told apart."""
+    return source.palette or class_colours(source.class_names, source.background)
 
 
 def spec_of(source: DataSource) -> TaskSpec:

@@ -18,7 +18,7 @@ from compress.export import Decision, FileCard, OnnxModel, decided, decision, pr
 from compress.storage.files import write_text, write_with
 from compress.tasks.data.image_files import SUFFIXES, as_rgb, bombs_refused, image_files, opened
 from compress.tasks.models.saved import load_model
-from compress.tasks.pictures import overlay
+from compress.tasks.overlay import overlay, smooth
 from compress.training.progress import Steps
 
 LISTED = "predictions.json"
@@ -85,6 +85,9 @@ def _opened(path: Path, size: int | None) -> Look:
     @torch.no_grad()
     def look(photograph: Image.Image) -> Decision:
         logits = network(torch.from_numpy(prepared(photograph, card))[None])
+        if logits.ndim > 2 and logits.shape[2] < photograph.height:  # enlarged: no blocks, but boundaries in between
+            probabilities = logits[0].softmax(dim=0).numpy()
+            return Decision(*smooth(probabilities, photograph.size), card.class_names, card.palette)
         classes, scores = decided({"logits": logits.numpy()})
         return decision(classes[0], scores[0], photograph.size, card)
 
@@ -110,7 +113,7 @@ def _painted(photograph: Image.Image, seen: Decision, stem: Path) -> dict[str, A
     """Write both pictures; returns the share of each class."""
     classes = Image.fromarray(seen.classes.astype(np.uint8))
     labels = torch.from_numpy(seen.classes.astype(np.int64))
-    picture = overlay(photograph, labels, seen.class_names, seen.palette)
+    picture = overlay(photograph, seen.classes.astype(np.uint8), seen.class_names, seen.palette)
     classes.putpalette([value for colour in (*seen.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
     write_with(stem.with_name(f"{stem.name}.png"), lambda path: picture.save(path, format="PNG"))
     write_with(stem.with_name(f"{stem.name}.classes.png"), lambda path: classes.save(path, format="PNG"))

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from compress.tasks.palette import BLACK, GREY, distinct_colours, seen
-from compress.tasks.pictures import captioned, overlay, painted, rows_of_maps
+from compress.tasks.pictures import captioned, painted, rows_of_maps
 
 
 @pytest.mark.parametrize(("count", "apart"), [(8, 0.10), (14, 0.08), (41, 0.04)])
@@ -30,19 +29,6 @@ def test_the_background_is_black_wherever_it_is_among_the_classes() -> None:
 
 def test_ignored_pixels_are_grey() -> None:
     assert painted(torch.tensor([[[255]]]), distinct_colours(21, 0)).flatten().tolist() == [128] * 3
-
-
-def test_an_overlay_names_what_is_seen_and_leaves_out_what_is_not() -> None:
-    classes = torch.zeros(80, 60, dtype=torch.uint8)
-    classes[:20] = 2
-    palette = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
-    picture = np.array(overlay(Image.new("RGB", (60, 80), "white"), classes, ["sky", "sea", "sand"], palette))
-    assert picture.shape[0] >= 80
-    assert tuple(picture[70, 5]) == (255, 114, 114)
-    legend = {tuple(colour) for colour in picture[:, 61:].reshape(-1, 3)}
-    assert (255, 0, 0) in legend
-    assert (0, 0, 255) in legend
-    assert (0, 255, 0) not in legend
 
 
 PALETTE = distinct_colours(3, None)
