@@ -57,10 +57,12 @@ class InversionLoss:
         self._teacher, self._student, self._objective = teacher, student, objective
         self._sample_weights, self._augment = sample_weights, augment
         self._ignore_index, self._compute, self._workers = ignore_index, compute, workers
-        self._prior = make_prior(teacher, bn_momentum, workers) if objective.weighs("bn") else None
-        self._features = penultimate_features(teacher) if objective.weighs("activation") else None
+        self._prior = make_prior(teacher, bn_momentum, workers) if objective.needs("bn_distance") else None
+        self._features = penultimate_features(teacher) if objective.needs("teacher_features") else None
         self._instances = (
-            InstanceDiscrimination(teacher, compute, flip=augment.flip) if objective.weighs("instance") else None
+            InstanceDiscrimination(teacher, compute, flip=augment.flip)
+            if objective.needs("instance_distance")
+            else None
         )
         self._entered = ExitStack()
         self._learning: list[nn.Parameter] = []
@@ -106,7 +108,7 @@ class InversionLoss:
         with self._compute.autocast():
             moved, aims = self._augment(images, aims, randomness, self._ignore_index, self._workers.part)
             teacher_logits = self._teacher(moved)
-            student_logits = self._student(moved) if self._objective.needs_student(index) else None
+            student_logits = self._student(moved) if self._objective.needs("student_logits", index) else None
         return View(
             images=moved,
             targets=teacher_logits.argmax(dim=1) if targets is None else aims,

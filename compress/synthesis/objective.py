@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -97,19 +97,48 @@ def instance(view: View) -> Tensor:
     return view.instance_distance
 
 
-TERMS: Mapping[str, Callable[[View], Tensor]] = {
-    "one_hot": one_hot,
-    "adversarial": adversarial,
-    "disagreement": disagreement,
-    "logit_distance": logit_distance,
-    "competition": competition,
-    "bn": bn,
-    "activation": activation,
-    "balance": balance,
-    "variation": variation,
-    "instance": instance,
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One loss term of an inversion; a method brings its own as `Objective(weights, {"name": Term(...)})`."""
+
+    value: Callable[[View], Tensor]
+    """One value a sample `[n]`, or one of the whole batch `[]`; unreduced, without a weight."""
+    needs: frozenset[str] = frozenset()
+    """Fields of the view that are None unless a term needs them: `student_logits`, `bn_distance`, `teacher_features`,
+    `instance_distance`."""
+    meaning: str = ""
+    """What the number says, for whoever watches a run and for its report."""
+
+
+STUDENT = frozenset({"student_logits"})
+TERMS: Mapping[str, Term] = {
+    "one_hot": Term(value=one_hot, meaning="cross-entropy of the teacher to the targets"),
+    "adversarial": Term(
+        value=adversarial, needs=STUDENT, meaning="the student's disagreement that samples seek, negative"
+    ),
+    "disagreement": Term(
+        value=disagreement, needs=STUDENT, meaning="divergence of student and teacher that samples seek, negative"
+    ),
+    "logit_distance": Term(
+        value=logit_distance, needs=STUDENT, meaning="between student and teacher, sought by samples, negative"
+    ),
+    "competition": Term(
+        value=competition, needs=STUDENT, meaning="divergence of student and teacher that samples seek, negative"
+    ),
+    "bn": Term(
+        value=bn, needs=frozenset({"bn_distance"}), meaning="distance to the teacher's batch-normalisation statistics"
+    ),
+    "activation": Term(
+        value=activation,
+        needs=frozenset({"teacher_features"}),
+        meaning="strength of the teacher's last features, negative",
+    ),
+    "balance": Term(value=balance, meaning="of a round's samples: least when classes are even"),
+    "variation": Term(value=variation, meaning="between neighbouring pixels"),
+    "instance": Term(
+        value=instance, needs=frozenset({"instance_distance"}), meaning="how hard images are to tell from one another"
+    ),
 }
-NEEDS_STUDENT = frozenset({"adversarial", "disagreement", "logit_distance", "competition"})
 
 
 @dataclass(frozen=True)
@@ -117,25 +146,34 @@ class Objective:
     """A paper is largely a dictionary of weights: term name to its weight over rounds."""
 
     weights: Mapping[str, Schedule]
+    own: Mapping[str, Term] = field(default_factory=dict)
+    """Terms of a method of somebody else's, beside `TERMS` or in the place of one of them."""
+
+    def term(self, name: str) -> Term:
+        """The term of that name."""
+        return self.own[name] if name in self.own else TERMS[name]
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each term says, by name."""
+        return {name: self.term(name).meaning for name in self.weights}
 
     def active(self, round_index: int) -> dict[str, float]:
         """The terms that count in this round, with their weights."""
         weights = {name: schedule(round_index) for name, schedule in self.weights.items()}
         return {name: weight for name, weight in weights.items() if weight != 0}
 
-    def weighs(self, term: str) -> bool:
-        """Whether the term counts in any round."""
-        return self.weights.get(term, Constant(0.0)) != Constant(0.0)
-
-    def needs_student(self, round_index: int) -> bool:
-        """Whether this round's terms look at the student's logits."""
-        return not NEEDS_STUDENT.isdisjoint(self.active(round_index))
+    def needs(self, view_field: str, round_index: int | None = None) -> bool:
+        """Whether a term that counts, in this round or in any, needs a field of the view."""
+        names = [name for name, schedule in self.weights.items() if schedule != Constant(0.0)]
+        counted = names if round_index is None else self.active(round_index)
+        return any(view_field in self.term(name).needs for name in counted)
 
     def __call__(self, view: View, sample_weights: Tensor, round_index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The total `[]` and each term's plain mean; `sample_weights [n]` scale the per-sample terms."""
         total, means = view.teacher_logits.new_zeros(()), {}
         for name, weight in self.active(round_index).items():
-            value = TERMS[name](view)
+            value = self.term(name).value(view)
             means[name] = value.detach().mean()
             total = total + weight * (value * sample_weights if value.ndim else value).mean()
         return total.float(), means

@@ -11,7 +11,7 @@ from compress.errors import CompressError, UsageError
 from compress.synthesis.feature_hooks import penultimate_features
 from compress.synthesis.generators import ConditionalGenerator, LatentGenerator
 from compress.synthesis.instances import InstanceDiscrimination
-from compress.synthesis.objective import TERMS, Objective, View
+from compress.synthesis.objective import TERMS, Objective, Term, View
 from compress.testing import FakeTask
 from compress.training.compute import Compute
 from compress.training.schedules import Constant, Cosine, From, Polynomial, Warmup
@@ -47,6 +47,27 @@ def test_every_term_has_a_gradient(term: str, positions: tuple[int, ...]) -> Non
     assert sum(leaf.grad.abs().sum().item() for leaf in tensors(view).values() if leaf.grad is not None) > 0
 
 
+def test_a_method_brings_a_term_of_its_own() -> None:
+    brightness = Term(value=lambda view: view.images.mean(dim=(1, 2, 3)), meaning="mean pixel value")
+    objective = Objective({"brightness": Constant(2.0)}, {"brightness": brightness})
+    total, means = objective(view := a_view(), torch.ones(6), 0)
+    assert total.item() == pytest.approx(2 * view.images.mean().item(), rel=1e-5)
+    assert means["brightness"].item() == pytest.approx(view.images.mean().item(), rel=1e-5)
+    assert objective.meanings == {"brightness": "mean pixel value"}
+    assert not objective.needs("student_logits")
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_needs_the_fields_of_a_view_that_it_says_and_no_others(term: str) -> None:
+    optional = {"student_logits", "bn_distance", "teacher_features", "instance_distance"}
+    bare = dataclasses.replace(a_view(), **dict.fromkeys(optional - TERMS[term].needs))
+    TERMS[term].value(bare)
+    for missing in TERMS[term].needs:
+        with pytest.raises(AssertionError):
+            TERMS[term].value(dataclasses.replace(bare, **{missing: None}))
+    assert TERMS[term].meaning
+
+
 @pytest.mark.parametrize("positions", [(), (8, 8)], ids=["classification", "segmentation"])
 @pytest.mark.parametrize("term", TERMS)
 def test_permuting_samples_permutes_the_terms_of_samples_and_leaves_those_of_the_batch(
@@ -54,13 +75,13 @@ def test_permuting_samples_permutes_the_terms_of_samples_and_leaves_those_of_the
 ) -> None:
     view, order = a_view(positions), torch.tensor([3, 0, 4, 1, 5, 2])
     permuted = {name: value[order] for name, value in tensors(view).items() if value.ndim}
-    value, again = TERMS[term](view), TERMS[term](dataclasses.replace(view, **permuted))
+    value, again = TERMS[term].value(view), TERMS[term].value(dataclasses.replace(view, **permuted))
     torch.testing.assert_close(again, value[order] if value.ndim else value)
 
 
 def test_the_balance_term_is_least_when_all_classes_are_equally_likely() -> None:
     even, skewed = torch.eye(4).repeat(3, 1) * 9, torch.eye(4)[:1].repeat(12, 1) * 9
-    values = [TERMS["balance"](dataclasses.replace(a_view(), teacher_logits=logits)) for logits in (even, skewed)]
+    values = [TERMS["balance"].value(dataclasses.replace(a_view(), teacher_logits=logits)) for logits in (even, skewed)]
     assert values[0].item() == pytest.approx(-math.log(4), abs=1e-3)
     assert values[1] > -0.1
 
@@ -119,7 +140,7 @@ def test_sample_weights_scale_per_sample_terms_and_leave_batch_terms_alone() -> 
 
 def test_the_student_is_needed_only_when_a_term_with_weight_looks_at_it() -> None:
     objective = Objective({"bn": Constant(1.0), "adversarial": From(3, 1.0)})
-    assert [objective.needs_student(index) for index in (0, 2, 3)] == [False, False, True]
+    assert [objective.needs("student_logits", index) for index in (0, 2, 3)] == [False, False, True]
 
 
 def test_schedules_are_values() -> None:
