@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from compress.cli import main
+from compress.errors import UsageError
 from compress.methods import METHODS
+from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged, names_setting
 from compress.tasks.data import open_data
@@ -56,6 +59,23 @@ def succeed(command: str, *flags: object) -> None:
 
 def test_the_method_of_the_page_is_found_by_its_name(installed: Path) -> None:
     succeed(BY_METHOD, "--dry-run")
+
+
+def test_the_settings_of_the_pages_method_are_a_section_that_it_alone_takes(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (installed / "mine.yaml").write_text("extends: digits/ssd-kd\nmethod: sure-kd\nsure_kd:\n  contrast: 0.25\n")
+    succeed("compress distill --config mine.yaml --dry-run")
+    assert yaml.safe_load(capsys.readouterr().out)["sure_kd"] == {"contrast": 0.25}
+    succeed("compress config schema")
+    assert "Weight of the contrast term" in capsys.readouterr().out
+    (installed / "mine.yaml").write_text("method: sure-kd\nsure_kd:\n  contrast: -1\n")
+    with pytest.raises(UsageError, match=r"sure_kd.contrast: input should be greater than or equal to 0, not -1"):
+        resolve({}, "mine.yaml")
+    with pytest.raises(UsageError, match="ssd-kd takes no sure_kd settings"):
+        resolve({"sure_kd": {"contrast": 0.5}}, None)
+    succeed("compress distill --dry-run")
+    assert "sure_kd" not in capsys.readouterr().out
 
 
 def test_the_data_set_of_the_page_is_taught_and_distilled_on_by_its_name(

@@ -8,6 +8,7 @@ import yaml
 
 from compress.errors import UsageError
 from compress.runs.resolution import resolve, resolved
+from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
 from compress.storage.settings_files import load_config, recipe_names
 from compress.tasks.data import SOURCES
@@ -52,7 +53,7 @@ def validate(*configs: str) -> None:
 
 def schema() -> None:
     """Print the JSON schema of the settings, for editors."""
-    print(json.dumps(DistillSettings.model_json_schema(), indent=1, ensure_ascii=False))
+    print(json.dumps(with_own_sections(DistillSettings).model_json_schema(), indent=1, ensure_ascii=False))
 
 
 def _settings(config: str) -> DistillSettings:

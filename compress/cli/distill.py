@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from cyclopts import Parameter
@@ -12,12 +12,18 @@ from compress.cli.flags import Switch
 from compress.cli.outcome import print_outcome
 from compress.runs.distill import RunOptions, check_by_name, distil_by_name
 from compress.runs.resolution import resolve, resolved
+from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
+
+if TYPE_CHECKING:
+    Settings = DistillSettings
+else:
+    Settings = with_own_sections(DistillSettings)
 
 
 def distill(
     *,
-    settings: Annotated[DistillSettings | None, Parameter(name="*")] = None,
+    settings: Annotated[Settings | None, Parameter(name="*")] = None,
     config: str | None = None,
     out: Path | None = None,
     resume: Switch = False,

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from compress.distillation.distillation_loss import DistillationLoss, SameLogits, SoftLabels
+from compress.distillation.distiller import Distiller
 from compress.errors import unknown_name
+from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest, oldest
+from compress.settings import Section
+from compress.synthesis.objective import Objective, Term, View
 from compress.tables import OpenTable
+from compress.task import Samples, Statistics
+from compress.training.augment import RandomView
+from compress.training.schedules import Constant, Cosine, From, Schedule, Warmup
 
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
-from .assembly import MethodContext, MethodFunction, frozen
-from .method import REAL_IMAGES, Method
+from .assembly import (
+    MethodContext,
+    MethodFunction,
+    adapt_generator,
+    alike,
+    assemble,
+    fast_terms,
+    frozen,
+    optimise_pixels,
+    renew_generator,
+    train_generator,
+)
+from .method import REAL_IMAGES, Method, own_settings
 
-__all__ = ["METHODS", "REAL_IMAGES", "Method", "MethodContext", "MethodFunction", "find_method", "frozen"]
+__all__ = [  # what the author of a method needs
+    "METHODS", "REAL_IMAGES", "Balanced", "Constant", "Cosine", "DistillationLoss", "Distiller", "From", "Method",
+    "MethodContext", "MethodFunction", "Objective", "Prioritised", "RandomView", "ReplayBuffer", "SameLogits",
+    "Samples", "Schedule", "Section", "SoftLabels", "Statistics", "Term", "Uniform", "View", "Warmup",
+    "adapt_generator", "alike", "assemble", "fast_terms", "find_method", "frozen", "newest", "oldest",
+    "optimise_pixels", "own_settings", "renew_generator", "train_generator",
+]  # fmt: skip
 
 
 def _inversion(*names: str) -> frozenset[str]:

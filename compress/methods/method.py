@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from compress.settings import DistillSettings, Section
+from compress.synthesis.objective import Term
 
 from .assembly import MethodFunction
+
+Own = TypeVar("Own", bound=Section)
 
 REAL_IMAGES = frozenset({"gan", "collected"})
 """Settings that only methods with real images use."""
@@ -28,7 +33,17 @@ class Method:
     one_process: bool = False
     """Whether it runs in one process only, because a term needs a whole batch or because it uses collected images."""
 
+    terms: Mapping[str, Term] = field(default_factory=dict)
+    """Loss terms of its own, by name, which the live view and the report explain."""
+    settings: type[Section] | None = None
+    """Settings of its own: a section of the schema, called like the method with underscores. See `own_settings`."""
+
     @property
     def summary(self) -> str:
         """The first line of its function's docstring."""
         return next(iter((self.build.__doc__ or "").strip().splitlines()), "")
+
+
+def own_settings(settings: DistillSettings, kind: type[Own]) -> Own:
+    """The section of a method's own settings, `kind`, in the settings of a run; its defaults where there is none."""
+    return next((value for value in vars(settings).values() if isinstance(value, kind)), kind())

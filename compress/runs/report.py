@@ -8,6 +8,7 @@ from compress.errors import UsageError
 from compress.report import write_page
 from compress.report.record import read_json, read_record
 from compress.runs.exported import exported_files
+from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config, validated
@@ -30,7 +31,7 @@ def report(run: Path) -> Path:
 
 def _task(run: RunDirectory) -> HeldOut | None:
     """What the run was scored on; None where it is not at hand."""
-    settings = validated(DistillSettings, load_config(str(run.path / "config.yaml")))
+    settings = validated(with_own_sections(DistillSettings), load_config(str(run.path / "config.yaml")))
     try:
         if settings.data is None or SOURCES.find(settings.data) is None:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from compress.errors import UsageError
 from compress.methods import find_method
+from compress.runs.schema import own_sections, section_of, with_own_sections
 from compress.settings import DistillSettings, ResolvedSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
@@ -18,13 +19,18 @@ from compress.tasks.targets import DRAWN, TAKEN
 
 def resolved(settings: DistillSettings) -> dict[str, Any]:
     """The settings that the method looks at, as plain data."""
-    return reduce(without, find_method(settings.method).unused, settings.model_dump(mode="json"))
+    return reduce(without, unused_settings(settings.method), settings.model_dump(mode="json"))
+
+
+def unused_settings(method: str) -> frozenset[str]:
+    """Settings, and sections of settings, that a method refuses: what it says, and the sections of other methods."""
+    return find_method(method).unused | (own_sections().keys() - {section_of(method)})
 
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
     """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
     given = merged({} if config is None else load_config(config), flags)
-    probe = validated(DistillSettings, given)
+    probe = validated(with_own_sections(DistillSettings), given)
     data = find_data(probe.data, probe.task).name
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
@@ -40,10 +46,10 @@ def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSet
     """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
     name = merged({"method": DistillSettings().method}, below, given)["method"]
     method = find_method(name)
-    unused = sorted(path for path in method.unused if names_setting(given, path))
+    unused = sorted(path for path in unused_settings(name) if names_setting(given, path))
     if unused:
         raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
-    settings = _with_targets(validated(ResolvedSettings, merged(method.defaults, below, given)))
+    settings = _with_targets(validated(with_own_sections(ResolvedSettings), merged(method.defaults, below, given)))
     _require_a_batch(settings)
     return settings
 

@@ -14,6 +14,7 @@ from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.methods import MethodContext, find_method, frozen
 from compress.runs.models import find_teacher
+from compress.runs.schema import with_own_sections
 from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.run_directory import RunDirectory
@@ -61,7 +62,7 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     """
     folder = RunDirectory.open(run)
     student, card = load_model(run)
-    settings = validated(ResolvedSettings, load_config(str(run / "config.yaml")))
+    settings = validated(with_own_sections(ResolvedSettings), load_config(str(run / "config.yaml")))
     method = find_method(settings.method)
     if method.needs_collected:
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")

@@ -10,7 +10,7 @@ import torch
 from compress.runs.evaluation import evaluate
 from compress.runs.models import find_teacher
 from compress.runs.resolution import resolve
-from compress.tasks import make_task, teaching
+from compress.tasks import held_out_of, teaching
 from compress.tasks.data import open_data
 from compress.tasks.models.saved import load_model
 from compress.tasks.packaged import PACKAGED
@@ -35,7 +35,7 @@ def test_the_packaged_teacher_is_the_file_and_has_the_score_that_are_promised() 
         assert sha256(file.read_bytes()).hexdigest() == promised.sha256
         model, card = load_model(promised.folder)
         assert (card.network, card.data) == (promised.network, promised.data[0])
-        score = evaluate(model, make_task(SCENES, lambda: model, lambda: model), CPU)
+        score = evaluate(model, held_out_of(SCENES), CPU)
         assert score.headline == pytest.approx(promised.score, abs=0.003)
         assert promised.score >= 0.70
 
