@@ -9,6 +9,7 @@ they take and the errors they raise. `compress.methods` and `compress.task` are 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,12 @@ __all__ = [
 _checkout = Path(__file__).parent.parent
 if not (Path(__file__).parent / "tasks").is_dir() and (_checkout / "tasks").is_dir():
     __path__.append(str(_checkout))  # the documented way to spread one package over several folders
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""onnxruntime 1.31 writes a device id and a database of events for a collector unless this is set before its import.
+
+It is the one thing outside of itself that this package changes; who has set it keeps what is set.
+"""
 
 __version__ = "0.1.0"
 

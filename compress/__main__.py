@@ -5,19 +5,22 @@ import signal
 import sys
 from contextlib import suppress
 
-from compress.cli import main
+from compress.cli import by_torchrun, main
 from compress.errors import Interrupted
 
 
 def run() -> None:
-    """Run the command line; SIGTERM ends it like Ctrl-C, and what is interrupted ends at once.
+    """Run the command line; SIGTERM and SIGHUP end it like Ctrl-C, and what is interrupted ends at once.
 
     The interpreter would first clear away torch and all that was loaded with it, which takes seconds on loaded cores
     while somebody waits for the end. What there was to write is written by then, and the system frees the rest. What
     torchrun started it also ends, in its own way.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not by_torchrun():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup sets SIGHUP aside
+                signal.signal(number, signal.default_int_handler)
     try:
         main()
     except SystemExit as left:

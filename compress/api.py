@@ -77,6 +77,7 @@ def distill(
     overwrite: bool = False,
     tensorboard: bool = False,
     progress: bool = False,
+    accept_any_student: bool = False,
 ) -> Distilled:
     """Distil `student` from `teacher` without data, score it, export it to ONNX and verify the file.
 
@@ -92,7 +93,8 @@ def distill(
     `load_state_dict`. `tensorboard` also writes event files to `OUT/tensorboard`.
 
     Raises `UsageError` for modules, data or settings that do not fit, `CompressError` if the run fails, and `GateError`
-    if the ONNX file differs from the student; all files stay.
+    if the ONNX file differs from the student, or if the student is no better than an answer that ignores the image and
+    `accept_any_student` is not given; all files stay.
     """
     options = RunOptions(out=Path(out) if out else None, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
     options.check()
@@ -125,7 +127,7 @@ def distill(
         context = method_context(big, small, chosen, source, compute, Workers(), collected)
         with exclusive(folder):
             outcome = hand_over(carry_out(context, held_out_of(source), folder, options), source, None)
-    outcome.require()
+    outcome.require(accept_any_student=accept_any_student)
     return Distilled(small, folder, folder / "export" / "model.onnx", outcome.report)
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .card import FileCard
+    from .card import FileCard, is_own_file
     from .dressing import Form
     from .measures import Parity
     from .parity import check_parity, require_parity
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 _PLACES = {
     "Decision": "runtime", "ExportFacts": "verified", "FileCard": "card", "Form": "dressing", "OnnxModel": "runtime",
     "OnnxScores": "scoring", "Order": "verified", "Parity": "measures", "check_parity": "parity", "decided": "runtime",
-    "decision": "runtime", "export_verified": "verified", "prepared": "runtime", "require_parity": "parity",
-    "spec_of": "scoring", "tensorrt_options": "providers",
+    "decision": "runtime", "export_verified": "verified", "is_own_file": "card", "prepared": "runtime",
+    "require_parity": "parity", "spec_of": "scoring", "tensorrt_options": "providers",
 }  # fmt: skip
 
 __all__ = [
     "Decision", "ExportFacts", "FileCard", "Form", "OnnxModel", "OnnxScores", "Order", "Parity", "check_parity",
-    "decided", "decision", "export_verified", "prepared", "require_parity", "spec_of", "tensorrt_options",
+    "decided", "decision", "export_verified", "is_own_file", "prepared", "require_parity", "spec_of",
+    "tensorrt_options",
 ]  # fmt: skip
 
 

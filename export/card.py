@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.framing import CENTRAL_SQUARE, WHOLE, Framing, Size, scaled
-from compress.storage.untrusted import plain_json, require_name
+from compress.storage.untrusted import plain_json, require_name, require_pixels
 
 if TYPE_CHECKING:  # the contract needs torch
     from compress.task import TaskSpec
 
 SCHEMA_VERSION = 1
+FILE_LIMIT = 2_000_000_000  # bytes; a protobuf message holds no more
 CARD_KEY = "compress"
 """The one entry of `metadata_props` that this package reads; the others are for tools that look for their names."""
 
@@ -86,7 +88,7 @@ class FileCard:
             "Image.ColorSpaceGamma": "SRGB",
             "Image.NominalPixelRange": "NominalRange_0_255" if whole else "Normalized_0_1",
         }
-        return {**flat, CARD_KEY: json.dumps(asdict(self), ensure_ascii=False)}
+        return {**flat, CARD_KEY: json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)}
 
     @classmethod
     def read(cls, entries: Mapping[str, str]) -> FileCard:
@@ -111,7 +113,8 @@ class FileCard:
         """Raise `ValueError` unless what programs act on has the types and lengths that they rely on."""
         sides = isinstance(self.image_shape, tuple) and len(self.image_shape) == 3
         if not sides or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in self.image_shape):
-            raise ValueError(f"its image shape is {self.image_shape!r}")
+            raise ValueError(f"its image shape is {self.image_shape!r:.80}")
+        require_pixels(*self.image_shape[1:])
         names = isinstance(self.class_names, tuple) and all(isinstance(name, str) for name in self.class_names)
         if not names or not self.class_names:
             raise ValueError("its class names are no list of texts")
@@ -119,6 +122,7 @@ class FileCard:
             require_name(name)
         if self.image_size is not None and not _is_number(self.image_size, 1, 1 << 16):
             raise ValueError(f"its image size is {self.image_size!r:.80}")
+        require_pixels(self.image_size or 1, self.image_size or 1)
         if not isinstance(self.palette, tuple) or len(self.palette) not in (0, len(self.class_names)):
             raise ValueError(f"its palette does not hold a colour for each of its {len(self.class_names)} classes")
         if not all(_is_colour(colour) for colour in self.palette):
@@ -128,6 +132,19 @@ class FileCard:
         for field_name, known in KNOWN.items():
             if getattr(self, field_name) not in known:
                 raise ValueError(f"its {field_name} is {getattr(self, field_name)!r:.80}, not {' or '.join(known)}")
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether a regular file is an ONNX file that carries this package's card, of any version."""
+    import onnx
+
+    try:
+        if path.stat().st_size > FILE_LIMIT:
+            return False
+        model = onnx.load_model_from_string(path.read_bytes())
+    except Exception:  # what is no ONNX file is somebody else's
+        return False
+    return any(entry.key == CARD_KEY for entry in model.metadata_props)
 
 
 def _is_number(value: object, least: int, beyond: int) -> bool:

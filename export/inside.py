@@ -21,7 +21,7 @@ from .dressing import BODY_INPUT, BODY_OUTPUT
 from .expected import at_size, best_class, expected_answers, expected_logits, seen_by_network
 from .measures import Measured, Parity, by_image, exchanged, measure_answers, some_positions, spread
 from .parts import Part, Parts
-from .probes import noise, probes
+from .probes import Probes, noise, probe_size
 from .rounding import rounding_of
 from .runtime import OnnxModel
 from .scoring import answers
@@ -43,7 +43,9 @@ ROWS = 64
 def check_inside(network: Deployable, model: OnnxModel, images: Tensor | None) -> list[Parity]:
     """Compare the parts of a file, and the whole, on `images [n, 3, h, w]` in [0, 1] and noise, or on noise alone."""
     card = model.card
-    many = probes(card.image_shape[1:], images, filled=TOLERANCES[card.precision].exact)
+    free = card.dynamic_size and card.input == "float"
+    size = probe_size(card.image_shape[1:], dynamic_size=free)
+    many = Probes(size, images, filled=TOLERANCES[card.precision].exact)
     try:
         parts = Parts(model.path)
         last, sized = parts.answers()
@@ -51,7 +53,7 @@ def check_inside(network: Deployable, model: OnnxModel, images: Tensor | None) -
         results = [*_check_many(network, model, parts.network(), many), _check_answers(last, card, sized=sized)]
         return results if first is None else [*results, _check_preprocessing(first, card)]
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        return [Parity.failed(tuple(many.shape), f"cannot be compared: {first_line(error, 120)}", "network")]
+        return [Parity.failed(many.shape, f"cannot be compared: {first_line(error, 120)}", "network")]
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,17 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
 
 
 @torch.no_grad()
-def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Tensor) -> list[Parity]:
+def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Probes) -> list[Parity]:
     """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
     card, allowed = model.card, TOLERANCES[model.card.precision]
-    seen = [_see(network, model, core, batch, allowed) for batch in _batches(many)]
+    seen = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]
     inner, whole = (Measured.together([getattr(one, name) for one in seen]) for name in ("core", "whole"))
-    shape, least, rounding = tuple(many.shape), allowed.least(len(many)), 0.0
+    shape, least, rounding = many.shape, allowed.least(len(many)), 0.0
     near = inner.share <= allowed.logits
     if not near and allowed.exact:
         worst = torch.cat([one.by_image for one in seen]).topk(min(DOUBTED, len(many))).indices
-        rounding = rounding_of(network, replace(card, input="float"), list(_batches(many[worst]))).logits
+        doubted = [many[[place]] for place in worst.tolist()]
+        rounding = rounding_of(network, replace(card, input="float"), doubted).logits
         near = inner.share <= allowed.logits + TORCH_ROUNDING * rounding
     near = near and (allowed.exact or inner.kept >= least)
     result = inner.verdict(shape, near, rounding, "network")
@@ -152,8 +155,3 @@ def _check_preprocessing(first: Part, card: FileCard) -> Parity:
     largest, mean = difference.max().item(), difference.mean().item()
     numbers = (1.0, largest, mean, largest)
     return Parity(shape, *numbers, passed=largest <= SHADES and mean <= MEAN, part="preprocessing")
-
-
-def _batches(images: Tensor) -> Iterator[Tensor]:
-    size = min(max(BATCH_PIXELS // images[0, 0].numel(), 1), BATCH)
-    yield from torch.split(images, size)

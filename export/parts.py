@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 from torch import Tensor
 
 from .dressing import BODY_INPUT, BODY_OUTPUT
-from .providers import LOG_ERRORS_ONLY
+from .providers import LOG_NOTHING
 
 TYPES = {BODY_INPUT: TensorProto.FLOAT, BODY_OUTPUT: TensorProto.FLOAT, "size": TensorProto.INT64}
 """Values at which a file comes apart."""
@@ -26,7 +26,7 @@ class Part:
         """From values to values; raises `ValueError` if the file does not hold them."""
         self._outputs = list(outputs)
         settings = ort.SessionOptions()
-        settings.log_severity_level = LOG_ERRORS_ONLY
+        settings.log_severity_level = LOG_NOTHING
         content = _between(model, inputs, outputs).SerializeToString()
         self._session = ort.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,33 +12,67 @@ IMAGES = 256
 """Different ones that the network in a file is compared on."""
 COARSE = (2, 4, 8, 16)
 """Cells across a smooth image: noise of single pixels alone leaves much of a network unmoved."""
+AREA, STEP = 1 << 16, 32
+"""Pixels of an image at most where the network takes any size, and what its sides are then multiples of."""
 
 
-def probes(size: tuple[int, int], images: Tensor | None, *, filled: bool) -> Tensor:
-    """`IMAGES` different images, float `[n, 3, *size]` of 256 shades in [0, 1].
+class Probes:
+    """`IMAGES` different images of one size, of 256 shades in [0, 1], made when they are looked at.
 
     As many as there are of `images [m, 3, h, w]`, evenly spread, and where `filled` or there are none, noise of several
     grains for the rest.
     """
-    chosen = torch.empty(0, 3, *size)
-    if images is not None and len(images):
-        spread = torch.linspace(0, len(images) - 1, min(4 * IMAGES, len(images))).round().long()
-        chosen = different(in_shades(resized(images[spread].float(), size)))
-        chosen = chosen[torch.linspace(0, len(chosen) - 1, min(IMAGES, len(chosen))).round().long()]
-    if not filled and len(chosen):
-        return chosen
-    return torch.cat([chosen, noise(IMAGES - len(chosen), size)])
+
+    def __init__(self, size: tuple[int, int], images: Tensor | None, *, filled: bool) -> None:
+        self.size, self._chosen = size, torch.empty(0, 3, *size)
+        if images is not None and len(images):
+            some = torch.linspace(0, len(images) - 1, min(2 * IMAGES, len(images))).round().long()
+            distinct = different(images[some])
+            self._chosen = distinct[torch.linspace(0, len(distinct) - 1, min(IMAGES, len(distinct))).round().long()]
+        self._noise = IMAGES - len(self._chosen) if filled or not len(self._chosen) else 0
+
+    def __len__(self) -> int:
+        return len(self._chosen) + self._noise
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of them."""
+        return (len(self), 3, *self.size)
+
+    def __getitem__(self, places: Sequence[int]) -> Tensor:
+        """Those at some places, `[n, 3, *size]`."""
+        given = [place for place in places if place < len(self._chosen)]
+        parts = [in_shades(resized(self._chosen[given].float(), self.size))] if given else []
+        return torch.cat([*parts, *(noise_image(p, self.size)[None] for p in places if p >= len(self._chosen))])
+
+    def batches(self, pixels: int, most: int) -> list[range]:
+        """Places of images that are looked at together: `pixels` of them, and `most` images, at most."""
+        count = min(max(pixels // (self.size[0] * self.size[1]), 1), most)
+        return [range(start, min(start + count, len(self))) for start in range(0, len(self), count)]
+
+
+def probe_size(size: tuple[int, int], *, dynamic_size: bool) -> tuple[int, int]:
+    """Height and width that many images have: the task's own, or smaller ones of a network that takes any size."""
+    area = size[0] * size[1]
+    if not dynamic_size or area <= AREA:
+        return size
+    shrunk = [max(round(side * (AREA / area) ** 0.5 / STEP), 2) * STEP for side in size]
+    return shrunk[0], shrunk[1]
+
+
+def noise_image(index: int, size: tuple[int, int]) -> Tensor:
+    """`[3, *size]` in [0, 1]: single pixels or a smooth field in turn, the same every time."""
+    randomness = torch.Generator().manual_seed(index)
+    if index % 2:
+        return in_shades(torch.rand(3, *size, generator=randomness))
+    cells = COARSE[index // 2 % len(COARSE)]
+    field = torch.rand(1, 3, cells, cells, generator=randomness)
+    return in_shades(F.interpolate(field, size=size, mode="bilinear")[0])
 
 
 def noise(count: int, size: tuple[int, int]) -> Tensor:
-    """`[count, 3, *size]` in [0, 1]: single pixels and smooth fields in turn, the same every time."""
-    randomness = torch.Generator().manual_seed(1)
-    made = torch.rand(count, 3, *size, generator=randomness)
-    for index in range(0, count, 2):
-        cells = COARSE[index // 2 % len(COARSE)]
-        field = torch.rand(1, 3, cells, cells, generator=randomness)
-        made[index] = F.interpolate(field, size=size, mode="bilinear")[0]
-    return in_shades(made)
+    """`[count, 3, *size]`, of `noise_image`; single pixels first, in which every error of geometry shows."""
+    return torch.stack([noise_image(index + 1, size) for index in range(count)])
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -52,6 +88,6 @@ def in_shades(images: Tensor) -> Tensor:
 def different(images: Tensor) -> Tensor:
     """Each image once, in order."""
     first: dict[bytes, int] = {}
-    for index, pixels in enumerate(images.mul(255).round().to(torch.uint8)):
-        first.setdefault(pixels.numpy().tobytes(), index)
+    for index, pixels in enumerate(images):
+        first.setdefault(in_shades(pixels).mul(255).round().to(torch.uint8).numpy().tobytes(), index)
     return images[list(first.values())]

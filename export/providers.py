@@ -17,7 +17,8 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-LOG_ERRORS_ONLY = 3
+LOG_NOTHING = 4
+"""What goes wrong is an exception too; onnxruntime's own lines about it are coloured and hold its source files."""
 
 
 def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.InferenceSession:
@@ -29,7 +30,7 @@ def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.Inferenc
     if provider not in PROVIDERS:
         raise UsageError(f"unknown provider {provider!r}: known are {', '.join(PROVIDERS)}")
     wanted, settings = PROVIDERS[provider], ort.SessionOptions()
-    settings.log_severity_level = LOG_ERRORS_ONLY
+    settings.log_severity_level = LOG_NOTHING
     chain = [(wanted, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
     if not path.is_file():
         raise UsageError(f"no ONNX file {path}")

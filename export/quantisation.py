@@ -23,7 +23,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from compress.errors import GateError
 
 from .dressing import BODY_INPUT
-from .providers import LOG_ERRORS_ONLY
+from .providers import LOG_NOTHING
 from .tolerance import TOLERANCES
 
 Array = NDArray[Any]
@@ -129,7 +129,7 @@ def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str]) -> Mode
 
 def _logits(model: ModelProto, images: Array) -> Array:
     settings = ort.SessionOptions()
-    settings.log_severity_level = LOG_ERRORS_ONLY
+    settings.log_severity_level = LOG_NOTHING
     session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {BODY_INPUT: batch})[0] for batch in _batches(images)])
 

@@ -15,6 +15,7 @@ from PIL import Image
 from compress.errors import UsageError, first_line
 from compress.framing import upright
 
+from .answers import complaint_of
 from .card import FileCard
 from .providers import start
 
@@ -23,6 +24,8 @@ Picture = Image.Image | Array
 """A Pillow image, or uint8 RGB `[h, w, 3]`."""
 SLACK = 0.01
 """How far float images may leave [0, 1]: resizing overshoots."""
+BATCH_PIXELS = 20_000_000
+"""Of the pictures that are run together, which share the memory."""
 GUESSES = 5
 """Classes that a classifier's decision names, the best first."""
 
@@ -89,14 +92,9 @@ class OnnxModel:
 
     def _require_known_classes(self, answer: Mapping[str, Array], count: int) -> None:
         """Raise `UsageError` unless the file answers each image with classes that its card names."""
-        first, names = answer[self._names[0]], len(self.card.class_names)
-        if "classes" in answer:
-            known = first.shape == answer["scores"].shape and first.ndim in (2, 3) and first.size > 0
-            known = known and 0 <= first.min() <= first.max() < names
-        else:
-            known = first.ndim in (2, 4) and first.shape[1] == names
-        if not known or len(first) != count:
-            raise UsageError(f"the file answers with {list(first.shape)}, which is not of its {names} classes")
+        complaint = complaint_of(answer, self.card, count)
+        if complaint:
+            raise UsageError(f"the file {self.path} {complaint}; export it again")
 
     def given(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input, whichever of the two that is."""
@@ -200,4 +198,9 @@ def _alike(arrays: Sequence[Array], batch: int) -> list[list[int]]:
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for place, array in enumerate(arrays):
         by_shape.setdefault(array.shape, []).append(place)
-    return [places[at : at + batch] for places in by_shape.values() for at in range(0, len(places), batch)]
+    together = {shape: max(min(batch, BATCH_PIXELS // max(max(shape) * sorted(shape)[-2], 1)), 1) for shape in by_shape}
+    return [
+        places[at : at + together[shape]]
+        for shape, places in by_shape.items()
+        for at in range(0, len(places), together[shape])
+    ]

@@ -14,11 +14,13 @@ from onnx import ModelProto
 from torch import Tensor
 
 from compress.errors import CompressError, UsageError
+from compress.storage.files import whole_file
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
 from .dressing import Form, dressed
 from .half import halved
+from .inside import check_inside
 from .measures import Parity
 from .parity import Shape, check_parity, check_shapes, shapes_to_check
 from .quantisation import Quantised, quantised
@@ -67,23 +69,55 @@ def export_verified(
 
     Height and width are free if the network takes other sizes and the file answers them rightly: some networks export
     without a word and are wrong at every size but the traced one, so that only running the file can tell. INT8 needs
-    `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. Raises `UsageError` for an order that cannot be met and
+    `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes its name when it has been compared: what
+    raises leaves none, and what stood there before. Raises `UsageError` for an order that cannot be met and
     `CompressError` for a network that torch cannot export.
     """
     order = order or Order()
-    body, reason = _body(network, spec, order, images)
-    int8 = None
+    _require_card(_card(network, spec, order, dynamic=order.dynamic_size))
+    exact, reason = _body(network, spec, order, images)
+    body, int8 = exact, None
     if order.precision == "fp16":
-        body = halved(body)
+        body = halved(exact)
     elif order.precision == "int8":
-        int8 = _in_int8(body, calibration)
+        int8 = _in_int8(exact, calibration)
         body = int8.model
     dynamic = order.dynamic_size and not reason
     card = _card(network, spec, order, dynamic)
-    write_model(dressed(body, spec, order.form, dynamic_size=dynamic), card, path)
+    shown = _shown(images, calibration)
     shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
-    facts = ExportFacts(path, card, reason or ("" if dynamic else "as asked"), int8)
-    return facts, check_parity(network, OnnxModel(path), shapes, images)
+    with whole_file(path) as unfinished:
+        write_model(dressed(body, spec, order.form, dynamic_size=dynamic), card, unfinished)
+        results = check_parity(network, OnnxModel(unfinished), shapes, shown)
+        if body is not exact:  # what is lost by rounding may hide what is wrong: that is looked for before it
+            results.append(_before_rounding(network, spec, order, exact, shown))
+    return ExportFacts(path, card, reason or ("" if dynamic else "as asked"), int8), results
+
+
+def _require_card(card: FileCard) -> None:
+    """Raise `UsageError` unless a file with this card can be read again, before anything is written."""
+    try:
+        FileCard.read(card.entries())
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"the file could not say what it is: {error}; mend the model's own card, or export it again from its run"
+        ) from error
+
+
+def _shown(images: Tensor | None, calibration: Tensor | None) -> Tensor | None:
+    """What the file is compared on: float images in [0, 1], or else those that it was calibrated on."""
+    return calibration.float() / 255 if images is None and calibration is not None else images
+
+
+def _before_rounding(
+    network: Deployable, spec: TaskSpec, order: Order, exact: ModelProto, images: Tensor | None
+) -> Parity:
+    """The network in a file in float32, which a smaller one is made from."""
+    form = Form(output="logits")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "exact.onnx"
+        write_model(dressed(exact, spec, form, dynamic_size=False), _card(network, spec, Order(form), False), path)
+        return replace(check_inside(network, OnnxModel(path), images)[0], part="network in float32")
 
 
 def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | None) -> tuple[ModelProto, str]:

@@ -16,7 +16,6 @@ from onnx import GraphProto, ModelProto
 from torch import nn
 
 from compress.errors import CompressError, UsageError, first_line
-from compress.storage.files import write_with
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
@@ -67,11 +66,11 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
 
 
 def write_model(model: ModelProto, card: FileCard, path: Path) -> None:
-    """Write the checked model with its card; the same model and card give the same bytes."""
+    """Write the checked model with its card to a path of the caller's own; the same of both give the same bytes."""
     onnx.helper.set_model_props(model, card.entries())
     model.producer_name, model.producer_version = "compress", card.versions.get("compress-kd", "")
     onnx.checker.check_model(model, full_check=True)
-    write_with(path, lambda temporary: temporary.write_bytes(model.SerializeToString(deterministic=True)))
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 @contextlib.contextmanager

@@ -86,7 +86,11 @@ class ConfusionMatrix:
         """
         targets, answers = self.counts.sum(dim=1), self.counts.sum(dim=0)
         present, count = int((targets + answers > 0).sum()), max(int(targets.sum()), 1)
-        return {"miou": 1 / max(present, 1), "pixel_accuracy": _by_luck(targets.max().item() / count, count)}
+        several = int((targets > 0).sum()) > 1  # data of one class tell nothing
+        return {
+            "miou": 1 / max(present, 1) if several else 0.0,
+            "pixel_accuracy": _by_luck(targets.max().item() / count, count),
+        }
 
 
 def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
@@ -95,5 +99,10 @@ def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
 
 
 def _by_luck(share: float, count: int) -> float:
-    """A share of `count` answers and three standard errors."""
-    return share + 3 * math.sqrt(share * (1 - share) / count)
+    """A share of `count` answers and three standard errors, but no nearer to 1 than to the share: few images are few.
+
+    0 where all answers are right that name the only class: such data tell nothing.
+    """
+    if share >= 1:
+        return 0.0
+    return min(share + 3 * math.sqrt(share * (1 - share) / count), (1 + share) / 2)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 REDUCED = (
     "--inversion.samples 8 --inversion.steps 1 --distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1"
+    " --accept-any-student"
 )
 OWN_MODULES = """
 from pathlib import Path

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
@@ -14,6 +16,9 @@ from compress.cli.flags import as_flags
 from compress.cli.help_page import HELP_FLAGS, print_help
 from compress.errors import CompressError, first_complaint, printable
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+TORCHRUN = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE")
+NARROWEST = 20  # columns, or lines
 UNUSABLE = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 """Errors of the operating system about a path that the user named."""
 
@@ -84,11 +89,13 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    _suit_streams()
     try:
         if HELP_FLAGS.isdisjoint(words):
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         else:
             print_help(app, words)
+        sys.stdout.flush()
     except CycloptsError as error:
         _fail(_explained(error), 2, error if debug else None)
     except CompressError as error:
@@ -96,15 +103,39 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130, None)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         sys.exit(1)
     except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            _give_up_output()
+            _fail("no space left on the device while writing the output: free some and run again", 2, None)
         known = error.errno in UNUSABLE and error.filename is not None
         said = f"cannot use {error.filename}: {error.strerror}; name another file or folder, or mend it"
         _fail(said if known else _failed(error), 2 if known else 1, error if debug else None)
     except Exception as error:
         _fail(_failed(error), 1, error if debug else None)
     sys.exit(0)
+
+
+def by_torchrun() -> bool:
+    """Whether torchrun started this process: a run's id alone may be left over from another."""
+    return all(name in os.environ for name in TORCHRUN)
+
+
+def _suit_streams() -> None:
+    """What a terminal cannot show is escaped, and a width that it cannot have is not believed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "80").isdecimal() or int(os.environ.get(name, "80")) < NARROWEST:
+            del os.environ[name]
+
+
+def _give_up_output() -> None:
+    """Nothing more is written to standard output, at the end of the process neither."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: Exception) -> str:
@@ -122,7 +153,7 @@ def _explained(error: CycloptsError) -> str:
 def _fail(message: str, code: int, error: Exception | None) -> None:
     if error is not None:
         raise error
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this one, and others that fail with it
+    if by_torchrun():  # as it started others, which fail with this one
         from compress.training.parallel import first_to_fail
 
         if not first_to_fail():

@@ -10,8 +10,9 @@ from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
 from compress.cli.outcome import print_parity
-from compress.runs.export import MOST_LOST, ExportOptions
+from compress.runs.export import ExportOptions
 from compress.runs.export import export as run_export
+from compress.runs.gates import MOST_LOST
 from compress.training.progress import output as console
 
 
@@ -28,6 +29,7 @@ def export(
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
     most_lost: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = MOST_LOST,
+    overwrite: Switch = False,
 ) -> None:
     """Write a model as ONNX and verify the file.
 
@@ -59,9 +61,17 @@ def export(
         Folder of the held-out images, for data on your disk. Without it no metric is compared.
     most_lost
         Largest loss of the metric, as a fraction, before the exit code is 3.
+    overwrite
+        Replace a file at --out that compress did not write. Its own files are replaced without this.
     """
     options = ExportOptions(
-        precision=precision, input=input, output=output, fixed_size=fixed_size, opset=opset, most_lost=most_lost
+        precision=precision,
+        input=input,
+        output=output,
+        fixed_size=fixed_size,
+        opset=opset,
+        most_lost=most_lost,
+        overwrite=overwrite,
     )
     exported = run_export(model, out, options, calibrate_on=calibrate_on, data_root=data_root)
     if (int8 := exported.facts.int8) is not None:

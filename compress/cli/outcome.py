@@ -15,8 +15,10 @@ from compress.training.progress import output
 def print_outcome(outcome: Outcome) -> None:
     """The table of teacher, student and file, what was compared, and where everything lies."""
     report, run = outcome.report, outcome.run
+    if outcome.worthless:
+        output.print(outcome.worthless, style="bold red", soft_wrap=True)
     rows = {role: report[role] for role in ("teacher", "student", "onnx")}
-    output.print(_table(rows, outcome.metric, labelled=report["kept"] is not None))
+    output.print(_table(rows, outcome.metric, labelled=report["kept"] is not None, worthless=bool(outcome.worthless)))
     output.print(f"scored on {report['scored_on']}", soft_wrap=True)
     print_parity(outcome.facts, outcome.parity)
     places = {"run directory": run.path, "samples": run.path / "samples", "ONNX file": run.onnx}
@@ -32,7 +34,7 @@ def print_parity(facts: ExportFacts, results: list[Parity]) -> None:
         output.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
 
 
-def _table(rows: Mapping[str, Mapping[str, Any]], metric: str, *, labelled: bool) -> Table:
+def _table(rows: Mapping[str, Mapping[str, Any]], metric: str, *, labelled: bool, worthless: bool) -> Table:
     table = Table()
     for column in ("", "network", metric, "kept" if labelled else "", "parameters", "MACs", "file"):
         table.add_column(column, justify="left" if column in ("", "network") else "right", overflow="fold")
@@ -40,7 +42,7 @@ def _table(rows: Mapping[str, Mapping[str, Any]], metric: str, *, labelled: bool
         table.add_row(
             role,
             row["name"],
-            f"{row[metric]:.4f}",
+            f"{row[metric]:.4f}{' (chance)' if worthless and role != 'teacher' else ''}",
             "" if role == "teacher" or not labelled else f"{row[metric] / rows['teacher'][metric]:.1%}",
             f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
             f"{row['macs'] / 1e6:,.0f} M" if "macs" in row else "",

@@ -19,7 +19,7 @@ def doubts(record: Record) -> list[str]:
     """One sentence or two for each doubt that this run's facts raise."""
     if not record.results:
         return [_unfinished(record)]
-    given = (_scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
+    given = (_worthless(record), _scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
     return [text for text in (*given, *_files(record), _speed(record)) if text]
 
 
@@ -28,6 +28,12 @@ def _unfinished(record: Record) -> str:
         f"The run has done {len(record.history)} of {several(record.rounds, 'round')} as far as its last checkpoint "
         "tells: the student has not been scored, and nothing can be said of it."
     )
+
+
+def _worthless(record: Record) -> str:
+    """What a student is that has learnt nothing, before anything else is said of it."""
+    said = str(record.results.get("worthless", ""))
+    return f"{said[:1].upper()}{said[1:]}: do not use it." if said else ""
 
 
 def _scored_on(record: Record) -> str:

@@ -77,6 +77,8 @@ def headline(record: Record) -> str:
         done = f"{len(record.history)} of {several(record.rounds, 'round')} done"
         return f"{settings['student']} is being distilled from {settings['teacher']}: {done}"
     teacher, student = results["teacher"], results["student"]
+    if results.get("worthless"):
+        return f"{student['name']} is no better than an answer that ignores the image"
     size = " ".join(_compared(teacher["parameters"], student["parameters"], "parameters"))
     if not record.labelled:
         same = percent(student["agreement"])

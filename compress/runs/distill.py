@@ -19,6 +19,7 @@ from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
 from compress.runs.forecast import say_beginning
+from compress.runs.gates import by_class
 from compress.runs.handover import Finished, Outcome, hand_over
 from compress.runs.models import (
     as_answered,
@@ -30,7 +31,7 @@ from compress.runs.models import (
     require_origin,
     student_of,
 )
-from compress.runs.origin import begin_with, origin_of, require_same_origin
+from compress.runs.origin import begin_with, origin_of, require_same_origin, require_same_settings
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead
 from compress.runs.unlabelled import TeachersAnswers
@@ -38,7 +39,6 @@ from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
-from compress.storage.settings_files import load_config
 from compress.task import HeldOut
 from compress.tasks import held_out_of, make_task
 from compress.tasks.data import DataSource, open_settings
@@ -144,7 +144,7 @@ def carry_out(
     state: dict[str, Any] | None = None
     kept: dict[str, Any] = {"history": [], "origin": origin, "began_with": began_with}
     if options.resume:
-        state = RunDirectory.open(folder).read_checkpoint()
+        state = RunDirectory.open(folder).read_checkpoint(context.settings.distillation.rounds)
         require_same_origin(state.get("origin"), origin, folder)
         kept = {name: state.get(name, value) for name, value in kept.items()}
     distiller = prepared(context, state)
@@ -164,7 +164,8 @@ def carry_out(
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
         held_out = TeachersAnswers(held_out, context.teacher, samples.images, context.compute.exact)
         teacher_score = evaluate(context.teacher, held_out, context.compute.exact)
-    return Finished(context, held_out, run, teacher_score, distiller.seconds, kept["began_with"])
+    synthetic = by_class(distiller.buffer.state_dict())
+    return Finished(context, held_out, run, teacher_score, distiller.seconds, kept["began_with"], synthetic)
 
 
 def method_context(
@@ -210,7 +211,7 @@ def run_folder(source: DataSource, settings: ResolvedSettings, options: RunOptio
     stem = f"{source.name}-{settings.method}"
     if options.resume:
         folder = RunDirectory.open(options.out or latest(RUNS, stem)).path
-        _require_same(folder, resolved(settings))
+        require_same_settings(folder, resolved(settings))
         return folder
     folder = options.out or next_free(RUNS, stem)
     RunDirectory.check(folder, overwrite=options.overwrite)
@@ -227,13 +228,6 @@ def _workers(settings: ResolvedSettings) -> Workers:
         {"inversion.samples": settings.inversion.samples, "distillation.batch": settings.distillation.batch}
     )
     return workers
-
-
-def _require_same(folder: Path, values: Mapping[str, Any]) -> None:
-    before = load_config(str(folder / "config.yaml"))
-    changed = [key for key in values if values[key] != before.get(key)]
-    if changed:
-        raise UsageError(f"`resume` changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
 
 
 def _checked_teacher(teacher: nn.Module, held_out: HeldOut, compute: Compute) -> Score | None:

@@ -9,23 +9,34 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from compress.errors import GateError, UsageError
-from compress.export import ExportFacts, Form, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
+from compress.errors import UsageError
+from compress.export import (
+    ExportFacts,
+    Form,
+    OnnxModel,
+    OnnxScores,
+    Order,
+    Parity,
+    export_verified,
+    is_own_file,
+    require_parity,
+)
 from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
+from compress.runs.gates import MOST_LOST, by_class, comparison_images, require_kept
 from compress.runs.own_modules import OwnData, own_source, usable
+from compress.storage.files import require_replaceable
 from compress.storage.run_directory import RunDirectory
 from compress.task import Deployable, HeldOut
 from compress.tasks import held_out_of, make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
-from compress.tasks.models.saved import Card, load_model
+from compress.tasks.models.saved import Card, load_model, weights_file
 from compress.training.compute import Compute
 
 SYNTHETIC = 512
 """Samples of a run at most that a file is compared and calibrated on."""
-MOST_LOST = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +50,8 @@ class ExportOptions:
     opset: int = 18
     most_lost: float = MOST_LOST
     """Of the metric, a fraction, that the file may lose against the model."""
+    overwrite: bool = False
+    """Replace a file that this package did not write; its own are replaced anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +69,8 @@ class Exported:
         require_parity(self.parity)
         if self.scores is None:
             return
-        model, file = self.scores
-        if (lost := model.headline - file.headline) > self.most_lost:
-            raise GateError(
-                f"the file loses {lost:.4f} of {model.metric}, {self.most_lost} are allowed: choose another "
-                "`precision`, calibrate on real images with `calibrate_on`, or raise `most_lost`"
-            )
+        advice = "choose another `precision`, calibrate on real images with `calibrate_on`, or raise `most_lost`"
+        require_kept(*self.scores, self.most_lost, advice)
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,9 @@ def export(
     exported as asked; `Exported.require` raises `GateError` for a file that differs.
     """
     options = options or ExportOptions()
-    network, card = load_model(model)
     file = _target(model, out, options.precision)
+    require_replaceable(file, is_own_file, overwrite=options.overwrite)
+    network, card = load_model(model)
     evidence = _evidence(model, card, data_root, calibrate_on, options.precision)
     order = Order(
         Form(options.input, options.output), options.precision, options.opset, not options.fixed_size, card.origin
@@ -115,6 +125,7 @@ def export_module(
     with torch.no_grad():
         answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
     source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
+    require_replaceable(out, is_own_file, overwrite=options.overwrite)
     exported, task = deployable(usable(network, "model", source)), make_task(source)
     order = Order(Form(options.input, options.output), options.precision, options.opset, not options.fixed_size)
     facts, results = export_verified(exported, task.spec, out, order, calibration=calibration)
@@ -128,6 +139,8 @@ def _target(model: Path, out: Path | None, precision: str) -> Path:
         return model / "export" / ("model.onnx" if precision == "fp32" else f"model.{precision}.onnx")
     if out.is_dir():
         raise UsageError(f"`out` {out} is a folder: name the file to write")
+    if out.exists() and out.samefile(weights_file(model)):
+        raise UsageError(f"`out` {out} is the model itself: name another file")
     return out
 
 
@@ -140,8 +153,7 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     if listing is None or (listing.on_disk and root is None):
         return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
     source = open_data(card.data, card.task, root, usual=place_of(card))
-    labelled = held_out_of(source)
-    return Evidence(labelled, next(labelled.batches()).images, calibration)
+    return Evidence(held_out_of(source), comparison_images(source, samples), calibration)
 
 
 def _synthetic_samples(run: Path) -> Tensor | None:
@@ -149,8 +161,8 @@ def _synthetic_samples(run: Path) -> Tensor | None:
     if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
         return None
     buffer = RunDirectory(run).read_checkpoint().get("buffer")
-    images = buffer.get("images") if isinstance(buffer, dict) else None
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+    images = by_class(buffer) if isinstance(buffer, dict) else None
+    if images is None:
         return None
     chosen = torch.linspace(0, len(images) - 1, min(SYNTHETIC, len(images))).round().long()
     return images[chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]]

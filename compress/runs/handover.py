@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from compress.errors import GateError
 from compress.export import ExportFacts, OnnxModel, OnnxScores, Order, Parity, export_verified, require_parity
 from compress.methods import MethodContext
 from compress.report import write_page
@@ -22,6 +23,7 @@ from compress.runs.data import sums_report
 from compress.runs.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.runs.exhibits import mistakes, show_held_out
 from compress.runs.exported import file_facts, latencies
+from compress.runs.gates import MOST_LOST, comparison_images, require_kept, worthless
 from compress.runs.unlabelled import AGREEMENT
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
@@ -47,6 +49,8 @@ class Finished:
     seconds: Mapping[str, float]
     began_with: str | None
     """SHA-256 of the weights that the student was given at the start; None if they were random."""
+    synthetic: Tensor | None = None
+    """Samples that the run still holds, uint8 `[n, 3, h, w]`, one of every class in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +65,23 @@ class Outcome:
     facts: ExportFacts
     parity: list[Parity]
     """The comparisons of the ONNX file with torch."""
+    scores: tuple[Score, Score]
+    """Of the student and of its file: of held-out data, or of the agreement with the teacher."""
 
-    def require(self) -> None:
-        """Raise `GateError` unless the file does what the student does; all files stay."""
+    @property
+    def worthless(self) -> str:
+        """What to say of a student that is no better than an answer that ignores the image; empty for a better one."""
+        return worthless(self.scores[0])
+
+    def require(self, *, accept_any_student: bool = False) -> None:
+        """Raise `GateError` unless the file does what the student does and that is of use; all files stay.
+
+        With `accept_any_student` a student may be no better than an answer that ignores the image.
+        """
         require_parity(self.parity)
+        require_kept(*self.scores, MOST_LOST, "do not use it")
+        if self.worthless and not accept_any_student:
+            raise GateError(f"{self.worthless}; train longer, look at the report, or pass `accept_any_student`")
 
 
 def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
@@ -80,9 +97,10 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
     origin = _origin(done, student_score, scored_on)
     save_model(run.student, student, card and replace(card, origin=origin), readme)
     exhibits = _exhibits(done, source, student_score) if labelled else {}
-    order, images = Order(origin=origin), next(held_out.batches()).images
+    order, images = Order(origin=origin), comparison_images(source, done.synthetic)
     facts, results = export_verified(deployable(student.cpu()), held_out.spec, run.onnx, order, images=images)
-    rows, exported, scoring = _networks(done, student_score)
+    file_score = evaluate(OnnxScores(OnnxModel(run.onnx)), held_out, Compute(torch.device("cpu"), torch.float32))
+    rows, exported, scoring = _networks(done, student_score, file_score)
     report: dict[str, Any] = {
         "schema_version": 1,
         "task": held_out.spec.name,
@@ -92,6 +110,8 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
         **sums_report(source.held_out()),
         "scored_on": scored_on,
         "kept": student_score.headline / done.teacher_score.headline if labelled else None,
+        "chance": student_score.chance,
+        "worthless": worthless(student_score),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": {**done.seconds, "evaluation": scoring},
         **rows,
@@ -106,13 +126,19 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
     run.write_report(report)
     _draw_classes(report, done, student_score)
     write_page(run)
-    return Outcome(run=run, report=report, metric=student_score.metric, facts=facts, parity=results)
+    return Outcome(
+        run=run,
+        report=report,
+        metric=student_score.metric,
+        facts=facts,
+        parity=results,
+        scores=(student_score, file_score),
+    )
 
 
-def _networks(done: Finished, student: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
+def _networks(done: Finished, student: Score, onnx: Score) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
     """The rows of the table, the facts of the exported file, and the seconds spent on all scores."""
     run, spec, settings, file = done.run, done.held_out.spec, done.context.settings, OnnxModel(done.run.onnx)
-    onnx = evaluate(OnnxScores(file), done.held_out, Compute(torch.device("cpu"), torch.float32))
     weights, name = run.student / "model.safetensors", run.onnx.name
     rows = {
         "teacher": _row(settings.teacher, done.context.teacher, done.teacher_score, spec, None),
@@ -159,10 +185,13 @@ def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
 
 
 def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
-    checks = [
-        {name: None if value == math.inf else value for name, value in asdict(result).items()} for result in results
-    ]
+    checks = [{name: _in_json(value) for name, value in asdict(result).items()} for result in results]
     return {"dynamic_size": facts.card.dynamic_size, "parity": checks}
+
+
+def _in_json(value: Any) -> Any:
+    """JSON has neither infinity nor NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _row(name: str | None, model: nn.Module, score: Score, spec: TaskSpec, file: Path | None) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from compress.errors import UsageError
 from compress.methods import MethodContext
 from compress.storage.files import digest
+from compress.storage.settings_files import load_config
 from compress.task import HeldOut
-from compress.tasks.models import NormalisedModel, fingerprint, fit_weights, read_weights
+from compress.tasks.models import STORED, NormalisedModel, fingerprint, fit_weights, read_weights
 from compress.tasks.models.saved import weights_file
 
 
@@ -29,6 +31,21 @@ def origin_of(context: MethodContext, held_out: HeldOut) -> dict[str, str]:
 
 def _digest(tensors: Iterable[Tensor]) -> str:
     return digest(*(digest(tensor.contiguous().numpy().tobytes()) for tensor in tensors))
+
+
+def require_same_settings(folder: Path, values: Mapping[str, Any]) -> None:
+    """Raise `UsageError` that names the settings that differ from those of the run in `folder`, but for places."""
+    before = load_config(str(folder / "config.yaml"))
+    changed = [key for key in values if values[key] != before.get(key) and not _is_place(key, values[key])]
+    if changed:
+        raise UsageError(f"`resume` changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")
+
+
+def _is_place(key: str, value: object) -> bool:
+    """Whether a setting says only where something lies: `origin_of` compares what does."""
+    return key in ("teacher_weights", "data_root", "collected") or (
+        key == "teacher" and isinstance(value, str) and value.startswith(STORED)
+    )
 
 
 def require_same_origin(before: dict[str, str] | None, now: dict[str, str], folder: Path) -> None:

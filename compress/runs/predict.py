@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,15 @@ from PIL import Image
 
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
-from compress.storage.files import write_text, write_with
+from compress.storage.files import whole_folder, write_text, write_with
+from compress.storage.untrusted import plain_json, read_bytes
 from compress.tasks.data.image_files import SUFFIXES, as_rgb, bombs_refused, image_files, opened
 from compress.tasks.models.saved import load_model
 from compress.tasks.overlay import overlay, smooth
 from compress.training.progress import Steps
 
 LISTED = "predictions.json"
+LISTING_LIMIT = 500_000_000  # bytes; a hundred for each photograph and class
 
 Look = Callable[[Image.Image], Decision]
 
@@ -38,24 +39,55 @@ def predict(
     files = _files(images)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another `out` or pass `overwrite`")
+    _require_not_destroyed(out, files)
     look = _opened(model, image_size)
     answers = []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as unfinished, Steps("predicting", len(files)) as steps:
+    with whole_folder(out) as unfinished, Steps("predicting", len(files)) as steps:
         for index, file in enumerate(files):
             with bombs_refused(), opened(file) as image:
                 photograph = as_rgb(image)
             seen = look(photograph)
             maps = seen.classes.ndim == 2
-            answer = _painted(photograph, seen, Path(unfinished) / file.stem) if maps else _guesses(seen)
+            answer = _painted(photograph, seen, unfinished / file.stem) if maps else _guesses(seen)
             answers.append({"file": file.name, **answer})
             steps.update(index + 1)
         listing = {"schema_version": 1, "predictions": answers}
-        write_text(Path(unfinished) / LISTED, json.dumps(listing, indent=1) + "\n")
-        out.mkdir(exist_ok=True)
-        for made in Path(unfinished).iterdir():
+        write_text(unfinished / LISTED, json.dumps(listing, indent=1, allow_nan=False) + "\n")
+        out.mkdir(exist_ok=True)  # the list goes first: it says whose the others are
+        for made in sorted(unfinished.iterdir(), key=lambda path: path.name != LISTED):
             made.replace(out / made.name)
     return answers
+
+
+def _require_not_destroyed(out: Path, files: Sequence[Path]) -> None:
+    """Raise `UsageError` if an answer would take the place of a photograph, or of what `predict` did not write."""
+    names = {LISTED, *(name for file in files for name in _answers_of(file.name))}
+    listed = _listed(out / LISTED)
+    for name in sorted(names):
+        answer = out / name
+        if not answer.exists() and not answer.is_symlink():
+            continue
+        photograph = next((file for file in files if answer.exists() and file.samefile(answer)), None)
+        if photograph is not None:
+            raise UsageError(f"{answer} would take the place of the photograph {photograph}: choose another `out`")
+        if name not in listed:
+            raise UsageError(f"{answer} is there and no answer of compress: choose another `out`")
+
+
+def _answers_of(photograph: str) -> tuple[str, str]:
+    """Names of the pictures that are written for a photograph."""
+    stem = Path(photograph).stem
+    return f"{stem}.png", f"{stem}.classes.png"
+
+
+def _listed(file: Path) -> set[str]:
+    """What an earlier answer wrote into the folder, by its own list; nothing where there is none."""
+    try:
+        listing = plain_json(read_bytes(file, LISTING_LIMIT))
+        names = [entry["file"] for entry in listing["predictions"]]
+        return {LISTED, *(name for photograph in names for name in _answers_of(photograph))}
+    except Exception:  # no such file, no JSON, or that of somebody else
+        return set()
 
 
 def _files(images: Sequence[Path]) -> list[Path]:

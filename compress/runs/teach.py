@@ -18,7 +18,8 @@ from compress.runs.models import beginning, card_of, new_model
 from compress.settings import TeachSettings
 from compress.storage.checkpoints import load_plain, restore
 from compress.storage.files import sweep, write_text
-from compress.storage.lock import exclusive, holds_anything
+from compress.storage.lock import HOLDER, LOCK, exclusive, holds_anything
+from compress.storage.marker import holds_more_than, mark, require_own
 from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, HeldOut
 from compress.tasks import DEFAULT_TEACHER, held_out_of
@@ -30,6 +31,8 @@ from compress.training.compute import Compute
 from compress.training.progress import Steps
 from compress.training.stopping import StopSignal
 
+KIND = "model"
+"""What the mark of the folder says."""
 UNFINISHED = "unfinished.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SHOWN = 12  # held-out images in the picture
@@ -61,6 +64,7 @@ def teach(
     """
     _check_folder(out, resume=resume, overwrite=overwrite)
     with exclusive(out):
+        mark(out, KIND)
         return _teach(settings, out, resume=resume, heed_signals=heed_signals)
 
 
@@ -96,6 +100,8 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"nothing to resume in {out}: there is no {UNFINISHED}")
     if out.is_file() or (out.is_dir() and holds_anything(out) and not (overwrite or resume)):
         raise UsageError(f"{out} is not an empty folder: choose another `out` or pass `resume` or `overwrite`")
+    if out.is_dir() and holds_more_than(out, LOCK, HOLDER, UNFINISHED):
+        require_own(out, KIND)
 
 
 def _plan(settings: TeachSettings, source: DataSource) -> TeachingPlan:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.task import Batch, HeldOut
+from compress.tasks.metrics import pairs
 from compress.training.compute import Compute
 
 BATCH = 50
@@ -19,16 +20,25 @@ class Agreement:
     """Share of positions with the teacher's class; no accuracy, since the teacher may be wrong."""
 
     def __init__(self) -> None:
-        self._same, self._count = 0, 0
+        self._count = 0
+        self.counts = torch.zeros(0, 0, dtype=torch.long)
+        """`[k, k]`: the teacher's class by the student's."""
 
     def update(self, logits: Tensor, targets: Tensor) -> None:
         """Count logits `[n, k, *s]` against the teacher's classes `[n, *s]`."""
-        self._same += int((logits.argmax(dim=1) == targets).sum())
+        counted = pairs(targets.flatten().cpu(), logits.argmax(dim=1).flatten().cpu(), logits.shape[1])
+        self.counts = counted if not self._count else self.counts + counted
         self._count += targets.numel()
 
     def compute(self) -> Mapping[str, float]:
         """`agreement`, a fraction; 0 before anything was counted."""
-        return {AGREEMENT: self._same / max(self._count, 1)}
+        return {AGREEMENT: int(self.counts.diag().sum()) / max(self._count, 1)}
+
+    def chance(self) -> Mapping[str, float]:
+        """What the teacher's commonest class gets as the answer to everything; 0 where the teacher names no other."""
+        answers = self.counts.sum(dim=1)
+        commonest = int(answers.max()) if self._count else 0
+        return {AGREEMENT: commonest / max(self._count, 1) if commonest < self._count else 0.0}
 
 
 class TeachersAnswers:

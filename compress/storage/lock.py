@@ -11,7 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from compress.errors import UsageError
-from compress.storage.files import TEMPORARY, room_for
+from compress.storage.files import room_for
+from compress.storage.marker import holds_more_than
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 
@@ -48,5 +49,5 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def holds_anything(folder: Path) -> bool:
-    """Whether there is anything in a folder but the traces of a lock and of files that were never finished."""
-    return any(path.name not in (LOCK, HOLDER) and not TEMPORARY.fullmatch(path.name) for path in folder.iterdir())
+    """Whether there is anything in a folder but its mark and the traces of a lock and of unfinished files."""
+    return holds_more_than(folder, LOCK, HOLDER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -17,16 +16,29 @@ import yaml
 from torch import Tensor
 from torchvision.io import encode_png
 
-from compress.errors import UsageError, printable
+from compress.errors import UsageError, first_line, printable
+from compress.storage.checkpoint_contents import require_contents, require_sums
 from compress.storage.checkpoints import load_plain
 from compress.storage.files import append_text, require_space, sweep, whole_file, write_text, write_with
-from compress.storage.lock import HOLDER, LOCK, holds_anything
+from compress.storage.lock import holds_anything
+from compress.storage.marker import FORMAT, clear, kind_of, mark, require_own
 
 NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
 LIBRARIES = (
     "compress-kd", "torch", "torchvision", "timm", "segmentation-models-pytorch", "onnx", "onnxscript",
     "onnxruntime-gpu", "onnxruntime", "numpy", "scikit-learn", "safetensors",
 )  # fmt: skip
+
+
+KIND = "run"
+"""What the mark of a run directory says; those of version 0.1.0 have no mark and are read, not written over."""
+WRITTEN = (
+    "report.html", "report.json", "iou.png", "accuracy.png", "train.log", "metrics.csv", "metrics.jsonl",
+    "environment.json", "samples/round-*.png", "held-out/[0-9]*.png", "tensorboard/events.out.tfevents.*",
+    "checkpoints/last/state.pt", "export/model.onnx", "export/model.*.onnx", "student/README.md",
+    "student/config.json", "student/model.safetensors", "config.yaml",
+)  # fmt: skip
+"""All names that a run writes, but its mark and lock."""
 
 
 def next_free(parent: Path, stem: str) -> Path:
@@ -61,24 +73,25 @@ class RunDirectory:
         if path.is_dir() and holds_anything(path):
             if not overwrite:
                 raise UsageError(f"{path} is not empty: choose another `out`, or pass `resume` or `overwrite`")
-            if not (path / "config.yaml").is_file():
-                raise UsageError(f"{path} is not a run of compress: it will not be overwritten; choose another `out`")
+            require_own(path, KIND)
         require_space(path, NEEDED_BYTES)
 
     @classmethod
     def create(cls, path: Path) -> RunDirectory:
-        """An empty folder in place of whatever `check` allowed to be overwritten; a lock on it stays."""
+        """A folder with the mark of a run, and without any file that an earlier run in it wrote; others stay.
+
+        The mark is there before and all along: a process that is killed leaves what `check` allows to be overwritten.
+        """
         path.mkdir(parents=True, exist_ok=True)
-        for entry in path.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name not in (LOCK, HOLDER):
-                entry.unlink()
+        mark(path, KIND)
+        clear(path, WRITTEN)
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """A folder that holds a run; raises `UsageError` if it does not."""
+        if path.is_dir():
+            kind_of(path)  # of a later format, it is refused
         if not (path / "config.yaml").is_file():
             raise UsageError(f"{path} is not a run directory: it has no config.yaml")
         return cls(path)
@@ -105,7 +118,7 @@ class RunDirectory:
 
     def write_config(self, values: Mapping[str, Any], workers: int = 1) -> None:
         """The resolved settings, and what they ran on, in how many processes."""
-        write_text(self.path / "config.yaml", yaml.safe_dump(dict(values), sort_keys=False))
+        write_text(self.path / "config.yaml", yaml.safe_dump({"format": FORMAT, **values}, sort_keys=False))
         write_text(self.path / "environment.json", json.dumps(environment(workers), indent=2) + "\n")
 
     def write_report(self, values: Mapping[str, Any]) -> None:
@@ -118,18 +131,25 @@ class RunDirectory:
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the state to resume from."""
-        write_state(self.checkpoint, state)
+        write_state(self.checkpoint, {"format": FORMAT, **state})
 
-    def read_checkpoint(self) -> dict[str, Any]:
-        """The state to resume from; raises `UsageError` if there is none or it is broken."""
+    def read_checkpoint(self, rounds: int | None = None) -> dict[str, Any]:
+        """The state to resume from, of a run of `rounds`; or what a checkpoint of any version holds, to look at.
+
+        Raises `UsageError` if there is none, or if its checksums, types or ranges are not those of a checkpoint.
+        """
         if not self.checkpoint.is_file():
             raise UsageError(f"{self.path} has no checkpoint to resume from: run it anew with `overwrite`")
         try:
+            require_sums(self.checkpoint)
             state: dict[str, Any] = load_plain(self.checkpoint, torch.device("cpu"))
-            if not all(isinstance(row, dict) for row in state.get("history", ())):
-                raise ValueError("its history is no table")
+            require_contents(state, rounds)
         except Exception as error:  # broken checkpoints raise nine unrelated types
-            raise UsageError(f"the checkpoint of {self.path} is broken: run it anew with `overwrite`") from error
+            raise UsageError(
+                f"the checkpoint of {self.path} is broken: {first_line(error)}; run it anew with `overwrite`"
+            ) from error
+        if state.pop("format", None) is None and rounds is not None:
+            raise UsageError(f"the run in {self.path} was begun by compress 0.1.0: resume it with that, or run it anew")
         return state
 
     def log(self, line: str) -> None:

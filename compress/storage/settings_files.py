@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from compress.errors import UsageError, first_complaint, unknown_name
+from compress.storage.marker import FORMAT, require_format
 from compress.storage.untrusted import read_bytes
 
 SIZE_LIMIT = 50_000  # bytes; a settings file is a few hundred
@@ -68,7 +69,8 @@ def recipe_text(name: str) -> str:
 def load_config(name: str) -> dict[str, Any]:
     """A settings file by path, or a packaged recipe by name, on top of the packaged recipe that it `extends`, if any.
 
-    Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, or is not a mapping.
+    Raises `UsageError` if it is in neither place, is not YAML, has a duplicate key, is not a mapping, or says a
+    `format` that a later version writes.
     """
     if name in recipe_names():
         return _extended(parse_yaml(recipe_text(name), name), name)
@@ -76,7 +78,9 @@ def load_config(name: str) -> dict[str, Any]:
     if not path.is_file():
         raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")
     try:
-        return _extended(parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name), name)
+        content = parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name)
+        require_format(content.pop("format", FORMAT), name)
+        return _extended(content, name)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
     except ValueError as error:

@@ -7,6 +7,8 @@ of the file and what to do about it; only what a listed folder holds is refused 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from typing import Any
 from compress.errors import UsageError
 
 NAME_LIMIT = 255  # characters of a class name
+IMAGE_PIXELS = 6_000_000
+"""Of the images that a network says that it takes: what answers them needs a few hundred bytes for each."""
+JOINERS = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
+"""Marks without a width of their own that join letters and emoji; others, such as those that turn text, stay out."""
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -35,7 +41,7 @@ def require_regular(path: Path) -> None:
 def plain_json(text: str | bytes) -> Any:
     """What JSON says, without duplicate keys, NaN and infinity; raises `ValueError` for any other text."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
@@ -47,13 +53,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text[:20])
+
+
 def _refused(constant: str) -> float:
     raise ValueError(f"it holds {constant}")
 
 
+def require_pixels(height: int, width: int) -> None:
+    """Raise `ValueError` unless images of that size fit in memory, whatever their sides are."""
+    if height * width > IMAGE_PIXELS:
+        raise ValueError(f"its images of {height}x{width} pixels are too large: {IMAGE_PIXELS:,} pixels are read")
+
+
 def require_name(name: str) -> str:
     """The name of a class, as it is; raises `ValueError` unless it can be printed and is of a bearable length."""
-    if not name or not name.isprintable() or len(name) > NAME_LIMIT:
+    if not JOINERS.sub("", name).strip() or not JOINERS.sub("", name).isprintable() or len(name) > NAME_LIMIT:
         raise ValueError(f"the name {name[:NAME_LIMIT]!r} cannot be printed or is too long")
     return name
 

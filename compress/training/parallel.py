@@ -46,9 +46,10 @@ class Workers:
     @classmethod
     def from_environment(cls) -> Workers:
         """What torchrun says; a single process if it was not torchrun that started this one."""
-        if not dist.is_torchelastic_launched():
-            return cls()
-        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
+        if not dist.is_torchelastic_launched() or not all(number.isdecimal() for number in numbers):
+            return cls()  # the id of a run may be left over from another process
+        return cls(int(numbers[0]), int(numbers[1]))
 
     @property
     def leads(self) -> bool:
@@ -203,7 +204,7 @@ def first_to_fail() -> bool:
     try:
         store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=10)))
         return bool(store.add("compress/failed", 1) == 1)
-    except RuntimeError:
+    except Exception:  # no such store, a broken address, an end that came before: many types
         return True  # better said twice than not at all
 
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from compress.errors import Interrupted
 from compress.training.progress import console
 
 
+def leave_terminal() -> None:
+    """From now on, what goes to a terminal goes nowhere: one that was closed makes every line an error."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+
+
 class StopSignal:
-    """While entered, the first Ctrl-C or SIGTERM asks to stop after what is done now; a second one stops at once.
+    """While entered, the first Ctrl-C, SIGTERM or SIGHUP asks to stop after what is done now; a second stops at once.
+
+    SIGHUP comes from a terminal that was closed, into which nothing can be written any more.
 
     Python tells only the main thread of signals: a run in another one cannot be asked.
     """
@@ -24,7 +38,9 @@ class StopSignal:
 
     def __enter__(self) -> None:
         possible = self._heed_signals and threading.current_thread() is threading.main_thread()
-        heard = (signal.SIGINT, signal.SIGTERM) if possible else ()
+        named = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")] if possible else []
+        # what is ignored stays so: nohup sets SIGHUP aside
+        heard = [number for number in named if number is not None and signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._ask) for number in heard}
 
     def __exit__(self, *_: object) -> None:
@@ -49,6 +65,8 @@ class StopSignal:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if number == getattr(signal, "SIGHUP", None):
+            leave_terminal()
         console.print(f"stopping after this {self._unit}; once more to stop at once")
         if self._heeded_at_once:
             raise Interrupted("asked to stop")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from compress.errors import UsageError, first_complaint
 from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.files import write_text, write_with
-from compress.storage.untrusted import plain_json, require_name
+from compress.storage.untrusted import plain_json, require_name, require_pixels
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
 from . import STORED, create_model, fit_weights, read_weights, takes_one_size
@@ -27,6 +27,7 @@ from .binary import OneLogit, bare
 from .normalised import NormalisedModel
 from .safetensors_header import METADATA, read_header
 from .sharing import ClassifierSharing
+from .stored import LEAST_DEVIATION
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter
 from .weights import fitting
 
@@ -48,7 +49,7 @@ class Card:
     class_names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100_000)]
     image_shape: tuple[Annotated[int, Field(ge=3, le=3)], Side, Side]
     mean: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=3, max_length=3)]
+    std: Annotated[tuple[Annotated[float, Field(ge=LEAST_DEVIATION)], ...], Field(min_length=3, max_length=3)]
     image_size: Side | None = None
     """The shorter side of the data's images, pixels; None if these differ."""
     crop_size: Side | None = None
@@ -186,6 +187,10 @@ def _read_card(file: Path) -> Card:
             f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
             "and the ONNX file of its run can be evaluated"
         )
+    try:
+        require_pixels(*card.image_shape[1:])
+    except ValueError as error:
+        raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
     if card.network.startswith(STORED):
         raise UsageError(f"{file} names a network elsewhere, {card.network}: only names that timm knows are looked up")
     if len(card.palette) not in (0, len(card.class_names)):

@@ -17,6 +17,8 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD
 
 from .safetensors_header import read_header
 
+LEAST_DEVIATION = 1e-6
+"""Of the colours of images in [0, 1] or [0, 255]: less makes infinity of them."""
 HUB, FOLDER = "hf-hub:", "local-dir:"
 STORED = (HUB, FOLDER)
 """Beginnings of the names of timm models that come with their weights."""
@@ -70,6 +72,6 @@ def normaliser(origin: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[flo
         sound = isinstance(numbers, (list, tuple)) and len(numbers) == 3
         if not sound or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
             raise ValueError(f"its mean is {mean!r:.80} and its deviation {std!r:.80}, not three numbers each")
-    if min(std) <= 0:
-        raise ValueError(f"its deviation is {std!r:.80}, not above 0")
+    if min(std) < LEAST_DEVIATION:
+        raise ValueError(f"its deviation is {std!r:.80}, not at least {LEAST_DEVIATION}")
     return mean, std

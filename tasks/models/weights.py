@@ -25,6 +25,7 @@ from .matching import (
     renamed_by_timm,
     unwrapped,
 )
+from .values import require_values
 
 __all__ = ["Choice", "classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"]
 
@@ -63,16 +64,20 @@ def fitting(
         match = in_order(state, tensors)
         if match is None:
             raise UsageError(f"{origin} does not fit the network by the order of its tensors: its shapes are others")
-        return _sound(match, origin), (f"{origin}: {len(match.tensors)} tensors are matched by their order and shapes",)
+        return _sound(match, state, origin), (
+            f"{origin}: {len(match.tensors)} tensors are matched by their order and shapes",
+        )
     places = matches(state, tensors, getattr(network, "training_only", ()))
     complete = [match for match in places if is_complete(match, state)]
     if complete:
         match, notes = _preferred(complete, origin)
         others = {place.path.partition(".")[0] for place in complete if place is not match}
-        return _sound(match, origin), (*notes, *_left_beside(match, tensors, others, origin))
+        return _sound(match, state, origin), (*notes, *_left_beside(match, tensors, others, origin))
     renamed = renamed_by_timm(network, tensors)
     if renamed is not None:
-        return _sound(renamed, origin), (f"{origin}: its names are others, renamed by timm's rules for this network",)
+        return _sound(renamed, state, origin), (
+            f"{origin}: its names are others, renamed by timm's rules for this network",
+        )
     raise _misfit(state, places[0] if places else Match("", dict(tensors), tuple(tensors)), tensors, origin)
 
 
@@ -118,13 +123,9 @@ def _left_beside(match: Match, tensors: Mapping[str, Tensor], others: set[str], 
             yield f"{origin}: it holds a normalisation of its own, {name} {values}: give it with --mean and --std"
 
 
-def _sound(match: Match, origin: str) -> Match:
-    """Raise `UsageError` for numbers that are none."""
-    broken = [name for name, value in match.tensors.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise UsageError(
-            f"{origin} does not fit the network: it holds NaN or infinity in {_few(broken)}; train it anew"
-        )
+def _sound(match: Match, state: Mapping[str, Tensor], origin: str) -> Match:
+    """Raise `UsageError` for numbers that the network cannot hold as they are."""
+    require_values(state, match.tensors, origin)
     return match
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from compress.export import Form, OnnxModel, Order, Parity, check_parity, export_verified, require_parity
 from compress.export.measures import exchanged
 from compress.export.parity import shapes_to_check
-from compress.export.probes import IMAGES, different, probes
+from compress.export.probes import IMAGES, Probes, different, probe_size
 from compress.task import Deployable, TaskSpec
 
 NAMES = ("cat", "dog", "owl", "fox", "bee", "elk", "ant", "hen")
@@ -181,13 +181,20 @@ def test_fifty_right_files_of_loud_networks_pass(good: Good, tmp_path: Path) -> 
 
 def test_the_images_are_many_and_different_and_as_many_as_there_are_are_the_given_ones() -> None:
     few = torch.rand(1, 3, 16, 16).expand(300, 3, 16, 16)
-    many = probes((16, 16), few, filled=True)
-    assert len(different(many)) == len(many) == IMAGES == 256
-    assert torch.equal(many[0], (few[0] * 255).round() / 255)
-    assert len(probes((16, 16), few, filled=False)) == 1
+    many = Probes((16, 16), few, filled=True)
+    assert len(different(many[range(256)])) == len(many) == IMAGES == 256
+    assert torch.equal(many[[0]][0], (few[0] * 255).round() / 255)
+    assert len(Probes((16, 16), few, filled=False)) == 1
+    assert [len(places) for places in many.batches(1000, 64)] == [3] * 85 + [1]
     ordered = torch.arange(1000.0).view(-1, 1, 1, 1).expand(1000, 3, 16, 16) / 1000
-    chosen = probes((16, 16), ordered, filled=True)
+    chosen = Probes((16, 16), ordered, filled=True)[range(256)]
     assert chosen.amax() > 0.99, "from all of them, not from the first"
+
+
+def test_large_images_are_compared_small_where_the_network_takes_any_size() -> None:
+    assert probe_size((224, 224), dynamic_size=True) == (224, 224)
+    assert probe_size((1024, 2048), dynamic_size=False) == (1024, 2048)
+    assert probe_size((1024, 2048), dynamic_size=True) == (192, 352)
 
 
 def test_two_classes_of_a_thousand_are_told_apart_under_the_noise_of_eight_bits() -> None:

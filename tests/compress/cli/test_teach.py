@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from compress.runs.models import beginning
 from compress.storage.lock import HOLDER, LOCK, exclusive
+from compress.storage.marker import MARKER
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model, pretrained
 from compress.tasks.teaching import Training
@@ -77,7 +78,7 @@ def test_an_interrupted_lesson_is_taken_up_again_with_the_same_settings_only(
     folder = tmp_path / "stopped"
     assert run(*words, "--out", folder) == 130
     assert "after step 3 of 6" in capsys.readouterr().err
-    assert {file.name for file in folder.iterdir()} - {LOCK, HOLDER} == {"unfinished.pt"}
+    assert {file.name for file in folder.iterdir()} - {LOCK, HOLDER, MARKER} == {"unfinished.pt"}
     assert run(*words, "--out", folder) == 2
     assert "pass --resume or --overwrite" in capsys.readouterr().err
     assert run(*words, "--zoom", 3, "--out", folder, "--resume") == 2

@@ -10,6 +10,7 @@ import pytest
 
 SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1, "--distillation.rounds", 4]
 SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32", "--device", "cpu"]
+SMALL += ["--accept-any-student"]
 CLASSIFIER = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 

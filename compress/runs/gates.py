@@ -1,0 +1,70 @@
+"""What a result has to be before it counts as good, and what a file is compared on to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from compress.errors import GateError
+from compress.runs.evaluation import Score
+from compress.tasks.data import DataSource
+
+MOST_LOST = 0.01
+"""Of the metric, a fraction, that a file may lose against its model."""
+SYNTHETIC, HELD_OUT = 256, 128
+"""Images at most that a file is compared with its network on, of each kind."""
+
+
+def require_kept(model: Score, file: Score, most_lost: float, advice: str) -> None:
+    """Raise `GateError` if a file loses more of the metric, or of the agreement, than it may."""
+    lost = model.headline - file.headline
+    if not lost <= most_lost:  # NaN is no score
+        raise GateError(f"the file loses {lost:.4f} of {model.metric}, {most_lost} are allowed: {advice}")
+
+
+def worthless(student: Score) -> str:
+    """What to say of a student that is no better than an answer that ignores the image; empty for a better one."""
+    if student.chance is None or student.headline > student.chance:
+        return ""
+    return (
+        f"the student is no better than an answer that ignores the image: {student.metric} {student.headline:.4f}, "
+        f"where such answers get up to {student.chance:.4f}"
+    )
+
+
+def comparison_images(source: DataSource, synthetic: Tensor | None) -> Tensor | None:
+    """Images `[n, 3, h, w]` in [0, 1] that a file is compared on; None where there are none at all.
+
+    Held-out ones from all over the data, then synthetic ones, uint8 `[n, 3, h, w]`, all of the task's size.
+    """
+    parts, held = [], source.held_out().images
+    if len(held):
+        parts.append(held[torch.linspace(0, len(held) - 1, min(HELD_OUT, len(held))).round().long()])
+    if synthetic is not None and len(synthetic):
+        parts.append(synthetic[:SYNTHETIC])
+    size = source.image_shape[1:]
+    shown = [part.float().div(255) for part in parts]
+    same = [part if part.shape[-2:] == size else F.interpolate(part, size=size, mode="bilinear") for part in shown]
+    return torch.cat(same) if same else None
+
+
+def by_class(buffer: Mapping[str, Any]) -> Tensor | None:
+    """The samples that a replay buffer's `state_dict()` holds, uint8 `[n, 3, h, w]`, one of every class in turn.
+
+    None where it holds no images.
+    """
+    images, histogram = buffer.get("images"), buffer.get("histogram")
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+        return None
+    if not isinstance(histogram, Tensor) or histogram.ndim != 2 or len(histogram) != len(images):
+        return images.cpu()
+    classes = histogram.float().argmax(dim=1).cpu()
+    turns = torch.empty(len(classes), dtype=torch.long)
+    for k in classes.unique():
+        members = (classes == k).nonzero().flatten()
+        turns[members] = torch.arange(len(members))
+    return images.cpu()[turns.argsort(stable=True)]
