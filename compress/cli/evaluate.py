@@ -25,6 +25,8 @@ def evaluate(
     *,
     teacher: str | None = None,
     held_out: Annotated[HeldOutSettings | None, Parameter(name="*")] = None,
+    details: Switch = False,
+    confusion: Path | None = None,
     without_data: Switch = False,
     json: Switch = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -41,6 +43,10 @@ def evaluate(
         Run directory, model directory, .safetensors or .onnx file.
     teacher
         Network by name (`compress list teachers`), for a weights file that does not name its network.
+    details
+        Also Dice, precision and recall by class, frequency-weighted IoU, boundary IoU, and mIoU without background.
+    confusion
+        Write the confusion matrix to this CSV file: a row per true class, a column per predicted class.
     without_data
         For a run: estimate how often the student predicts the same class as its teacher on new synthetic images, with a
         confidence interval. This is not an accuracy.
@@ -53,16 +59,19 @@ def evaluate(
     """
     compute = Compute.choose(device, precision)
     if without_data:
-        if teacher or (held_out and held_out.model_dump(exclude_defaults=True)):
+        if teacher or details or confusion or (held_out and held_out.model_dump(exclude_defaults=True)):
             raise UsageError("--without-data looks at a run alone: leave out --teacher, --data and what goes with them")
         _say_agreement(model, compute, json=json)
         return
-    evaluation = evaluate_model(model, compute, teacher=teacher, held_out=held_out)
+    evaluation = evaluate_model(
+        model, compute, teacher=teacher, held_out=held_out, details=details, confusion=confusion
+    )
     if json:
         print(json_format.dumps(evaluation.report()))
     else:
         count = evaluation.score.count
-        output.print(_table(evaluation.score, f"{model} on {count} held-out images of {evaluation.data}"))
+        for table in _tables(evaluation.score, f"{model} on {count} held-out images of {evaluation.data}"):
+            output.print(table)
 
 
 def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
@@ -80,12 +89,24 @@ def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
     output.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
 
 
-def _table(score: Score, title: str) -> Table:
+def _tables(score: Score, title: str) -> list[Table]:
+    """The numbers of the whole data set; those of single classes below them, or in a table of their own if many."""
+    by_class = score.by_class
     table = Table(title=title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in score.numbers.items():
-        rows = {f"{name} {key}": number for key, number in value.items()} if isinstance(value, dict) else {name: value}
-        for label, number in rows.items():
-            table.add_row(label, f"{number:.4f}")
-    return table
+        if name not in by_class:
+            table.add_row(name, f"{value:.4f}")
+        elif len(by_class) == 1:
+            for key, number in value.items():
+                table.add_row(f"{name} {key}", f"{number:.4f}")
+    if len(by_class) < 2:
+        return [table]
+    classes = Table(title="by class")
+    classes.add_column("class")
+    for name in by_class:
+        classes.add_column(name, justify="right")
+    for key in next(iter(by_class.values())):
+        classes.add_row(key, *(f"{numbers[key]:.4f}" for numbers in by_class.values()))
+    return [table, classes]

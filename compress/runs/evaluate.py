@@ -15,8 +15,10 @@ from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.models import as_answered, fit_teacher
 from compress.settings import HeldOutSettings
+from compress.storage.files import write_text
 from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
+from compress.tasks.details import InDetail, confusion_csv
 from compress.tasks.models.binary import move_threshold
 from compress.tasks.models.saved import load_model
 from compress.training.compute import Compute
@@ -44,14 +46,19 @@ def evaluate_model(
     *,
     teacher: str | None = None,
     held_out: HeldOutSettings | None = None,
+    details: bool = False,
+    confusion: Path | None = None,
 ) -> Evaluation:
     """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
 
-    `teacher` names the network of a file of weights that does not say what network it is; `held_out` the data,
-    or that which the model was made for. Raises `UsageError` for what
-    cannot be opened, and for data with other classes than the model's.
+    `teacher` names the network of a file of weights that does not say what network it is; `held_out` the data, or that
+    which the model was made for. With `details` segmenters get all scores of `compress.tasks.details`; the counts by
+    true and predicted class go to the file `confusion` as CSV. Raises `UsageError` for what cannot be opened, for data
+    with other classes than the model's, and for a file that is there.
     """
     settings = held_out or HeldOutSettings()
+    if confusion is not None and confusion.exists():
+        raise UsageError(f"{confusion} is there: choose another file for `confusion`")
     if teacher is None:
         predict, source = _open_own(model, settings, compute)
     else:
@@ -61,7 +68,12 @@ def evaluate_model(
         compute.place(network)
         predict = network
     inspect(source)
-    score = evaluate(predict, held_out_of(source), compute)
+    if details and source.task != "segmentation":
+        raise UsageError(f"`details` are scores of label maps, and {source.name} is for {source.task}: leave it out")
+    scored_on = held_out_of(source)
+    score = evaluate(predict, InDetail(scored_on) if details else scored_on, compute)
+    if confusion is not None and score.confusion is not None:
+        write_text(confusion, confusion_csv(score.confusion, scored_on.spec))
     return Evaluation(task=source.task, data=source.name, score=score, sums=sums_report(source.held_out()))
 
 
