@@ -80,7 +80,8 @@ def _with_legend(picture: Image.Image, shown: dict[int, tuple[str, float]], pale
     lines = [
         (palette[index], name, f"{share:.0%}" if share >= 0.01 else "<1%") for index, (name, share) in shown.items()
     ]
-    left, right = (max((int(font.getlength(line[part])) for line in lines), default=0) for part in (1, 2))
+    left = max((int(font.getlength(name)) for _, name, _ in lines), default=0)
+    right = max((int(font.getlength(share)) for _, _, share in lines), default=0)
     width = letter + left + right + 5 * margin
     height = max(picture.height, len(lines) * (letter + margin) + margin)
     whole = Image.new("RGB", (picture.width + width, height), "white")

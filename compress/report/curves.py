@@ -67,15 +67,20 @@ class Group:
     """What never changed, in words: a flat line says no more."""
 
 
-def groups(history: Sequence[Mapping[str, float]]) -> list[Group]:
-    """All numbers of a run but its count of rounds; empty groups are left out."""
+def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] | None = None) -> list[Group]:
+    """All numbers of a run but its count of rounds; empty groups are left out.
+
+    `meanings` say what the loss terms of a method of somebody else's are.
+    """
     names = list(dict.fromkeys(name for row in history for name in row if name != "round"))
     names.sort(key=lambda name: list(KNOWN).index(name) if name in KNOWN else -1)
     found = []
     for index, title in enumerate(GROUPS):
         curves, unchanging = [], []
         for name in names:
-            place, kind, label, meaning = KNOWN.get(name, (0, LOSS, name.replace("_", " "), "mean over the round"))
+            place, kind, label, meaning = KNOWN.get(
+                name, (0, LOSS, name.replace("_", " "), (meanings or {}).get(name) or "mean over the round")
+            )
             points = [(row["round"], row[name]) for row in history if math.isfinite(row.get(name, math.nan))]
             if place != index or not points:
                 continue

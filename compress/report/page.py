@@ -9,6 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from compress.errors import UsageError
+from compress.methods import METHODS
 from compress.storage.files import write_text
 from compress.storage.run_directory import RunDirectory
 
@@ -49,7 +51,7 @@ def rendered(record: Record) -> str:
         record=record,
         settings=dict(_flat(_without_places(record.settings))),
         headline=networks.headline(record),
-        groups=groups(record.history),
+        groups=groups(record.history, _meanings(record.settings)),
         plot={"width": WIDTH, "height": HEIGHT},
         warmup=_warmup(record),
         growth=samples.growth(record),
@@ -59,6 +61,15 @@ def rendered(record: Record) -> str:
         doubts=doubts(record),
         **finished,
     )
+
+
+def _meanings(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What the run's own method says of its loss terms; nothing where the package that brought it is gone."""
+    try:
+        method = METHODS.find(str(settings.get("method")))
+    except UsageError:
+        return {}
+    return {name: term.meaning for name, term in method.terms.items()} if method else {}
 
 
 def _finished(record: Record) -> dict[str, Any]:

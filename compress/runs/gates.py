@@ -64,7 +64,7 @@ def by_class(buffer: Mapping[str, Any]) -> Tensor | None:
         return images.cpu()
     classes = histogram.float().argmax(dim=1).cpu()
     turns = torch.empty(len(classes), dtype=torch.long)
-    for k in classes.unique():
+    for k in set(classes.tolist()):
         members = (classes == k).nonzero().flatten()
         turns[members] = torch.arange(len(members))
     return images.cpu()[turns.argsort(stable=True)]

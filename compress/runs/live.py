@@ -13,6 +13,8 @@ LOSSES = (
     "kl", "l1", "alignment", "hints", "one_hot", "bn", "hinge", "recognised", "adversarial", "disagreement",
     "competition", "logit_distance", "activation", "balance", "variation", "instance",
 )  # fmt: skip
+"""Loss terms in the order in which they are shown; those of a method of somebody else's follow."""
+NO_LOSSES = frozenset({"round", "agreement", "confidence", "variety", "collapsed", "skipped", "admitted"})
 
 
 def phase(distiller: Distiller) -> str:
@@ -52,7 +54,8 @@ class Live:
         self._steps.restart(self._rounds())
 
     def _read(self, row: Mapping[str, float]) -> None:
-        self._losses = "  ".join(f"{name} {row[name]:.3f}" for name in LOSSES if name in row)
+        others = [n for n in row if n not in NO_LOSSES and n not in LOSSES and not n.startswith("buffer_")]
+        self._losses = "  ".join(f"{name} {row[name]:.3f}" for name in (*LOSSES, *others) if name in row)
         if "agreement" in row:
             self._best = max(self._best, row["agreement"])
             self._agreement = f"agreement {row['agreement']:.3f}, best {self._best:.3f}"

@@ -39,7 +39,7 @@ def require_contents(state: Any, rounds: int | None = None) -> None:
     if not _is_number(scale) or not 0 < scale <= 1:
         raise ValueError(f"its learning_rate_scale is {scale!r:.40}, not above 0 and at most 1")
     seconds = state.get("seconds", {})
-    durations = seconds.values() if isinstance(seconds, Mapping) else [None]
+    durations: list[Any] = list(seconds.values()) if isinstance(seconds, Mapping) else [None]
     if not all(_is_number(value) and 0 <= value < math.inf for value in durations):
         raise ValueError("its seconds are no table of durations")
     require_history(state.get("history", []), most)

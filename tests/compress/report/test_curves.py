@@ -62,3 +62,11 @@ def test_very_many_rounds_are_drawn_as_means() -> None:
 @pytest.mark.parametrize("name", ["a_new_term", "<b>"])
 def test_a_number_that_nobody_described_is_drawn_under_its_own_name(name: str) -> None:
     assert drawn(name, 1.0, 2.0).title == name.replace("_", " ")
+
+
+def test_a_term_of_somebody_elses_method_is_drawn_with_what_its_author_says() -> None:
+    rows = [{"round": index, "contrast": float(index)} for index in range(3)]
+    (samples,) = groups(rows, {"contrast": "standard deviation of an image"})
+    assert [(curve.title, curve.meaning) for curve in samples.curves] == [
+        ("contrast", "standard deviation of an image")
+    ]
