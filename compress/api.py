@@ -118,7 +118,7 @@ def distill(
         ),
     )
     with _undisturbed(progress):
-        compute = Compute.choose(chosen.device, chosen.precision)
+        compute = Compute.choose(chosen.device, chosen.precision, chosen.capture)
         networks = [usable(network, role, source) for network, role in ((teacher, "teacher"), (student, "student"))]
         require_apart(teacher, student)
         big, small = (normalised(network, mean, std) for network in networks)
@@ -165,7 +165,7 @@ def evaluate(
     data_root: str | Path | None = None,
     image_size: int | None = None,
     labels: LabelSettings | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     progress: bool = False,
 ) -> dict[str, Any]:

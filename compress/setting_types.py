@@ -30,6 +30,13 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Side = Annotated[int, Field(ge=1, le=4096)]
+Device = Annotated[
+    str,
+    Field(
+        pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        description="Device to compute on: auto, cpu, cuda, or one card as in cuda:1.",
+    ),
+]
 ImageSize = Annotated[
     Side | None,
     Field(

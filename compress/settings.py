@@ -16,6 +16,7 @@ from compress.setting_types import (
     TRAINING,
     Count,
     CropSize,
+    Device,
     Fraction,
     Heading,
     ImageSize,
@@ -147,9 +148,14 @@ class DistillSettings(LabelSettings):
     seed: Annotated[Seed, HARDWARE] = Field(
         0, description="Random seed. On a CPU the same seed gives the same student."
     )
-    device: Annotated[Literal["auto", "cpu", "cuda"], HARDWARE] = Field("auto", description="Device to compute on.")
+    device: Annotated[Device, HARDWARE] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], HARDWARE] = Field(
         "auto", description="Number format of convolutions."
+    )
+    capture: Annotated[Literal["auto", "on", "off"], HARDWARE] = Field(
+        "auto",
+        description="Run the student's steps as CUDA graphs. auto runs plain steps where a graph gives another "
+        "result; on fails there.",
     )
     inversion: InversionSettings = Field(
         default_factory=InversionSettings, description="Inversion: how samples are synthesised"
@@ -213,7 +219,7 @@ class TeachSettings(LabelSettings):
     seed: Annotated[Seed, HARDWARE] = Field(
         0, description="Random seed. On a CPU the same seed gives the same teacher."
     )
-    device: Annotated[Literal["auto", "cpu", "cuda"], HARDWARE] = Field("auto", description="Device to compute on.")
+    device: Annotated[Device, HARDWARE] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], HARDWARE] = Field(
         "auto", description="Number format of convolutions."
     )

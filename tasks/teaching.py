@@ -19,6 +19,7 @@ from compress.task import IGNORE_INDEX, NOTHING_IGNORED
 from compress.training.augment import RandomView, RandomWindow
 from compress.training.compute import Compute
 from compress.training.optimizers import descend, make_optimizer
+from compress.training.random_numbers import RandomNumbers
 from compress.training.random_state import random_state, set_random_state
 from compress.training.schedules import Cosine, Polynomial, Schedule, Warmup
 
@@ -27,6 +28,8 @@ from .data import DataSource, LabelledImages
 VERSION = 2
 """To be raised when the same plan teaches another network: those in the cache are then not used."""
 FOCUS = 2.0  # γ of the focal loss
+STEPS_BETWEEN_LOOKS = 50  # on an accelerator: until then the loss that is shown is an earlier one
+NUMBERS_PER_IMAGE = 6  # random ones, about
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,10 @@ class Training:
         """Spent so far, on the part before an interruption too."""
         self._optimizer = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
         self._learning_rate = _schedule(plan)
-        self._randomness = torch.Generator().manual_seed(seed)
+        self._numbers = self._from(seed, 0)
+        home = compute.home(data.images.nbytes + data.targets.nbytes)
+        self._images, self._targets = data.images.to(home), data.targets.to(home)
+        self._sizes = None if data.sizes is None else data.sizes.to(compute.device)
         self._ignored = IGNORE_INDEX if data.targets.ndim > 1 else NOTHING_IGNORED
         self._view = _view(data, source, plan)
         self._weights: Tensor | None = None
@@ -106,6 +112,7 @@ class Training:
     def run(self, after_step: Callable[[int, float], None]) -> None:
         """All steps that are left; calls `after_step` with the number of steps done and the loss."""
         self.model.train()
+        value: float | None = None
         while self.done < self.plan.steps:
             started = time.perf_counter()
             images, targets = self._drawn()
@@ -114,20 +121,24 @@ class Training:
             loss = self._loss(logits.float(), targets)
             descend(self._optimizer, loss, self._learning_rate(self.done))
             self.done += 1
-            value = loss.item()
+            if value is None or self.compute.device.type == "cpu" or self.done % STEPS_BETWEEN_LOOKS == 0:
+                value = loss.item()  # a GPU is not waited for at every step
             self.seconds += time.perf_counter() - started
             after_step(self.done, value)
         self.model.eval()
 
     def _drawn(self) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(self.data), (self.plan.batch,), generator=self._randomness)
-        images = self.compute.images(self.data.images[index])
-        targets = self.data.targets[index].long().to(self.compute.device)
+        index = self._numbers.whole(0, len(self.data), self.plan.batch)
+        images = self.compute.images(self.compute.rows(self._images, index))
+        targets = self.compute.rows(self._targets, index).long()
         if isinstance(self._view, RandomView):
-            return self._view(images, targets, self._randomness, self._ignored)
-        size = torch.tensor(images.shape[-2:]).expand(len(index), 2)
-        sizes = size if self.data.sizes is None else self.data.sizes[index]
-        return self._view(images, targets, sizes, self._randomness, self._ignored)
+            return self._view(images, targets, self._numbers, self._ignored)
+        sizes = images.shape[-2:] if self._sizes is None else self._sizes[index]
+        return self._view(images, targets, sizes, self._numbers, self._ignored)
+
+    def _from(self, seed: int, used: int) -> RandomNumbers:
+        ahead = STEPS_BETWEEN_LOOKS * self.plan.batch * NUMBERS_PER_IMAGE
+        return RandomNumbers(seed, self.compute.device, ahead=ahead, used=used)
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self.plan.loss == "cross-entropy":
@@ -144,7 +155,7 @@ class Training:
             "seconds": self.seconds,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "randomness": self._randomness.get_state(),
+            "numbers": [self._numbers.seed, self._numbers.used],
             "global_randomness": random_state(),
         }
 
@@ -153,7 +164,7 @@ class Training:
         self.done, self.seconds = state["done"], state["seconds"]
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._randomness.set_state(state["randomness"])
+        self._numbers = self._from(*state["numbers"])
         set_random_state(state["global_randomness"])
 
 

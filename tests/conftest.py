@@ -15,6 +15,8 @@ import pytest
 import torch
 from command_line import run_compress
 
+from compress.training.random_numbers import RandomNumbers
+
 torch.set_num_threads(1)  # on two cores a second thread a process makes everything slower, not faster
 
 
@@ -32,6 +34,12 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def randomness() -> torch.Generator:
     """A seeded generator."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def numbers() -> RandomNumbers:
+    """The same random numbers every time."""
+    return RandomNumbers(0, torch.device("cpu"))
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -13,6 +13,8 @@ from compress.tasks import make_task
 from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 
 SHORT = {
     "inversion": {"samples": 4, "steps": 2},
@@ -67,14 +69,13 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     labels = torch.arange(8) % classes if source.task == "classification" else None
     collected = Collected(images, labels) if find_method(method).needs_collected else None
     given = MethodContext(
-        task,
-        teacher.eval().requires_grad_(requires_grad=False),
-        student,
-        settings,
-        False,
-        compute,
-        randomness,
-        collected,
+        task=task,
+        teacher=teacher.eval().requires_grad_(requires_grad=False),
+        student=student,
+        settings=settings,
+        mirror=False,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+        collected=collected,
     )
     distiller = find_method(method).build(given)
     before = [parameter.clone() for parameter in student.parameters()]

@@ -70,7 +70,7 @@ def test_tasks_and_exporters_know_the_contract_training_and_storage(file: Path) 
 
 @pytest.mark.parametrize("file", modules("compress/methods"), ids=name)
 def test_methods_never_import_each_other(file: Path) -> None:
-    methods = {f.stem for f in modules("compress/methods")} - {"__init__", "method", "assembly"}
+    methods = {f.stem for f in modules("compress/methods")} - {"__init__", "method", "assembly", "context"}
     names = {entry.removeprefix("methods.") for entry in imported(file) if entry.startswith("methods.")}
     assert not names & methods
 

@@ -29,7 +29,7 @@ def evaluate(
     confusion: Path | None = None,
     without_data: Switch = False,
     json: Switch = False,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
     """Score a run, a model or an ONNX file on held-out data.
@@ -53,7 +53,8 @@ def evaluate(
     json
         Print one JSON object on standard output.
     device
-        Device to compute on. An ONNX file on CUDA uses onnxruntime's CUDA provider.
+        Device to compute on: auto, cpu, cuda, or one card as in cuda:1. An ONNX file on CUDA uses onnxruntime's CUDA
+        provider.
     precision
         Number format of convolutions. It does not apply to ONNX files.
     """

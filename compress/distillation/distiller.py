@@ -11,28 +11,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import backward
 
-from compress import losses
 from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
 from compress.distillation.round import PartialRound, Round
+from compress.distillation.student_step import StudentStep
 from compress.errors import Interrupted
 from compress.replay.balance import variety
 from compress.replay.buffer import Buffer
 from compress.synthesis.inversion import Inversion
 from compress.task import Samples, Task
 from compress.training.augment import RandomView
-from compress.training.compute import Compute
-from compress.training.guards import CollapseGuard, StepGuard, require_finite
-from compress.training.optimizers import set_rate
-from compress.training.parallel import ALONE, Workers
+from compress.training.execution import Execution
+from compress.training.guards import CollapseGuard, require_finite
+from compress.training.random_numbers import RandomNumbers, new_seed
 from compress.training.random_state import random_state, set_random_state
 from compress.training.schedules import Schedule
 from compress.training.stopping import StopSignal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DistillationPlan:
     """How much is made, and how the student learns from it."""
 
@@ -52,6 +50,7 @@ class Distiller:
 
     def __init__(
         self,
+        *,
         task: Task,
         teacher: nn.Module,
         student: nn.Module,
@@ -59,24 +58,23 @@ class Distiller:
         buffer: Buffer,
         optimizer: torch.optim.Optimizer,
         plan: DistillationPlan,
-        compute: Compute,
-        randomness: torch.Generator,
-        workers: Workers = ALONE,
+        execution: Execution,
         hints: Hints | None = None,
     ) -> None:
         self.task, self.teacher, self.student = task, teacher, student
         self.inversion, self.buffer, self.optimizer = inversion, buffer, optimizer
-        self.plan, self.compute, self.randomness = plan, compute, randomness
-        self.workers, self.hints = workers, hints
-        workers.in_step(optimizer, [*student.parameters(), *(hints.parameters() if hints else ())])
+        self.plan, self.execution, self.hints = plan, execution, hints
+        self.compute, self.workers, self.randomness = execution.compute, execution.workers, execution.randomness
+        self.student_step = StudentStep(
+            teacher=teacher, student=student, loss=plan.distillation_loss, hints=hints,
+            optimizer=optimizer, execution=execution,
+        )  # fmt: skip
         self.next_round = 0
         self.partial: PartialRound | None = None
         self.step = 0
         self.learning_rate_scale = 1.0
         """What learning rates are multiplied by: halved whenever the run goes back because it diverged."""
-        self.micro_batches = 1
-        """In how many parts a batch is taken: twice as many whenever memory did not do."""
-        self.guard, self.collapse = StepGuard(), CollapseGuard()
+        self.collapse = CollapseGuard()
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
         """Spent on each half so far, of the parts before an interruption too."""
 
@@ -93,7 +91,7 @@ class Distiller:
 
         Raises `Interrupted` when `stopping` is asked, at a place that `state_dict()` can tell and from which the run
         goes on to the same student: between two steps of the student, several workers between two rounds. Raises
-        `Diverged` when losses or weights are no numbers any more.
+        `Diverged` when losses or weights are NaN or infinite.
         """
         stopping = stopping or StopSignal("step")
         for index in range(self.next_round, self.plan.rounds):
@@ -110,6 +108,7 @@ class Distiller:
     def _begin(self, index: int, stopping: StopSignal) -> PartialRound:
         if self.workers.any(stopping.asked):
             raise Interrupted("asked to stop between two rounds")
+        parts, notice = self.inversion.micro_batches, None
         with self._timed("inversion"):
             made, terms = self._invert(index, stopping)
             samples, numbers = self.workers.gather_samples(made), self.workers.mean_numbers(terms)
@@ -122,21 +121,38 @@ class Distiller:
         numbers["collapsed"] = float(complaint is not None)
         if complaint:
             renewed = self.inversion.renew(self.randomness)
-            complaint += ": the generator begins anew" if renewed else ": there is no generator that could begin anew"
-        return PartialRound(samples, numbers, notice=complaint)
+            notice = f"{complaint}: " + (
+                "the generator begins anew" if renewed else "there is no generator that could begin anew"
+            )
+        if self.inversion.micro_batches > parts:
+            notice = f"out of memory: the inversion makes a round's samples in {self.inversion.micro_batches} parts"
+        return PartialRound(samples, numbers, new_seed(self.randomness), notice)
 
     def _invert(self, index: int, stopping: StopSignal) -> tuple[Samples, dict[str, float]]:
-        """A round of the inversion; being asked to stop undoes it, but with several workers, who have to agree."""
+        """A round of the inversion; being asked to stop undoes it, and so does a lack of memory, to begin with less.
+
+        Several workers would have to agree on either, so that they do neither.
+        """
         if self.workers.size > 1:
             return self.inversion.round(index, self.randomness)
         before = copy.deepcopy((self.inversion.state_dict(), self._random_state()))
-        try:
-            with stopping.heeded_at_once():
-                return self.inversion.round(index, self.randomness)
-        except Interrupted:
-            self.inversion.load_state_dict(before[0])
-            self._set_random_state(before[1])
-            raise
+        while True:
+            try:
+                with stopping.heeded_at_once():
+                    return self.inversion.round(index, self.randomness)
+            except Interrupted:
+                self._undo_inversion(*before)
+                raise
+            except torch.OutOfMemoryError:
+                parts = self.inversion.micro_batches
+                if not self.inversion.halve():
+                    raise
+            # out here the memory that the exception held is free
+            self._undo_inversion({**before[0], "micro_batches": 2 * parts}, before[1])
+
+    def _undo_inversion(self, state: dict[str, Any], random: dict[str, Any]) -> None:
+        self.inversion.load_state_dict(copy.deepcopy(state))
+        self._set_random_state(random)
 
     @contextmanager
     def _timed(self, half: str) -> Iterator[None]:
@@ -149,65 +165,49 @@ class Distiller:
     def _distil(self, partial: PartialRound, stopping: StopSignal, moved: Callable[[], None]) -> None:
         """The steps that are left of a round's, and the means of all of them among its numbers."""
         self.student.train()
-        parts = self.micro_batches
+        parts = self.student_step.micro_batches
+        ahead = self.plan.steps_per_round * self.plan.batch * (1 + self.plan.augment.numbers_per_image)
+        numbers = RandomNumbers(
+            partial.seed, self.compute.device, ahead=max(ahead - partial.used, 1), used=partial.used
+        )
         with self.hints.listening() if self.hints else nullcontext():
-            while len(partial.steps) < self.plan.steps_per_round:
+            while partial.done < self.plan.steps_per_round:
                 if stopping.asked and self.workers.size == 1:
                     require_finite(self.student.state_dict())  # what is kept of a run has to be sound
                     raise Interrupted("asked to stop between two steps")
                 moved()
-                partial.steps.append(self._distil_step())
+                means = self._distil_step(numbers)
+                partial.totals = means.clone() if partial.totals is None else partial.totals + means
+                partial.done, partial.used = partial.done + 1, numbers.used
         self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
-        if self.micro_batches > parts:
-            partial.notice = f"out of memory: a batch of the student is taken in {self.micro_batches} parts from now on"
-        taken = [step for step in partial.steps if step]
-        partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + len(partial.steps) - len(taken)
-        if taken:
-            means = torch.tensor([list(step.values()) for step in taken]).mean(dim=0).tolist()
-            partial.numbers |= self.workers.mean_numbers(dict(zip(taken[0], means, strict=True)))
+        if self.student_step.micro_batches > parts:
+            parts = self.student_step.micro_batches
+            partial.note(f"out of memory: a batch of the student is taken in {parts} parts from now on")
+        partial.note(self.student_step.notice)
+        self._read(partial)
 
-    def _distil_step(self) -> dict[str, float]:
-        """The numbers of one step; none if its losses were no numbers, and it was not taken."""
-        drawn = self.buffer.draw(self.plan.batch, self.randomness)
+    def _distil_step(self, numbers: RandomNumbers) -> Tensor:
+        """The means of a step's numbers, `[k]`; nothing here copies to or from the device, or waits for it."""
+        drawn = self.buffer.draw(self.plan.batch, numbers)
         share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
         images = self.compute.images(drawn.images[share])
-        images, _ = self.plan.augment(images, drawn.index[share], self.randomness, ignore, self.workers.part)
-        set_rate(self.optimizer, self.learning_rate_scale * self.plan.learning_rate(self.step))
+        images, _ = self.plan.augment(images, drawn.index[share], numbers, ignore, self.workers.part)
+        rate = self.learning_rate_scale * self.plan.learning_rate(self.step)
         self.step += 1
-        heard = self._gradients(images, drawn.weights[share].to(images.device))
-        divergence = heard[self.plan.distillation_loss.name]
-        losses_of_all = self.workers.gather(torch.stack([divergence, heard.pop("loss")], dim=1)).cpu()
-        if not self.guard.passes(losses_of_all):
-            return {}
-        self.optimizer.step()
-        self.buffer.refresh(drawn, losses_of_all[:, 0])
-        return {name: values.mean().item() for name, values in heard.items()}
+        done = self.student_step(images, drawn.weights[share], rate)
+        self.buffer.refresh(drawn, done.divergence, done.taken)
+        return done.means
 
-    def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do; numbers `[n]`."""
-        while True:
-            self.optimizer.zero_grad()
-            try:
-                parts = zip(images.chunk(self.micro_batches), weights.chunk(self.micro_batches), strict=True)
-                heard = [self._backward(*part, len(part[0]) / len(images)) for part in parts]
-                return {name: torch.cat([numbers[name] for numbers in heard]) for name in heard[0]}
-            except torch.OutOfMemoryError:
-                if len(images) < 4 * self.micro_batches:
-                    raise  # batch normalisation needs two images
-                self.micro_batches *= 2
-
-    def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
-        """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`."""
-        with self.compute.autocast():
-            divergence, student_logits, teacher_logits = self.plan.distillation_loss(self.student, self.teacher, images)
-            loss, numbers = divergence, {self.plan.distillation_loss.name: divergence}
-            if self.hints:
-                numbers["hints"] = self.hints.distance()
-                loss = loss + self.hints.weight * numbers["hints"]
-        loss = loss * weights
-        backward(share * loss.mean())
-        numbers["agreement"] = losses.agreement(student_logits, teacher_logits)
-        return {name: values.detach() for name, values in {**numbers, "loss": loss}.items()}
+    def _read(self, partial: PartialRound) -> None:
+        """Put the means of a round's steps, which lie on the device, among its numbers."""
+        if partial.totals is None:
+            return
+        outcome = self.student_step.read(partial.totals)
+        partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + outcome.skipped
+        taken = partial.done - outcome.skipped
+        if taken:
+            means = {name: total / taken for name, total in zip(self.student_step.names, outcome.numbers, strict=True)}
+            partial.numbers |= self.workers.mean_numbers(means)
 
     def _random_state(self) -> dict[str, Any]:
         return {"own": self.randomness.get_state(), "others": random_state()}
@@ -223,25 +223,23 @@ class Distiller:
             "partial": self.partial.plain() if self.partial else None,
             "step": self.step,
             "learning_rate_scale": self.learning_rate_scale,
-            "micro_batches": self.micro_batches,
             "seconds": dict(self.seconds),
             "student": self.student.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "student_step": self.student_step.state_dict(),
             **({"hints": self.hints.state_dict()} if self.hints else {}),
             "inversion": self.inversion.state_dict(),
             "buffer": self.buffer.state_dict(),
-            "guard": self.guard.state_dict(),
             "collapse": self.collapse.state_dict(),
             "randomness": self._random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
-        self.next_round, self.step, self.micro_batches = state["next_round"], state["step"], state["micro_batches"]
-        self.partial = PartialRound.from_plain(state["partial"]) if state["partial"] else None
+        self.next_round, self.step = state["next_round"], state["step"]
+        self.partial = PartialRound.from_plain(state["partial"], self.compute.device) if state["partial"] else None
         self.learning_rate_scale = self.inversion.learning_rate_scale = state["learning_rate_scale"]
         self.seconds = dict(state["seconds"])
-        for name in ("student", "optimizer", "hints", "inversion", "buffer", "guard", "collapse"):
+        for name in ("student", "student_step", "hints", "inversion", "buffer", "collapse"):
             if name in state:
                 getattr(self, name).load_state_dict(state[name])
         self._set_random_state(state["randomness"])

@@ -81,8 +81,8 @@ class Hints(nn.Module):
         """Σ over sizes of ‖f_S − f_T‖² / ‖f_T‖², of each image, `[n]`."""
         distances = []
         for projection, size in zip(self.projections, self._levels, strict=True):
-            wanted = self._maps[size, 1].float().flatten(1)
-            missing = projection(self._maps[size, 0]).float().flatten(1) - wanted
+            wanted = self._maps.pop((size, 1)).float().flatten(1)
+            missing = projection(self._maps.pop((size, 0))).float().flatten(1) - wanted
             distances.append(missing.pow(2).sum(dim=1) / wanted.pow(2).sum(dim=1).clamp(min=1e-6))
         return torch.stack(distances).sum(dim=0)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from compress.task import Samples, Statistics
 
@@ -25,19 +28,32 @@ class PartialRound:
 
     samples: Samples
     numbers: dict[str, float]
+    seed: int
+    """Of the random numbers of the student's steps."""
     notice: str | None = None
-    steps: list[dict[str, float]] = field(default_factory=list)
-    """The numbers of each step so far; nothing of one that was skipped."""
+    done: int = 0
+    """Steps of the student so far."""
+    used: int = 0
+    """Random numbers that these took."""
+    totals: Tensor | None = None
+    """`[k]`: the sum over the steps that were taken of each of their numbers; None before the first."""
+
+    def note(self, line: str | None) -> None:
+        """Say it of this round, beside what is said already."""
+        self.notice = "; ".join(filter(None, (self.notice, line))) or None
 
     def plain(self) -> dict[str, Any]:
         """The same as tensors, numbers and containers of them, for a checkpoint."""
         made, known = self.samples, self.samples.statistics
         samples = [made.images, made.targets, known.confidence, known.histogram]
-        return {"samples": samples, "numbers": self.numbers, "notice": self.notice, "steps": self.steps}
+        kept = {name: getattr(self, name) for name in ("numbers", "seed", "notice", "done", "used", "totals")}
+        return {"samples": samples, **kept}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> PartialRound:
+    def from_plain(cls, plain: dict[str, Any], device: torch.device) -> PartialRound:
         """What `plain()` made plain."""
-        images, targets, confidence, histogram = plain["samples"]
+        images, targets, confidence, histogram = (tensor.to(device) for tensor in plain["samples"])
         samples = Samples(images, targets, Statistics(confidence, histogram))
-        return cls(samples, dict(plain["numbers"]), plain["notice"], list(plain["steps"]))
+        totals = plain["totals"]
+        kept = {name: plain[name] for name in ("seed", "notice", "done", "used")}
+        return cls(samples, dict(plain["numbers"]), totals=None if totals is None else totals.to(device), **kept)

@@ -14,6 +14,7 @@ from compress.replay.buffer import Draw, ReplayBuffer
 from compress.synthesis.inversion_loss import joined, judged
 from compress.task import Samples
 from compress.training.compute import Compute
+from compress.training.random_numbers import RandomNumbers
 
 PIXELS = 256_000  # that the teacher looks at together: 250 images of CIFAR-10
 
@@ -41,13 +42,19 @@ class CollectedImages:
     """In place of an inversion: the collected images, all of them, every round."""
 
     learning_rate_scale = 1.0
+    micro_batches = 1
 
     def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
         labels = collected.labels
         chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
         self._samples = joined(
             [
-                judged(teacher, compute.images(collected.images[at]), None if labels is None else labels[at], compute)
+                judged(
+                    teacher,
+                    compute.images(collected.images[at]),
+                    None if labels is None else labels[at].to(compute.device),
+                    compute,
+                )
                 for at in chunks
             ]
         )
@@ -58,6 +65,10 @@ class CollectedImages:
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: nothing is learnt."""
+        return False
+
+    def halve(self) -> bool:
+        """See `Inversion`: a round takes no memory."""
         return False
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,8 +86,9 @@ class InflatedBuffer:
     the generated ones are; `capacity` is that of the buffer of generated samples, also before it is full.
     """
 
-    def __init__(self, collected: Collected, inflation: int, generated: ReplayBuffer) -> None:
-        self._collected, self._generated = collected, generated
+    def __init__(self, collected: Collected, inflation: int, generated: ReplayBuffer, compute: Compute) -> None:
+        self._generated, self._compute = generated, compute
+        self._collected = collected.images.to(compute.home(collected.images.numel()))
         inflated = inflation * len(collected)
         self._share = inflated / (inflated + generated.capacity)
 
@@ -87,18 +99,18 @@ class InflatedBuffer:
         """Admit generated samples."""
         return self._generated.add(samples)
 
-    def draw(self, n: int, generator: torch.Generator) -> Draw:
+    def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """Real images first, then generated ones; places count from 0 in each of the two."""
         real = round(n * self._share)
-        chosen = torch.randint(len(self._collected), (real,), generator=generator)
-        made = self._generated.draw(n - real, generator)
+        chosen = numbers.whole(0, len(self._collected), real)
+        made = self._generated.draw(n - real, numbers)
         return Draw(
             torch.cat([chosen, made.index]),
-            torch.cat([self._collected.images[chosen], made.images]),
-            torch.cat([torch.ones(real), made.weights]),
+            torch.cat([self._compute.rows(self._collected, chosen), made.images]),
+            torch.cat([torch.ones_like(chosen, dtype=made.weights.dtype), made.weights]),
         )
 
-    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
         """Draws are uniform: no loss changes them."""
 
     def numbers(self) -> dict[str, float]:

@@ -21,14 +21,16 @@ from compress.synthesis.targets import even_share
 from compress.task import IGNORE_INDEX, Samples, Task
 from compress.training.augment import RandomView
 from compress.training.compute import Compute
-from compress.training.optimizers import descend
+from compress.training.optimizers import adam, descend
+from compress.training.random_numbers import RandomNumbers
 
 BETAS = (0.0, 0.999)
 CHUNK = 250  # images that are made together
+MOST_AHEAD = 1 << 22  # random numbers that are sent to a GPU together: 32 MiB
 SINGULAR_VECTORS = ("._u", "._v")  # of spectral normalisation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GanPlan:
     """How the GAN learns, and how much it makes."""
 
@@ -52,6 +54,7 @@ class GanInversion:
 
     def __init__(
         self,
+        *,
         task: Task,
         teacher: FeatureModel,
         generator: BigGenerator,
@@ -61,13 +64,14 @@ class GanInversion:
         compute: Compute,
     ) -> None:
         assert collected.labels is not None, "a conditional GAN needs to know what images show"
-        self._task, self._teacher, self._collected, self._labels = task, teacher, collected, collected.labels
+        self._task, self._teacher, self._labels = task, teacher, collected.labels.to(compute.device)
+        self._images = collected.images.to(compute.home(collected.images.numel()))
         self._generator, self._discriminator = generator, discriminator
         self._average = copy.deepcopy(generator).eval().requires_grad_(requires_grad=False)
         self._plan, self._compute = plan, compute
-        self.learning_rate_scale = 1.0
+        self.learning_rate_scale, self.micro_batches = 1.0, 1
         self._optimizers = {
-            name: torch.optim.Adam(network.parameters(), plan.learning_rate, betas=BETAS)
+            name: adam(network.parameters(), plan.learning_rate, BETAS)
             for name, network in (("generator", generator), ("discriminator", discriminator))
         }
         self._counts = torch.full((task.spec.num_classes,), terms.COUNT_AT_FIRST, device=compute.device)
@@ -75,30 +79,35 @@ class GanInversion:
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """Learn, or make samples; while it learns there is one sample a class, to look at."""
-        if index >= self._plan.training_rounds:
-            return self._made(self._plan.samples, randomness)
-        reports = [self._iterate(randomness) for _ in range(self._plan.iterations)]
-        numbers = {name: torch.stack([report[name] for report in reports]).mean().item() for name in reports[0]}
-        if not all(math.isfinite(value) for value in numbers.values()):
-            raise Diverged("the GAN diverged, its losses are no numbers any more")
+        plan, device = self._plan, self._compute.device
+        if index >= plan.training_rounds:
+            return self._made(plan.samples, randomness)
+        per_image = 1 + self._generator.latent + 2 * plan.augment.numbers_per_image
+        numbers = RandomNumbers.of(randomness, device, min(plan.iterations * plan.batch * per_image, MOST_AHEAD))
+        reports = [self._iterate(numbers) for _ in range(plan.iterations * self.micro_batches)]
+        means = {name: torch.stack([report[name] for report in reports]).mean() for name in reports[0]}
+        told = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        if not all(math.isfinite(value) for value in told.values()):
+            raise Diverged("the GAN diverged: its losses are NaN or infinite")
         samples, quality = self._made(self._task.spec.num_classes, randomness)
-        return samples, numbers | quality
+        return samples, told | quality
 
-    def _iterate(self, randomness: torch.Generator) -> dict[str, Tensor]:
+    def _iterate(self, numbers: RandomNumbers) -> dict[str, Tensor]:
         """One step of each network on real images and as many made for the same labels."""
-        index = torch.randint(len(self._collected), (self._plan.batch,), generator=randomness)
-        labels = self._labels[index].to(self._compute.device)
-        real = self._view(self._compute.images(self._collected.images[index]), randomness)
+        index = numbers.whole(0, len(self._images), self._plan.batch // self.micro_batches)
+        labels = self._labels[index]
+        real = self._view(self._compute.images(self._compute.rows(self._images, index)), numbers)
         with self._compute.autocast():
-            made = self._view(self._generator(self._latents(len(labels), randomness), labels), randomness)
+            latents = numbers.normal(len(labels), self._generator.latent)
+            made = self._view(self._generator(latents, labels), numbers)
             seen_made = self._teacher.features(made)
             with torch.no_grad():
                 seen_real = self._teacher.features(real)
         seen = torch.cat([penultimate(seen_real), penultimate(seen_made.detach())])
-        numbers = self._discriminate(torch.cat([real, made.detach()]), seen, labels)
-        numbers |= self._generate(made, seen_made, labels)
+        report = self._discriminate(torch.cat([real, made.detach()]), seen, labels)
+        report |= self._generate(made, seen_made, labels)
         self._follow()
-        return {name: value.detach() for name, value in numbers.items()}
+        return {name: value.detach() for name, value in report.items()}
 
     def _discriminate(self, images: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One step of the discriminator; `seen [2n, t]` is what the teacher sees in `images [2n, 3, h, w]`."""
@@ -137,24 +146,32 @@ class GanInversion:
     def _made(self, count: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """Samples of the averaged generator, and how many the teacher takes for what they should be."""
         targets = self._task.draw_targets(count, even_share(self._task.spec.num_classes), randomness)
-        parts = []
-        for labels in torch.split(targets.to(self._compute.device), CHUNK):
+        latents, parts = torch.randn(count, self._generator.latent, generator=randomness), []
+        device, at_once = self._compute.device, CHUNK // self.micro_batches
+        for labels, noise in zip(
+            *(torch.split(drawn.to(device), at_once) for drawn in (targets, latents)), strict=True
+        ):
             with self._compute.autocast():
-                images = self._average(self._latents(len(labels), randomness), labels)
+                images = self._average(noise, labels)
             parts.append(judged(self._teacher, images, labels, self._compute))
         samples = joined(parts)
         recognised = samples.statistics.histogram.argmax(dim=1) == samples.targets
         return samples, {"recognised": recognised.float().mean().item()}
 
-    def _latents(self, count: int, randomness: torch.Generator) -> Tensor:
-        return torch.randn(count, self._generator.latent, generator=randomness).to(self._compute.device)
-
-    def _view(self, images: Tensor, randomness: torch.Generator) -> Tensor:
-        return self._plan.augment(images, torch.zeros(len(images)), randomness, IGNORE_INDEX)[0]
+    def _view(self, images: Tensor, numbers: RandomNumbers) -> Tensor:
+        nothing = torch.zeros(len(images), device=images.device)
+        return self._plan.augment(images, nothing, numbers, IGNORE_INDEX)[0]
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: once it has learnt, nothing would teach another."""
         return False
+
+    def halve(self) -> bool:
+        """See `Inversion`: twice as many steps on half as many images each."""
+        if self._plan.batch < 4 * self.micro_batches:
+            return False
+        self.micro_batches *= 2
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
@@ -164,6 +181,7 @@ class GanInversion:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
             "counts": self._counts,
             "iteration": self._iteration,
+            "micro_batches": self.micro_batches,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -173,6 +191,7 @@ class GanInversion:
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self._counts, self._iteration = state["counts"].to(self._compute.device), state["iteration"]
+        self.micro_batches = state["micro_batches"]
 
 
 def discriminator_terms(score: Tensor, sides: Tensor, guess: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:

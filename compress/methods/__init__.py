@@ -15,17 +15,15 @@ from compress.training.schedules import Constant, Cosine, From, Schedule, Warmup
 
 from . import cmi, dafl, deep_inversion, dfad, dfq, fast_dfkd, hidfd, kd, ssd_kd, zskt
 from .assembly import (
-    MethodContext,
-    MethodFunction,
     adapt_generator,
     alike,
     assemble,
     fast_terms,
-    frozen,
     optimise_pixels,
     renew_generator,
     train_generator,
 )
+from .context import MethodContext, MethodFunction, frozen
 from .method import REAL_IMAGES, Method, own_settings
 
 __all__ = [  # what the author of a method needs

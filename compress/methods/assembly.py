@@ -1,9 +1,6 @@
-"""What every method works on, and the parts that all of them share."""
+"""The parts that methods share, assembled."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,58 +10,18 @@ from compress.distillation.distiller import DistillationPlan, Distiller
 from compress.distillation.hints import Hints
 from compress.errors import UsageError
 from compress.gan.collected import Collected
+from compress.methods.context import MethodContext
 from compress.replay.buffer import Buffer, ReplayBuffer, Uniform, newest
-from compress.settings import DistillSettings
 from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
 from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.synthesis.inversion_loss import InversionLoss, SampleWeights
 from compress.synthesis.objective import Objective
 from compress.synthesis.pixels import PixelInversion, PixelPlan
 from compress.synthesis.targets import Drawn, DrawTargets, Layouts, answers
-from compress.task import Statistics, Task
+from compress.task import Statistics
 from compress.training.augment import RandomView
-from compress.training.compute import Compute
 from compress.training.optimizers import make_optimizer
-from compress.training.parallel import ALONE, Workers
-from compress.training.random_state import seed_all
 from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
-
-
-def frozen(teacher: nn.Module) -> nn.Module:
-    """The same network in evaluation mode, none of whose weights can learn."""
-    return teacher.eval().requires_grad_(requires_grad=False)
-
-
-@dataclass(frozen=True)
-class MethodContext:
-    """What a method works on: task, frozen teacher and new student on the device, settings, and the one generator."""
-
-    task: Task
-    teacher: nn.Module
-    student: nn.Module
-    settings: DistillSettings
-    mirror: bool
-    """Whether mirror images are as good as the originals."""
-    compute: Compute
-    randomness: torch.Generator
-    collected: Collected | None = None
-    """Real images, for the methods that need a few."""
-    workers: Workers = ALONE
-
-    @classmethod
-    def of(
-        cls, task: Task, teacher: nn.Module, student: nn.Module, settings: DistillSettings, *, mirror: bool = True
-    ) -> MethodContext:
-        """Of a task of your own: both networks on the device and in the precision that the settings name."""
-        seed_all(settings.seed)
-        compute = Compute.choose(settings.device, settings.precision)
-        frozen(teacher)
-        for network in (teacher, student):
-            compute.place(network)
-        return cls(task, teacher, student, settings, mirror, compute, torch.Generator().manual_seed(settings.seed))
-
-
-MethodFunction = Callable[[MethodContext], Distiller]
 
 
 def adapt_generator(
@@ -91,7 +48,7 @@ def train_generator(
     return assemble(
         context,
         _with_generator(context, inversion_loss, plan, answers),
-        ReplayBuffer(count, newest, Uniform()),
+        ReplayBuffer(count, newest, Uniform(), context.compute),
         distillation_loss,
     )
 
@@ -112,7 +69,8 @@ def optimise_pixels(context: MethodContext, objective: Objective, augment: Rando
     inversion_loss = _inversion_loss(context, objective, augment, alike)
     everything = pool(context)
     drawn = Drawn(context.task, everything)
-    return assemble(context, PixelInversion(drawn, inversion_loss, plan, context.compute, context.workers), everything)
+    inversion = PixelInversion(drawn=drawn, inversion_loss=inversion_loss, plan=plan, execution=context.execution)
+    return assemble(context, inversion, everything)
 
 
 def assemble(
@@ -127,14 +85,14 @@ def assemble(
     learning, steps = context.settings.distillation, _student_steps(context)
     rise = max(steps // 10, 1)
     plan = DistillationPlan(
-        learning.rounds,
-        learning.warmup,
-        learning.steps,
-        learning.batch,
-        distillation_loss or SoftLabels(learning.temperature),
-        rate or Warmup(rise, Cosine(learning.lr, steps - rise)),
-        RandomView(learning.shift, context.mirror, learning.shuffle_channels, zoom=learning.zoom),
-        keep_from,
+        rounds=learning.rounds,
+        warmup_rounds=learning.warmup,
+        steps_per_round=learning.steps,
+        batch=learning.batch,
+        distillation_loss=distillation_loss or SoftLabels(learning.temperature),
+        learning_rate=rate or Warmup(rise, Cosine(learning.lr, steps - rise)),
+        augment=RandomView(learning.shift, context.mirror, learning.shuffle_channels, zoom=learning.zoom),
+        keep_from=keep_from,
     )
     hints, learners = None, nn.ModuleList([context.student])
     if learning.hints:
@@ -142,23 +100,22 @@ def assemble(
         learners.append(hints.to(context.compute.device))
     optimizer = make_optimizer(learning.optimizer, learners, learning.lr, learning.weight_decay)
     return Distiller(
-        context.task,
-        context.teacher,
-        context.student,
-        inversion,
-        buffer,
-        optimizer,
-        plan,
-        context.compute,
-        context.randomness,
-        context.workers,
-        hints,
+        task=context.task,
+        teacher=context.teacher,
+        student=context.student,
+        inversion=inversion,
+        buffer=buffer,
+        optimizer=optimizer,
+        plan=plan,
+        execution=context.execution,
+        hints=hints,
     )
 
 
 def pool(context: MethodContext) -> ReplayBuffer:
     """A buffer that holds all that a run makes."""
-    return ReplayBuffer(context.settings.distillation.rounds * context.settings.inversion.samples, newest, Uniform())
+    everything = context.settings.distillation.rounds * context.settings.inversion.samples
+    return ReplayBuffer(everything, newest, Uniform(), context.compute)
 
 
 def alike(statistics: Statistics) -> Tensor:
@@ -208,15 +165,14 @@ def _inversion_loss(
     bn_momentum: float = 0.0,
 ) -> InversionLoss:
     return InversionLoss(
-        context.teacher,
-        context.student,
-        objective,
-        sample_weights,
-        augment,
-        context.task.spec.ignore_index,
-        context.compute,
-        bn_momentum,
-        context.workers,
+        teacher=context.teacher,
+        student=context.student,
+        objective=objective,
+        sample_weights=sample_weights,
+        augment=augment,
+        ignore_index=context.task.spec.ignore_index,
+        execution=context.execution,
+        bn_momentum=bn_momentum,
     )
 
 
@@ -238,5 +194,10 @@ def _with_generator(
         generator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
     context.compute.place(generator)
     return GeneratorInversion(
-        draw_targets, context.teacher, generator, inversion_loss, plan, context.compute, context.workers
+        draw_targets=draw_targets,
+        teacher=context.teacher,
+        generator=generator,
+        inversion_loss=inversion_loss,
+        plan=plan,
+        execution=context.execution,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compress.distillation.distillation_loss import SameLogits
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import MethodContext, train_generator
+from compress.methods.assembly import train_generator
+from compress.methods.context import MethodContext
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import MethodContext, after_warmup, train_generator
+from compress.methods.assembly import after_warmup, train_generator
+from compress.methods.context import MethodContext
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms, pool
+from compress.methods.assembly import adapt_generator, alike, fast_terms, pool
+from compress.methods.context import MethodContext
 from compress.synthesis.objective import Objective
 
 

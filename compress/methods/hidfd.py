@@ -9,7 +9,8 @@ from compress.gan.collected import InflatedBuffer
 from compress.gan.features import as_feature_model
 from compress.gan.inversion import GanInversion, GanPlan
 from compress.gan.networks import BigGenerator, Discriminator
-from compress.methods.assembly import MethodContext, assemble, collected_images, stairs
+from compress.methods.assembly import assemble, collected_images, stairs
+from compress.methods.context import MethodContext
 from compress.replay.buffer import ReplayBuffer, Uniform, newest
 from compress.training.augment import RandomView
 
@@ -44,18 +45,26 @@ def hidfd(context: MethodContext) -> Distiller:
     for network in (generator, discriminator):
         context.compute.place(network)
     plan = GanPlan(
-        settings.distillation.warmup,
-        wanted.iterations,
-        wanted.batch,
-        wanted.lr,
-        wanted.decay,
-        wanted.average_from,
-        wanted.integration,
-        wanted.smoothing,
-        wanted.samples,
-        RandomView(wanted.shift, context.mirror),
+        training_rounds=settings.distillation.warmup,
+        iterations=wanted.iterations,
+        batch=wanted.batch,
+        learning_rate=wanted.lr,
+        decay=wanted.decay,
+        average_from=wanted.average_from,
+        integration=wanted.integration,
+        smoothing=wanted.smoothing,
+        samples=wanted.samples,
+        augment=RandomView(wanted.shift, context.mirror),
     )
-    gan = GanInversion(context.task, teacher, generator, discriminator, collected, plan, context.compute)
-    made = ReplayBuffer(wanted.capacity, newest, Uniform())
-    buffer = InflatedBuffer(collected, wanted.inflation, made)
+    gan = GanInversion(
+        task=context.task,
+        teacher=teacher,
+        generator=generator,
+        discriminator=discriminator,
+        collected=collected,
+        plan=plan,
+        compute=context.compute,
+    )
+    made = ReplayBuffer(wanted.capacity, newest, Uniform(), context.compute)
+    buffer = InflatedBuffer(collected, wanted.inflation, made, context.compute)
     return assemble(context, gan, buffer, FeatureAlignment(), stairs(context), keep_from=plan.training_rounds)

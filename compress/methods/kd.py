@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
 from compress.gan.collected import CollectedImages
-from compress.methods.assembly import MethodContext, assemble, collected_images, stairs
+from compress.methods.assembly import assemble, collected_images, stairs
+from compress.methods.context import MethodContext
 from compress.replay.buffer import ReplayBuffer, Uniform, oldest
 
 
@@ -17,4 +18,5 @@ def kd(context: MethodContext) -> Distiller:
     """
     collected = collected_images(context, context.settings.distillation.batch)
     images = CollectedImages(collected, context.teacher, context.compute)
-    return assemble(context, images, ReplayBuffer(len(collected), oldest, Uniform()), rate=stairs(context))
+    buffer = ReplayBuffer(len(collected), oldest, Uniform(), context.compute)
+    return assemble(context, images, buffer, rate=stairs(context))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from compress.settings import DistillSettings, Section
 from compress.synthesis.objective import Term
 
-from .assembly import MethodFunction
+from .context import MethodFunction
 
 Own = TypeVar("Own", bound=Section)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms
+from compress.methods.assembly import adapt_generator, alike, fast_terms
+from compress.methods.context import MethodContext
 from compress.replay.balance import balance, rescaled
 from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.synthesis.objective import Objective
@@ -27,10 +28,11 @@ def ssd_kd(context: MethodContext) -> Distiller:
     wanted = context.settings.replay
     gamma = wanted.gamma
     keep = Balanced(gamma) if wanted.phi else newest
-    buffer = ReplayBuffer(wanted.capacity, keep, Prioritised(wanted.beta) if wanted.delta else Uniform())
+    draw = Prioritised(wanted.beta) if wanted.delta else Uniform()
+    buffer = ReplayBuffer(wanted.capacity, keep, draw, context.compute)
 
     def phi(statistics: Statistics) -> Tensor:
         share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
-        return rescaled(balance(statistics, share.to(statistics.histogram.device), gamma))
+        return rescaled(balance(statistics, share, gamma))
 
     return adapt_generator(context, Objective(fast_terms(context)), phi if wanted.phi else alike, buffer)

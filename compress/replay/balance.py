@@ -33,9 +33,9 @@ def rescaled(weights: Tensor) -> Tensor:
     return positive / positive.mean()
 
 
-def evenness(class_share: Tensor) -> float:
-    """Entropy of the class shares `[k]` over that of even ones: 1 where all are alike, 0 where there is one."""
-    entropy: float = torch.special.entr(class_share).sum().item()
+def evenness(class_share: Tensor) -> Tensor:
+    """Entropy `[]` of the class shares `[k]` over that of even ones: 1 where all are alike, 0 where there is one."""
+    entropy: Tensor = torch.special.entr(class_share).sum()
     return entropy / math.log(len(class_share))
 
 

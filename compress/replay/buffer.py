@@ -11,6 +11,8 @@ from torch import Tensor
 
 from compress.replay.balance import balance, evenness
 from compress.task import Samples, Statistics
+from compress.training.compute import Compute
+from compress.training.random_numbers import RandomNumbers
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Buffer(Protocol):
     def add(self, samples: Samples) -> int:
         """Admit new samples; returns how many of them stay."""
 
-    def draw(self, n: int, generator: torch.Generator) -> Draw:
+    def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """`n` samples for one step."""
 
-    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
-        """Hear what the loss `[n]` of drawn samples was."""
+    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
+        """Hear what the loss `[n]` of drawn samples was, if the step was `taken []`: else it may not be finite."""
 
     def numbers(self) -> dict[str, float]:
         """What is held, for the run's record; nothing before the first sample."""
@@ -110,24 +112,28 @@ class Prioritised:
 class ReplayBuffer:
     """At most `capacity` samples; `keep` decides which stay, `draw_policy` which are drawn.
 
-    The images are one uint8 tensor that is allocated once; adding writes over the places of those that left. Class
-    histograms are held in 255ths: with a hundred classes they would else take an eighth of the images' memory.
+    All lies on the compute device, so that a step neither copies nor waits; images that would take more than a share
+    of an accelerator's memory stay in the processor's. They are one uint8 tensor that is allocated once; adding writes
+    over the places of those that left. Class histograms are held in 255ths: with a hundred classes they would else
+    take an eighth of the images' memory.
     """
 
-    def __init__(self, capacity: int, keep: Keep, draw_policy: Uniform | Prioritised) -> None:
+    def __init__(self, capacity: int, keep: Keep, draw_policy: Uniform | Prioritised, compute: Compute) -> None:
         self.capacity = capacity
         self._keep = keep
         self._draw_policy = draw_policy
+        self._compute = compute
         self._size = 0
         self._arrivals = self._newcomers = 0
+        device = compute.device
         self._images = torch.empty(0, dtype=torch.uint8)
-        self._confidence = torch.zeros(capacity)
-        self._histogram = torch.zeros(capacity, 0, dtype=torch.uint8)
-        self._counts = torch.zeros(0, dtype=torch.long)
-        self._arrival = torch.zeros(capacity, dtype=torch.long)
-        self._priority = torch.zeros(capacity)
-        self._weight = torch.ones(capacity)
-        self._draws = torch.zeros(capacity, dtype=torch.int32)
+        self._confidence = torch.zeros(capacity, device=device)
+        self._histogram = torch.zeros(capacity, 0, dtype=torch.uint8, device=device)
+        self._counts = torch.zeros(0, dtype=torch.long, device=device)
+        self._arrival = torch.zeros(capacity, dtype=torch.long, device=device)
+        self._priority = torch.zeros(capacity, device=device)
+        self._weight = torch.ones(capacity, device=device)
+        self._draws = torch.zeros(capacity, dtype=torch.int32, device=device)
 
     def __len__(self) -> int:
         return self._size
@@ -139,26 +145,33 @@ class ReplayBuffer:
 
     def add(self, samples: Samples) -> int:
         """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
+        device = self._compute.device
         if not self._size:
-            self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8)
-            self._histogram = torch.zeros(self.capacity, samples.statistics.histogram.shape[1], dtype=torch.uint8)
-            self._counts = torch.zeros(samples.statistics.histogram.shape[1], dtype=torch.long)
+            home = self._compute.home(self.capacity * samples.images[0].numel())
+            self._images = torch.empty(self.capacity, *samples.images.shape[1:], dtype=torch.uint8, device=home)
+            classes = samples.statistics.histogram.shape[1]
+            self._histogram = torch.zeros(self.capacity, classes, dtype=torch.uint8, device=device)
+            self._counts = torch.zeros(classes, dtype=torch.long, device=device)
         count = len(samples.images)
-        arrival = torch.arange(self._arrivals, self._arrivals + count)
+        arrival = torch.arange(self._arrivals, self._arrivals + count, device=device)
         histogram = samples.statistics.histogram.mul(LEVELS).round().to(torch.uint8)
         self._arrivals, self._newcomers = self._arrivals + count, count
         admitted, places = self._admit(samples.statistics.confidence, histogram, arrival)
         self._counts += histogram[admitted].sum(dim=0) - self._histogram[places].sum(dim=0)
-        self._images[places] = samples.images[admitted]
+        self._store(places, samples.images[admitted])
         self._confidence[places] = samples.statistics.confidence[admitted]
         self._histogram[places] = histogram[admitted]
         self._arrival[places] = arrival[admitted]
         held = self._priority[: self._size]
-        self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones(())
+        self._priority[places] = held.max().clamp(min=1.0) if len(held) else torch.ones((), device=device)
         self._weight[places] = 1.0
         self._draws[places] = 0
-        self._size = max(self._size, int(places.max()) + 1) if len(places) else self._size
+        self._size = min(self._size + len(places), self.capacity) if self._size < self.capacity else self._size
         return len(places)
+
+    def _store(self, places: Tensor, images: Tensor) -> None:
+        home = self._images.device
+        self._images[places.to(home)] = images.to(home)
 
     def _admit(self, confidence: Tensor, histogram: Tensor, arrival: Tensor) -> tuple[Tensor, Tensor]:
         """Which of the new samples enter, and the places they take: those of the lowest scores, then free ones."""
@@ -169,28 +182,29 @@ class ReplayBuffer:
         scores = torch.cat(
             [self._keep(Statistics(p, h.float().div(LEVELS)), a, counts / counts.sum()) for p, h, a in blocks]
         )
-        leaving = torch.zeros(len(scores), dtype=torch.bool)
+        leaving = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
         surplus = max(len(scores) - self.capacity, 0)
         leaving[scores.argsort(stable=True)[:surplus]] = True
         admitted = (~leaving[self._size :]).nonzero().flatten()
         vacated = leaving[: self._size].nonzero().flatten()
-        free = torch.arange(self._size, self.capacity)[: len(admitted) - len(vacated)]
+        free = torch.arange(self._size, self.capacity, device=scores.device)[: len(admitted) - len(vacated)]
         return admitted, torch.cat([vacated, free])
 
-    def draw(self, n: int, generator: torch.Generator) -> Draw:
+    def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """`n` samples with replacement."""
         probabilities = self._draw_policy.probabilities(self._priority[: self._size])
         cumulative = probabilities.double().cumsum(0)
-        points = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
+        points = numbers.uniform(n) * cumulative[-1]
         index = torch.searchsorted(cumulative, points).clamp(max=self._size - 1)
         weights = self._draw_policy.weights(probabilities[index], self._size)
-        self._draws.index_add_(0, index, torch.ones(n, dtype=torch.int32))
-        return Draw(index, self._images[index], weights)
+        self._draws.index_add_(0, index, torch.ones_like(index, dtype=torch.int32))
+        return Draw(index, self._compute.rows(self._images, index), weights)
 
-    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
         """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""
-        self._priority[drawn.index] = (self._weight[drawn.index] * divergence.detach().cpu()).abs()
-        self._weight[drawn.index] = drawn.weights
+        before, weight = self._priority[drawn.index], self._weight[drawn.index]
+        self._priority[drawn.index] = torch.where(taken, (weight * divergence.detach()).abs(), before)
+        self._weight[drawn.index] = torch.where(taken, drawn.weights, weight)
 
     def numbers(self) -> dict[str, float]:
         """Evenness of the classes, median age in rounds, and the mean priority of what was drawn at least once.
@@ -200,9 +214,11 @@ class ReplayBuffer:
         if not self._size:
             return {}
         age = (self._arrivals - 1 - self._arrival[: self._size]) // self._newcomers
-        found = {"buffer_evenness": evenness(self.class_share), "buffer_age": float(age.median())}
-        known = self._priority[: self._size][self._draws[: self._size] > 0]
-        return found | ({"buffer_priority": known.mean().item()} if len(known) else {})
+        drawn, priority = self._draws[: self._size] > 0, self._priority[: self._size]
+        mean = (priority * drawn).sum() / drawn.sum().clamp(min=1)
+        told = torch.stack([evenness(self.class_share), age.median().float(), mean, drawn.any().float()]).tolist()
+        numbers = {"buffer_evenness": told[0], "buffer_age": told[1]}
+        return numbers | ({"buffer_priority": told[2]} if told[3] else {})
 
     def state_dict(self) -> dict[str, Any]:
         """All that the buffer holds."""
@@ -217,8 +233,10 @@ class ReplayBuffer:
         self._size, self._arrivals = len(state["images"]), state["arrivals"]
         self._newcomers = state["newcomers"]
         for name in _COLUMNS:
-            column = state[name].new_zeros(self.capacity, *state[name].shape[1:])
-            column[: self._size] = state[name]
+            kept = state[name]
+            home = self._compute.home(self.capacity * kept[0].numel()) if name == "images" else self._compute.device
+            column = torch.zeros(self.capacity, *kept.shape[1:], dtype=kept.dtype, device=home)
+            column[: self._size] = kept.to(home)
             setattr(self, f"_{name}", column)
         self._counts = self._histogram.sum(dim=0)
 

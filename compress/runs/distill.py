@@ -14,7 +14,7 @@ from torch import nn
 from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.gan.collected import Collected
-from compress.methods import MethodContext, find_method
+from compress.methods import MethodContext, find_method, frozen
 from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
@@ -44,6 +44,7 @@ from compress.tasks import held_out_of, make_task
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models import NormalisedModel
 from compress.training.compute import Compute
+from compress.training.execution import Execution
 from compress.training.parallel import Workers
 from compress.training.progress import console
 from compress.training.random_state import seed_all
@@ -126,7 +127,7 @@ def _opened(settings: ResolvedSettings) -> tuple[DataSource, Compute, Collected 
     source = open_settings(settings, settings.task)
     source = as_answered(source, settings.teacher, settings.teacher_weights)
     require_origin(settings.teacher, settings.teacher_weights, source)
-    compute = Compute.choose(settings.device, settings.precision)
+    compute = Compute.choose(settings.device, settings.precision, settings.capture)
     collected = read_collected_images(settings, source)
     student = new_model(settings.student, source, settings.seed)
     inspect(source)
@@ -183,15 +184,13 @@ def method_context(
     task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(settings.seed)
     return MethodContext(
-        task,
-        teacher.eval().requires_grad_(requires_grad=False),
-        student,
-        settings,
-        source.mirror,
-        compute,
-        randomness,
-        collected,
-        workers,
+        task=task,
+        teacher=frozen(teacher),
+        student=student,
+        settings=settings,
+        mirror=source.mirror,
+        execution=Execution(compute=compute, workers=workers, randomness=randomness),
+        collected=collected,
     )
 
 

@@ -63,14 +63,14 @@ class Live:
     def moved(self) -> None:
         """There is something new to see."""
         begun, now = self._distiller.partial, phase(self._distiller)
-        place = f"step {len(begun.steps) + 1} of {self._distiller.plan.steps_per_round}" if begun else ""
+        place = f"step {begun.done + 1} of {self._distiller.plan.steps_per_round}" if begun else ""
         words = "  ".join(filter(None, (place, self._speed(), self._agreement)))
         self._steps.update(self._rounds(), words, self._losses, title=now)
 
     def _rounds(self) -> float:
         """How many are done, with the part of the one that is under way."""
         begun = self._distiller.partial
-        part = len(begun.steps) / self._distiller.plan.steps_per_round if begun else 0.0
+        part = begun.done / self._distiller.plan.steps_per_round if begun else 0.0
         return self._distiller.next_round + part
 
     def add(self, done: Round, row: Mapping[str, float]) -> None:

@@ -24,6 +24,8 @@ from compress.tasks.data import SOURCES, DataSource, LabelledImages, open_data
 from compress.tasks.models import fingerprint
 from compress.tasks.models.saved import Card, load_model
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 from compress.training.progress import Steps
 
 IMAGES = 1000
@@ -79,7 +81,14 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
         compute.place(model)
     task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(SEED)
-    context = MethodContext(task, frozen(teacher), student, settings, source.mirror, compute, randomness)
+    context = MethodContext(
+        task=task,
+        teacher=frozen(teacher),
+        student=student,
+        settings=settings,
+        mirror=source.mirror,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+    )
     distiller = method.build(context)
     restore(distiller, state)
     randomness.manual_seed(SEED)

@@ -107,10 +107,16 @@ ImageGenerator = ConditionalGenerator | LatentGenerator
 @torch.no_grad()
 def reinitialise(generator: ImageGenerator, randomness: torch.Generator) -> None:
     """Forget everything: new random weights, spread as those of a new generator, U(±1/√fan-in)."""
+    drawn: list[tuple[nn.Parameter, Tensor]] = []
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, nn.Linear | nn.Conv2d):
             bound = module.weight[0].numel() ** -0.5
             for parameter in module.parameters():
-                parameter.copy_(torch.rand(parameter.shape, generator=randomness).mul(2).sub(1).mul(bound))
+                drawn.append((parameter, torch.rand(parameter.shape, generator=randomness).mul(2).sub(1).mul(bound)))
+    device = next(generator.parameters()).device
+    together = torch.cat([values.flatten() for _, values in drawn]).to(device)  # one copy, not one a layer
+    parts = torch.split(together, [parameter.numel() for parameter, _ in drawn])
+    for (parameter, _), part in zip(drawn, parts, strict=True):
+        parameter.copy_(part.view(parameter.shape))

@@ -11,13 +11,13 @@ from torch.utils.hooks import RemovableHandle
 
 from compress.synthesis.priors import BatchNormPrior, batch_norm_layers
 from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
-from compress.training.parallel import ALONE, Workers
+from compress.training.parallel import Workers
 from compress.training.progress import console
 
 SMOOTHNESS = 0.1  # weight of the variation; more of it flattens the images
 
 
-def make_prior(teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> BatchNormPrior | InputPrior:
+def make_prior(teacher: nn.Module, momentum: float, workers: Workers) -> BatchNormPrior | InputPrior:
     """The batch-normalisation prior, or, with a notice on stderr, its substitute where the teacher has no such layer.
 
     A method that looks at the layers themselves takes `BatchNormPrior`, which refuses such a teacher.
@@ -53,11 +53,14 @@ class InputPrior:
     This is our substitute, from no paper, and a weaker prior than the one it replaces.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
+    def __init__(self, teacher: nn.Module, momentum: float, workers: Workers) -> None:
         self._teacher = teacher
         device = next(teacher.parameters()).device
         self._whole, self._inside = (nn.BatchNorm2d(4, affine=False, device=device).eval() for _ in range(2))
         self._statistics = BatchNormPrior(nn.ModuleList([self._whole, self._inside]), momentum, workers)
+        self._mean, self._std = (  # made once: a step must not copy them to a GPU
+            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
         self._variation: Tensor | None = None
         self._handle: RemovableHandle | None = None
 
@@ -75,7 +78,8 @@ class InputPrior:
         self._variation = None
 
     def _measure(self, teacher: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        images = teacher.normalised(inputs[0]) if isinstance(teacher, Normalised) else _as_imagenet(inputs[0])
+        pixels = inputs[0]
+        images = teacher.normalised(pixels) if isinstance(teacher, Normalised) else (pixels - self._mean) / self._std
         channels = torch.cat([images, images.mean(dim=1, keepdim=True)], dim=1)
         means = channels.mean(dim=(2, 3), keepdim=True)
         self._whole(channels)
@@ -104,8 +108,3 @@ def total_variation(images: Tensor) -> Tensor:
     """Mean absolute difference of vertical plus of horizontal neighbours, `[n]`, of images `[n, c, h, w]`."""
     vertical, horizontal = (images.diff(dim=axis).abs().flatten(1).mean(dim=1) for axis in (2, 3))
     return vertical + horizontal
-
-
-def _as_imagenet(images: Tensor) -> Tensor:
-    mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (images - mean) / std

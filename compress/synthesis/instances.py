@@ -13,6 +13,7 @@ from compress.errors import UsageError
 from compress.synthesis.feature_hooks import FeatureHooks, channel_means
 from compress.training.augment import RandomCrop
 from compress.training.compute import Compute
+from compress.training.random_numbers import RandomNumbers
 
 TEMPERATURE = 0.1
 EMBEDDING = 256
@@ -56,17 +57,17 @@ class InstanceDiscrimination:
         self._descriptions.__exit__(kind, error, trace)
         self._parts = self._wholes = self._remembered
 
-    def show_parts(self, images: Tensor, randomness: torch.Generator) -> None:
+    def show_parts(self, images: Tensor, numbers: RandomNumbers) -> None:
         """Show the teacher a crop of each image; before it is shown the whole ones."""
         with self._compute.autocast():
-            self._teacher(self._crop(images, randomness))
+            self._teacher(self._crop(images, numbers))
         self._parts = torch.cat(self._descriptions.each(), dim=1)
 
-    def distance(self, randomness: torch.Generator) -> Tensor:
+    def distance(self, numbers: RandomNumbers) -> Tensor:
         """The loss `[n]` of each part among the wholes, which the teacher has just been shown."""
         self._wholes = torch.cat(self._descriptions.each(), dim=1)
-        drawn = torch.randperm(len(self._remembered), generator=randomness)[:NEGATIVES]
-        others = self._remembered[drawn.to(self._remembered.device)]
+        drawn = numbers.uniform(len(self._remembered)).argsort()[:NEGATIVES]
+        others = self._remembered[drawn]
         parts, wholes = self._embed(self._parts), self._embed(torch.cat([self._wholes, others]))
         own = torch.arange(len(parts), device=parts.device)
         return F.cross_entropy(parts @ wholes.T / TEMPERATURE, own, reduction="none")

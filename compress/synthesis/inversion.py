@@ -9,13 +9,16 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from compress.synthesis.descent import Descent
 from compress.synthesis.generators import ImageGenerator, reinitialise
-from compress.synthesis.inversion_loss import BestStep, InversionLoss, joined, judged
+from compress.synthesis.inversion_loss import InversionLoss, joined, judged, mean_report
 from compress.synthesis.targets import DrawTargets
 from compress.task import Samples
-from compress.training.compute import Compute
-from compress.training.optimizers import set_rate, step
-from compress.training.parallel import ALONE, Workers
+from compress.training.execution import Execution
+from compress.training.optimizers import adam, set_rate
+from compress.training.random_numbers import RandomNumbers
+
+BETAS = (0.5, 0.999)
 
 
 class Inversion(Protocol):
@@ -23,12 +26,17 @@ class Inversion(Protocol):
 
     learning_rate_scale: float
     """What learning rates are multiplied by: 1, and less once the run has diverged."""
+    micro_batches: int
+    """In how many parts, one after the other, a round's samples are made: 1, and more where memory did not do."""
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: new samples and the numbers that tell how it went."""
 
     def renew(self, randomness: torch.Generator) -> bool:
         """Begin anew with random weights what has collapsed; returns whether there is anything that can."""
+
+    def halve(self) -> bool:
+        """Make half as many samples at once from now on; returns whether that can be."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
@@ -65,59 +73,77 @@ class GeneratorInversion:
 
     def __init__(
         self,
+        *,
         draw_targets: DrawTargets,
         teacher: nn.Module,
         generator: ImageGenerator,
         inversion_loss: InversionLoss,
         plan: InversionPlan,
-        compute: Compute,
-        workers: Workers = ALONE,
+        execution: Execution,
     ) -> None:
         self._draw_targets, self._teacher, self._generator = draw_targets, teacher, generator
-        self._inversion_loss, self._plan, self._compute, self._workers = inversion_loss, plan, compute, workers
-        self.learning_rate_scale = 1.0
-        self._optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
-        workers.in_step(self._optimizer, generator.parameters())
+        self._inversion_loss, self._plan, self._execution = inversion_loss, plan, execution
+        self._compute, self._workers = execution.compute, execution.workers
+        self.learning_rate_scale, self.micro_batches = 1.0, 1
+        self._optimizer = adam(generator.parameters(), plan.lr_generator, BETAS)
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
-        plan = self._plan
+        plan, parts = self._plan, self.micro_batches
         targets, latents = self._draw([plan.samples], randomness)
+        ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
+        descent = Descent(
+            loss=self._inversion_loss,
+            steps=plan.steps,
+            index=index,
+            workers=self._workers,
+            numbers=RandomNumbers.of(randomness, self._compute.device, ahead),
+        )
+        meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
+        chunks = zip(latents.chunk(parts), [None] * parts if targets is None else targets.chunk(parts), strict=True)
+        done = [self._adapt(descent, *chunk, meta, randomness) for chunk in chunks]
+        if plan.meta is not None:
+            self._meta_update(done[-1][2], [gradient / parts for gradient in meta])
+        if plan.emit:
+            return self._emit(randomness), mean_report([report for _, report, _ in done])
+        return joined([samples for samples, _, _ in done]), mean_report([report for _, report, _ in done])
+
+    def _adapt(
+        self,
+        descent: Descent,
+        latents: Tensor,
+        targets: Tensor | None,
+        meta: list[Tensor],
+        randomness: torch.Generator,
+    ) -> tuple[Samples, dict[str, float], nn.Module]:
+        """Samples of a clone of the generator that is adapted to these latents; adds to the `meta` gradients."""
+        plan, scale = self._plan, self.learning_rate_scale
         latents.requires_grad_()
         clone = copy.deepcopy(self._generator)
         if plan.meta is None:
             reinitialise(clone, randomness)
-        optimizer = torch.optim.Adam(
-            [
-                {
-                    "params": [*clone.parameters(), *self._inversion_loss.parameters()],
-                    "lr": self.learning_rate_scale * plan.lr_generator,
-                },
-                {"params": [latents], "lr": self.learning_rate_scale * plan.lr_latent},
-            ],
-            betas=(0.5, 0.999),
-        )
-        self._workers.in_step(optimizer, [*clone.parameters(), *self._inversion_loss.parameters()])
-        meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
-        best = BestStep(self._workers)
-        with self._inversion_loss as inversion_loss:
-            for _ in range(plan.steps):
-                with self._compute.autocast():
-                    images = clone(latents, targets)
-                batch_loss = inversion_loss.judge(images, targets, index, randomness)
-                sound = best.offer(images, batch_loss)
-                if sound:
-                    step(optimizer, batch_loss.total)
-                    for gathered, parameter in zip(meta, clone.parameters(), strict=True):
-                        gathered.add_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-            if sound:  # the last step is what is remembered
-                inversion_loss.end_round()
-        samples, report = best.result()
+        shared = [*clone.parameters(), *self._inversion_loss.parameters()]
+        optimizer = adam(shared, scale * plan.lr_generator, BETAS)
+        optimizer.add_param_group({"params": [latents], "lr": scale * plan.lr_latent})
+
+        def images_now() -> Tensor:
+            with self._compute.autocast():
+                return clone(latents, targets)  # type: ignore[no-any-return]
+
+        def gather(taken: Tensor) -> None:
+            for gathered, parameter in zip(meta, clone.parameters(), strict=True):
+                if parameter.grad is not None and plan.meta == "sum":
+                    gathered.add_(torch.where(taken, parameter.grad, 0.0))
+
+        guard = self._execution.guarded(optimizer, shared, clone.buffers())
+        samples, report = descent.run(images_now, targets, guard, gather)
         if targets is None:  # the loss looked at shifted images; these stay as they are
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
-        if plan.meta is not None:
-            self._meta_update(clone, meta)
-        return self._emit(randomness) if plan.emit else samples, report
+        if plan.meta == "reptile":
+            with torch.no_grad():
+                torch._foreach_add_(meta, list(self._generator.parameters()))
+                torch._foreach_sub_(meta, list(clone.parameters()))
+        return samples, report, clone
 
     def _draw(self, counts: list[int], randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
         """This worker's share of the targets and latents of batches of these sizes, which all workers draw."""
@@ -132,19 +158,20 @@ class GeneratorInversion:
 
     @torch.no_grad()
     def _meta_update(self, clone: nn.Module, gradients: list[Tensor]) -> None:
-        pairs = zip(self._generator.parameters(), clone.parameters(), gradients, strict=True)
-        for kept, moved, gradient in pairs:
-            kept.grad = gradient if self._plan.meta == "sum" else kept - moved
+        for kept, gradient in zip(self._generator.parameters(), gradients, strict=True):
+            kept.grad = gradient
         for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
         self._workers.average(self._generator.buffers())
+        self._workers.average(gradients)
         set_rate(self._optimizer, self.learning_rate_scale * self._plan.lr_generator * self._plan.steps)
         self._optimizer.step()
 
     def _emit(self, randomness: torch.Generator) -> Samples:
         full, rest = divmod(self._plan.emit, self._plan.samples)
         targets, latents = self._draw([self._plan.samples] * full + [rest] * (rest > 0), randomness)
-        batches = torch.split(torch.arange(len(latents)), self._plan.samples // self._workers.size)
+        at_once = max(self._plan.samples // self._workers.size // self.micro_batches, 1)
+        batches = [slice(start, start + at_once) for start in range(0, len(latents), at_once)]
         samples = joined([self._emit_batch(None if targets is None else targets[b], latents[b]) for b in batches])
         self._workers.average(self._generator.buffers())
         return samples
@@ -154,6 +181,13 @@ class GeneratorInversion:
         with self._compute.autocast():
             images = self._generator(latents, targets)
         return judged(self._teacher, images, targets, self._compute)
+
+    def halve(self) -> bool:
+        """See `Inversion`; batch normalisation needs two images."""
+        if self._plan.samples < 4 * self.micro_batches:
+            return False
+        self.micro_batches *= 2
+        return True
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: a generator that is kept can."""
@@ -167,6 +201,7 @@ class GeneratorInversion:
             "generator": self._generator.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "inversion_loss": self._inversion_loss.state_dict(),
+            "micro_batches": self.micro_batches,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,3 +209,4 @@ class GeneratorInversion:
         self._generator.load_state_dict(state["generator"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._inversion_loss.load_state_dict(state["inversion_loss"])
+        self.micro_batches = state["micro_batches"]

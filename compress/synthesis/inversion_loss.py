@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -12,16 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from compress import losses
-from compress.errors import Diverged
 from compress.synthesis.feature_hooks import penultimate_features
 from compress.synthesis.input_prior import make_prior
 from compress.synthesis.instances import InstanceDiscrimination
 from compress.synthesis.objective import Objective, View
 from compress.task import Samples, Statistics
-from compress.training.augment import RandomView
+from compress.training.augment import PER_CROP, RandomView
 from compress.training.compute import Compute
-from compress.training.guards import StepGuard
-from compress.training.parallel import ALONE, Workers
+from compress.training.execution import Execution
+from compress.training.random_numbers import RandomNumbers
 
 SampleWeights = Callable[[Statistics], Tensor]
 """Statistics of a batch -> the weight `[n]` of each sample in the per-sample terms."""
@@ -44,23 +43,23 @@ class InversionLoss:
 
     def __init__(
         self,
+        *,
         teacher: nn.Module,
         student: nn.Module,
         objective: Objective,
         sample_weights: SampleWeights,
         augment: RandomView,
         ignore_index: int,
-        compute: Compute,
+        execution: Execution,
         bn_momentum: float = 0.0,
-        workers: Workers = ALONE,
     ) -> None:
         self._teacher, self._student, self._objective = teacher, student, objective
-        self._sample_weights, self._augment = sample_weights, augment
-        self._ignore_index, self._compute, self._workers = ignore_index, compute, workers
-        self._prior = make_prior(teacher, bn_momentum, workers) if objective.needs("bn_distance") else None
+        self._sample_weights, self._augment, self._ignore_index = sample_weights, augment, ignore_index
+        self._compute, self._workers = execution.compute, execution.workers
+        self._prior = make_prior(teacher, bn_momentum, self._workers) if objective.needs("bn_distance") else None
         self._features = penultimate_features(teacher) if objective.needs("teacher_features") else None
         self._instances = (
-            InstanceDiscrimination(teacher, compute, flip=augment.flip)
+            InstanceDiscrimination(teacher, self._compute, flip=augment.flip)
             if objective.needs("instance_distance")
             else None
         )
@@ -88,25 +87,29 @@ class InversionLoss:
         """What learns along with the images."""
         return list(self._instances.head.parameters()) if self._instances else []
 
-    def judge(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> BatchLoss:
+    def numbers_per_image(self) -> int:
+        """How many random numbers a step takes."""
+        return self._augment.numbers_per_image + (PER_CROP if self._instances else 0)
+
+    def judge(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> BatchLoss:
         """Images `[n, 3, h, w]` in [0, 1], made for targets `[n, *s]`; without any, the teacher's answer is the target.
 
         `index` is the round's.
         """
-        view = self._look(images, targets, index, randomness)
+        view = self._look(images, targets, index, numbers)
         statistics = statistics_of(view.teacher_logits)
         weights = self._sample_weights(self._workers.gather_statistics(statistics))
         own = self._workers.share(len(weights))
         total, terms = self._objective(view, weights[own], index)
         return BatchLoss(total, terms, view.targets if targets is None else targets, statistics)
 
-    def _look(self, images: Tensor, targets: Tensor | None, index: int, randomness: torch.Generator) -> View:
+    def _look(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> View:
         nothing = torch.zeros(len(images), dtype=torch.long, device=images.device)
         aims = nothing if targets is None else targets
         if self._instances:
-            self._instances.show_parts(images, randomness)
+            self._instances.show_parts(images, numbers)
         with self._compute.autocast():
-            moved, aims = self._augment(images, aims, randomness, self._ignore_index, self._workers.part)
+            moved, aims = self._augment(images, aims, numbers, self._ignore_index, self._workers.part)
             teacher_logits = self._teacher(moved)
             student_logits = self._student(moved) if self._objective.needs("student_logits", index) else None
         return View(
@@ -117,7 +120,7 @@ class InversionLoss:
             student_logits=student_logits,
             bn_distance=self._prior.distance() if self._prior else None,
             teacher_features=self._features.latest() if self._features else None,
-            instance_distance=self._instances.distance(randomness) if self._instances else None,
+            instance_distance=self._instances.distance(numbers) if self._instances else None,
         )
 
     def end_round(self) -> None:
@@ -138,38 +141,6 @@ class InversionLoss:
                 memory.load_state_dict(state[name])
 
 
-class BestStep:
-    """The images of the step with the lowest total loss so far, over all workers."""
-
-    def __init__(self, workers: Workers = ALONE) -> None:
-        self._workers = workers
-        self._guard = StepGuard()
-        self._lowest = float("inf")
-        self._images: Tensor | None = None
-        self._batch_loss: BatchLoss | None = None
-
-    def offer(self, images: Tensor, batch_loss: BatchLoss) -> bool:
-        """Keep them if they are better than all before; returns whether to take a step on the batch_loss.
-
-        Raises `Diverged` after too many verdicts in a row that are no numbers.
-        """
-        total = self._workers.mean(batch_loss.total).cpu()
-        if not self._guard.passes(total):
-            return False
-        if total.item() < self._lowest:
-            self._lowest, self._images = total.item(), images.detach()
-            self._batch_loss = replace(batch_loss, total=batch_loss.total.detach())
-        return True
-
-    def result(self) -> tuple[Samples, dict[str, float]]:
-        """The best samples, their terms and how many steps were skipped; `Diverged` if no step had a finite loss."""
-        if self._images is None or self._batch_loss is None:
-            raise Diverged("the inversion diverged, no step had a finite loss")
-        samples = as_samples(self._images, self._batch_loss.targets, self._batch_loss.statistics)
-        terms = {name: value.item() for name, value in self._batch_loss.terms.items()}
-        return samples, {**terms, "skipped": float(self._guard.skipped)}
-
-
 def statistics_of(teacher_logits: Tensor) -> Statistics:
     """What replay policies may know of samples with these logits `[n, k, *s]`."""
     logits = teacher_logits.detach()
@@ -177,9 +148,8 @@ def statistics_of(teacher_logits: Tensor) -> Statistics:
 
 
 def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the CPU."""
-    pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8)
-    return Samples(pixels.cpu(), targets.cpu(), Statistics(statistics.confidence.cpu(), statistics.histogram.cpu()))
+    """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, where they are."""
+    return Samples(images.mul(255).round().clamp(0, 255).to(torch.uint8), targets, statistics)
 
 
 @torch.no_grad()
@@ -200,3 +170,9 @@ def joined(parts: list[Samples]) -> Samples:
         torch.cat([part.statistics.histogram for part in parts]),
     )
     return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)
+
+
+def mean_report(parts: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each number over parts of a round; of the steps that were not taken, the sum."""
+    means = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
+    return means | {"skipped": means["skipped"] * len(parts)}

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from compress.synthesis.inversion_loss import BestStep, InversionLoss
+from compress.synthesis.descent import Descent
+from compress.synthesis.inversion_loss import InversionLoss, joined, mean_report
 from compress.synthesis.targets import Drawn
 from compress.task import Samples
-from compress.training.compute import Compute
-from compress.training.optimizers import step
-from compress.training.parallel import ALONE, Workers
+from compress.training.execution import Execution
+from compress.training.optimizers import adam
+from compress.training.random_numbers import RandomNumbers
 
+BETAS = (0.5, 0.99)
 GREY, SPREAD = 0.5, 0.25
 """Images are GREY + SPREAD·x: roughly the scale that networks normalise to, in which learning rates are published."""
 
@@ -30,50 +33,61 @@ class PixelPlan:
 class PixelInversion:
     """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
 
-    def __init__(
-        self, drawn: Drawn, inversion_loss: InversionLoss, plan: PixelPlan, compute: Compute, workers: Workers = ALONE
-    ) -> None:
-        self._drawn = drawn
-        self._inversion_loss, self._plan, self._compute, self._workers = inversion_loss, plan, compute, workers
-        self.learning_rate_scale = 1.0
+    def __init__(self, *, drawn: Drawn, inversion_loss: InversionLoss, plan: PixelPlan, execution: Execution) -> None:
+        self._drawn, self._inversion_loss, self._plan, self._execution = drawn, inversion_loss, plan, execution
+        self.learning_rate_scale, self.micro_batches = 1.0, 1
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
-        plan, device = self._plan, self._compute.device
-        share = self._workers.share(plan.samples)
+        plan, workers, device = self._plan, self._execution.workers, self._execution.device
+        share = workers.share(plan.samples)
         targets = self._drawn(plan.samples, randomness)[share].to(device)
         noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
-        pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
-        optimizer = torch.optim.Adam(
-            [pixels, *self._inversion_loss.parameters()], self.learning_rate_scale * plan.lr, betas=(0.5, 0.99)
+        ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
+        descent = Descent(
+            loss=self._inversion_loss,
+            steps=plan.steps,
+            index=index,
+            workers=workers,
+            numbers=RandomNumbers.of(randomness, device, ahead),
         )
-        self._workers.in_step(optimizer, self._inversion_loss.parameters())
-        best = BestStep(self._workers)
-        with self._inversion_loss as inversion_loss:
-            for _ in range(plan.steps):
-                images = GREY + SPREAD * pixels
-                batch_loss = inversion_loss.judge(images, targets, index, randomness)
-                sound = best.offer(images, batch_loss)
-                if sound:
-                    step(optimizer, batch_loss.total)
-                    _clamped(pixels.data)
-            if sound:  # the last step is what is remembered
-                inversion_loss.end_round()
-        return best.result()
+        chunks = zip(noise.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True)
+        done = [self._descend(descent, *chunk) for chunk in chunks]
+        return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
+
+    def _descend(self, descent: Descent, noise: Tensor, targets: Tensor) -> tuple[Samples, dict[str, float]]:
+        """Samples that begin with this noise."""
+        pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
+        shared = self._inversion_loss.parameters()
+        optimizer = adam([pixels, *shared], self.learning_rate_scale * self._plan.lr, BETAS)
+        guard = self._execution.guarded(optimizer, shared, [])
+        return descent.run(lambda: GREY + SPREAD * pixels, targets, guard, lambda _: _clamp(pixels))
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: every round begins anew."""
         return False
 
+    def halve(self) -> bool:
+        """See `Inversion`; a statistic of a batch needs two images."""
+        if self._plan.samples < 4 * self.micro_batches:
+            return False
+        self.micro_batches *= 2
+        return True
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
-        return {"inversion_loss": self._inversion_loss.state_dict()}
+        return {"inversion_loss": self._inversion_loss.state_dict(), "micro_batches": self.micro_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._inversion_loss.load_state_dict(state["inversion_loss"])
+        self.micro_batches = state["micro_batches"]
 
 
-def _clamped(pixels: torch.Tensor) -> torch.Tensor:
+def _clamped(pixels: Tensor) -> Tensor:
     """In place: to where the images are in [0, 1]."""
     return pixels.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)
+
+
+def _clamp(pixels: Tensor) -> None:
+    _clamped(pixels.data)

@@ -11,7 +11,7 @@ from torch.autograd import Function
 
 from compress.errors import UsageError
 from compress.synthesis.feature_hooks import FeatureHooks
-from compress.training.parallel import ALONE, Workers
+from compress.training.parallel import Workers
 
 
 class _ChannelMoments(Function):
@@ -88,7 +88,7 @@ class BatchNormPrior:
     Raises `UsageError` for a teacher without batch normalisation.
     """
 
-    def __init__(self, teacher: nn.Module, momentum: float = 0.9, workers: Workers = ALONE) -> None:
+    def __init__(self, teacher: nn.Module, momentum: float, workers: Workers) -> None:
         self._layers = batch_norm_layers(teacher)
         if not self._layers:
             raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from compress.replay.buffer import ReplayBuffer
 from compress.task import Task
 from compress.training.compute import Compute
+from compress.training.random_numbers import RandomNumbers
 
 DrawTargets = Callable[[int, torch.Generator], Tensor | None]
 """(how many, randomness) -> long `[n, *s]` on the CPU, or None where the teacher's own answer is the target."""
@@ -34,7 +35,7 @@ class Drawn:
 
     def __call__(self, n: int, randomness: torch.Generator) -> Tensor:
         """Targets `[n, *s]`."""
-        share = self.buffer.class_share if len(self.buffer) else even_share(self.task.spec.num_classes)
+        share = self.buffer.class_share.cpu() if len(self.buffer) else even_share(self.task.spec.num_classes)
         return self.task.draw_targets(n, share, randomness)
 
 
@@ -51,7 +52,8 @@ class Layouts:
         """Label maps `[n, h, w]`."""
         if not len(self.drawn.buffer):
             return self.drawn(n, randomness)
-        images = self.compute.images(self.drawn.buffer.draw(n, randomness).images)
+        numbers = RandomNumbers.of(randomness, self.compute.device, n)
+        images = self.compute.images(self.drawn.buffer.draw(n, numbers).images)
         with self.compute.autocast():
             seen: Tensor = self.teacher(images).argmax(dim=1)
         return seen.cpu()

@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from compress.training.random_numbers import RandomNumbers
+
+PER_CROP = 4  # random numbers that `RandomCrop` takes of each image
+
 
 @dataclass(frozen=True)
 class RandomView:
@@ -29,8 +33,13 @@ class RandomView:
     wrap: bool = False
     zoom: float = 1.0
 
+    @property
+    def numbers_per_image(self) -> int:
+        """How many random numbers a view takes, of images with three channels."""
+        return 3 + 3 * self.shuffle_channels + 3 * (self.zoom != 1)
+
     def __call__(
-        self, images: Tensor, targets: Tensor, generator: torch.Generator, fill: int, part: tuple[int, int] = (0, 1)
+        self, images: Tensor, targets: Tensor, numbers: RandomNumbers, fill: int, part: tuple[int, int] = (0, 1)
     ) -> tuple[Tensor, Tensor]:
         """Move images `[n, c, h, w]` and, where they are maps, targets `[n, h, w]` alike; others stay as they are.
 
@@ -39,8 +48,8 @@ class RandomView:
         """
         count, device = len(images), images.device
         drawn, own = count * part[1], slice(part[0] * count, (part[0] + 1) * count)
-        offsets = torch.randint(-self.shift, self.shift + 1, (2, drawn, 1), generator=generator)[:, own].to(device)
-        mirrored = (torch.rand(drawn, 1, generator=generator) < 0.5)[own].to(device) & self.flip
+        offsets = numbers.whole(-self.shift, self.shift + 1, 2, drawn, 1)[:, own]
+        mirrored = (numbers.uniform(drawn, 1)[own] < 0.5) & self.flip
         height, width = images.shape[-2:]
         rows = torch.arange(height, device=device) + offsets[0]
         columns = torch.arange(width, device=device) + offsets[1]
@@ -53,15 +62,15 @@ class RandomView:
         # advanced indices around a slice put the channels last: the memory format that convolutions want
         moved = images[which, :, rows, columns].permute(0, 3, 1, 2)
         if self.shuffle_channels:
-            order = torch.rand(drawn, images.shape[1], generator=generator)[own].argsort(dim=1).to(device)
+            order = numbers.uniform(drawn, images.shape[1])[own].argsort(dim=1)
             moved = moved[which[:, 0], order].contiguous(memory_format=torch.channels_last)
         aims = targets if targets.ndim != 3 else torch.where(inside, targets[which, rows, columns], fill)
-        return (moved, aims) if self.zoom == 1 else self._zoomed(moved, aims, generator, drawn, own)
+        return (moved, aims) if self.zoom == 1 else self._zoomed(moved, aims, numbers, drawn, own)
 
     def _zoomed(
-        self, images: Tensor, targets: Tensor, generator: torch.Generator, drawn: int, own: slice
+        self, images: Tensor, targets: Tensor, numbers: RandomNumbers, drawn: int, own: slice
     ) -> tuple[Tensor, Tensor]:
-        size, right, down = torch.rand(3, drawn, generator=generator)[:, own].to(images.device)
+        size, right, down = numbers.uniform(3, drawn)[:, own].float()
         side = self.zoom ** (2 * size - 1)  # of the view, where 1 is that of the image
         room, zero = (1 - side).abs(), torch.zeros_like(side)
         rows = [side, zero, room * (2 * right - 1), zero, side, room * (2 * down - 1)]
@@ -86,13 +95,17 @@ class RandomWindow:
     flip: bool
 
     def __call__(
-        self, images: Tensor, targets: Tensor, sizes: Tensor, generator: torch.Generator, fill: int
+        self, images: Tensor, targets: Tensor, sizes: Tensor | torch.Size, numbers: RandomNumbers, fill: int
     ) -> tuple[Tensor, Tensor]:
-        """Windows of float images `[n, c, h, w]` and label maps `[n, h, w]`; image i fills `sizes[i]` of them."""
-        drawn = torch.rand(4, len(images), generator=generator)
+        """Windows of float images `[n, c, h, w]` and label maps `[n, h, w]`; image i fills `sizes[i]` of them,
+        or all fill one size.
+        """
+        drawn = numbers.uniform(4, len(images)).float()
         scale = self.zoom ** (2 * drawn[0] - 1)
         rows, columns = (
-            self._positions(length, scale, sizes[:, axis].float(), drawn[1 + axis])
+            self._positions(
+                length, scale, sizes[..., axis] if isinstance(sizes, Tensor) else sizes[axis], drawn[1 + axis]
+            )
             for axis, length in enumerate(self.size)
         )
         columns = torch.where((drawn[3] < 0.5)[:, None] & self.flip, columns.flip(1), columns)
@@ -103,17 +116,17 @@ class RandomWindow:
                 ((2 * rows + 1) / height - 1)[:, :, None].expand(-1, -1, len(columns[0])),
             ],
             dim=3,
-        ).to(images.device)
+        )
         window = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         labels = F.grid_sample(targets[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0].long() - 1
         return window.contiguous(memory_format=torch.channels_last), torch.where(labels < 0, fill, labels)
 
     @staticmethod
-    def _positions(length: int, scale: Tensor, size: Tensor, drawn: Tensor) -> Tensor:
+    def _positions(length: int, scale: Tensor, size: Tensor | int, drawn: Tensor) -> Tensor:
         """Where the `length` pixels of each window lie along one axis of images of `size [n]`, `[n, length]`."""
         room = size - length / scale
         start = torch.minimum(room, torch.zeros_like(room)) + room.abs() * drawn
-        return start[:, None] + (torch.arange(length) + 0.5) / scale[:, None] - 0.5
+        return start[:, None] + (torch.arange(length, device=drawn.device) + 0.5) / scale[:, None] - 0.5
 
 
 @dataclass(frozen=True)
@@ -123,9 +136,9 @@ class RandomCrop:
     smallest: float
     flip: bool
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, numbers: RandomNumbers) -> Tensor:
         """Crop images `[n, c, h, w]`, differentiably; the sides keep their proportion."""
-        area, right, down, mirrored = torch.rand(4, len(images), generator=generator).to(images.device)
+        area, right, down, mirrored = numbers.uniform(PER_CROP, len(images)).float()
         side = (self.smallest + (1 - self.smallest) * area).sqrt()
         centre_x, centre_y = (1 - side) * (2 * right - 1), (1 - side) * (2 * down - 1)
         width = torch.where((mirrored < 0.5) & self.flip, -side, side)

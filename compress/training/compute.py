@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
+from compress.training.progress import console
 
-DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
+CaptureName = Literal["auto", "on", "off"]
+DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+"""What a device may be called: `cuda` is the current card, `cuda:1` the second one."""
+SHARE = 0.4
+"""Of an accelerator's memory: stored images that would take more stay in the processor's."""
 
 
 @dataclass(frozen=True)
@@ -22,25 +29,34 @@ class Compute:
 
     device: torch.device
     dtype: torch.dtype
+    capture: CaptureName = "off"
+    """Whether steps run as CUDA graphs: see `compress.training.capture`."""
+    exactly: bool = False
+    """Whether float32 is float32 throughout, not TensorFloat-32."""
 
     @classmethod
-    def choose(cls, device: DeviceName = "auto", precision: PrecisionName = "auto") -> Compute:
-        """Resolve `auto`: CUDA if there is one; bf16 where the processor multiplies it natively.
+    def choose(cls, device: str = "auto", precision: PrecisionName = "auto", capture: CaptureName = "auto") -> Compute:
+        """Resolve `auto`: CUDA if there is a card that works; bf16 where the processor multiplies it natively.
 
-        Raises `UsageError` if CUDA is asked for and cannot be used.
+        Raises `UsageError` if a card is asked for and cannot be used.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("`device` cuda: torch finds no usable CUDA device here; use `device` cpu or auto")
-        chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        chosen = _device(device)
         if precision == "auto":
             native = torch.cuda.is_bf16_supported() if chosen.type == "cuda" else _cpu_multiplies_bf16()
             precision = "bf16" if native else "fp32"
         if chosen.type == "cpu":
             _keep_freed_memory()
-        return cls(chosen, torch.bfloat16 if precision == "bf16" else torch.float32)
+        else:
+            if chosen.index is not None:
+                torch.cuda.set_device(chosen)
+            torch.backends.cudnn.benchmark = True  # shapes are the same step after step
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        return cls(chosen, dtype, capture if chosen.type == "cuda" else "off")
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context to run networks in."""
+        if self.exactly:
+            return _without_tf32() if self.device.type == "cuda" else nullcontext()
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, model: nn.Module) -> None:
@@ -51,15 +67,91 @@ class Compute:
         """uint8 images `[n, 3, h, w]` as float in [0, 1] on the device, channels last."""
         return pixels.to(self.device).float().div(255).contiguous(memory_format=torch.channels_last)
 
+    def home(self, size: int) -> torch.device:
+        """Where `size` bytes of images are kept: on the device, if they take no more than `SHARE` of its memory."""
+        memory = device_memory(self.device)
+        return self.device if memory is None or size <= SHARE * memory else torch.device("cpu")
+
+    def rows(self, stored: Tensor, index: Tensor) -> Tensor:
+        """`stored[index]` on the device, wherever the rows are kept; from the processor's memory it costs a wait."""
+        if stored.device.type == self.device.type:
+            return stored[index]
+        picked = stored[index.cpu()]
+        if self.device.type == "cuda":
+            return picked.pin_memory().to(self.device, non_blocking=True)
+        return picked.to(self.device)
+
     @property
     def exact(self) -> Compute:
         """The same device in fp32: scores that are reported should not depend on how the training was sped up."""
-        return Compute(self.device, torch.float32)
+        return replace(self, dtype=torch.float32, exactly=True)
 
     @property
     def precision(self) -> str:
         """`fp32` or `bf16`."""
         return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+
+def device_memory(device: torch.device) -> int | None:
+    """Bytes that an accelerator has in all; None for the processor, whose memory is that of everybody."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name; raises `UsageError` if it is a card that is not there or does not work."""
+    if not DEVICES.fullmatch(name):
+        raise UsageError(
+            f"`device` {name!r:.40} is none of auto, cpu, cuda and cuda:N: `compress doctor` lists the cards"
+        )
+    if name == "cpu":
+        return torch.device("cpu")
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    asked = name != "auto"
+    if not present:
+        if asked:
+            raise UsageError(f"`device` {name}: {_why_no_cuda()}; use `device` cpu or auto")
+        return torch.device("cpu")
+    chosen = torch.device("cuda" if name == "auto" else name)  # without a number, the one that a worker took
+    if (chosen.index or 0) >= present:
+        raise UsageError(f"`device` {name}: torch sees {present} CUDA devices here, cuda:0 to cuda:{present - 1}")
+    fault = _fault(chosen)
+    if fault is None:
+        return chosen
+    said = f"torch cannot use {torch.cuda.get_device_name(chosen)}: {fault}"
+    if asked:
+        raise UsageError(f"`device` {name}: {said}; use `device` cpu, or a torch that is built for this card")
+    console.print(f"{said}; the run goes on the CPU", style="yellow", soft_wrap=True)
+    return torch.device("cpu")
+
+
+def _why_no_cuda() -> str:
+    """What torch says of it: no driver, one that is too old, or a build without CUDA."""
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f"torch finds no usable CUDA device here ({first_line(error).partition('. ')[0]})"
+    return "torch finds no usable CUDA device here"
+
+
+def _fault(device: torch.device) -> str | None:
+    """Why nothing runs on a card that is there, such as one older than torch was built for; None if it works."""
+    try:
+        torch.ones(2, device=device).add_(1).cpu()
+    except RuntimeError as error:
+        return first_line(error).rstrip(".")
+    return None
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """While entered, float32 convolutions and products on CUDA keep all their bits; cuDNN's default does not."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def _keep_freed_memory() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -65,11 +65,15 @@ class Workers:
     def joined(self, device: torch.device) -> Iterator[None]:
         """While entered, the workers can reach each other: by gloo, and between GPUs, one a worker, by NCCL.
 
-        Raises `UsageError` if this machine has fewer GPUs than workers.
+        Raises `UsageError` if this machine has fewer GPUs than workers, or if `device` is a single card.
         """
         if self.size == 1:
             yield
             return
+        if device.index is not None:
+            raise UsageError(
+                f"`device` {device} is one card, and there are {self.size} workers: use `device` cuda, one card each"
+            )
         if device.type == "cuda":
             _take_own_gpu()
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
@@ -134,28 +138,28 @@ class Workers:
         if self.size == 1 or not real:
             return
         means = self.mean(torch.cat([tensor.flatten() for tensor in real]))
-        for tensor, mean in zip(real, torch.split(means, [tensor.numel() for tensor in real]), strict=True):
-            tensor.copy_(mean.view(tensor.shape))
+        parts = torch.split(means, [tensor.numel() for tensor in real])
+        torch._foreach_copy_(real, [part.view(tensor.shape) for part, tensor in zip(parts, real, strict=True)])
 
-    def in_step(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
-        """Before every step of `optimizer`, turn gradients of a mean over the share into those over the whole batch.
+    def exchange(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> Callable[[], None]:
+        """What turns gradients of a mean over this worker's share into those over the whole batch.
 
-        Those of `parameters`, which all workers have, are averaged; whatever else it moves belongs to this worker's
-        samples (latents, pixels) and is scaled.
+        Those of `parameters`, which all workers have, are averaged; whatever else `optimizer` moves belongs to this
+        worker's samples (latents, pixels) and is scaled.
         """
-        if self.size == 1:
-            return
         shared = list(parameters)
         known = {id(parameter) for parameter in shared}
         own = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in known]
 
-        def exchange(*_: object) -> None:
+        def exchange() -> None:
+            if self.size == 1:
+                return
             self.average(p.grad for p in shared if p.grad is not None)
             for parameter in own:
                 if parameter.grad is not None:
                     parameter.grad /= self.size
 
-        optimizer.register_step_pre_hook(exchange)
+        return exchange
 
     def align(self, holder: Stateful) -> None:
         """Give every worker's `holder` the state of the first one's."""
@@ -178,9 +182,6 @@ class Workers:
             io.BytesIO(data.numpy().tobytes()), map_location=_to_own_gpu, weights_only=True
         )
         return sent
-
-
-ALONE = Workers()
 
 
 @contextmanager

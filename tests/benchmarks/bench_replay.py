@@ -34,12 +34,16 @@ from compress.tasks.models import create_model
 from compress.testing import FakeTask
 from compress.training.augment import RandomView
 from compress.training.compute import Compute
+from compress.training.execution import Execution
 from compress.training.optimizers import make_optimizer
+from compress.training.parallel import Workers
+from compress.training.random_numbers import RandomNumbers
 from compress.training.schedules import Constant
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE, CHUNK, BATCH, NEW = (3, 32, 32), 10_000, 256, 256
 KEEP = {"newest": newest, "balanced": Balanced(2.0)}
+ON_CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Repeated:
     """An inversion that costs nothing."""
 
     samples: Samples
+    micro_batches = 1
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """The same samples every time."""
@@ -78,17 +83,17 @@ class TimedBuffer:
         """See `ReplayBuffer`."""
         return self.inner.numbers()
 
-    def draw(self, n: int, generator: torch.Generator) -> Draw:
+    def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """See `ReplayBuffer`."""
         started = self.clock()
-        drawn = self.inner.draw(n, generator)
+        drawn = self.inner.draw(n, numbers)
         self.drawing.append(self.clock() - started)
         return drawn
 
-    def refresh(self, drawn: Draw, divergence: torch.Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: torch.Tensor, taken: torch.Tensor) -> None:
         """See `ReplayBuffer`."""
         started = self.clock()
-        self.inner.refresh(drawn, divergence)
+        self.inner.refresh(drawn, divergence, taken)
         self.refreshing.append(self.clock() - started)
 
     def latest(self, steps: int) -> dict[str, float]:
@@ -120,7 +125,7 @@ def peak() -> int:
 def filled(buffer: ReplayBuffer, size: int, classes: int, randomness: torch.Generator) -> dict[str, float]:
     """Fill the buffer, and return what that did to the memory, the chunk itself not counted."""
     chunk = noise(min(CHUNK, size), classes, randomness)
-    ReplayBuffer(len(chunk.images), newest, Prioritised(0.5)).add(chunk)  # loads the code that adding needs
+    ReplayBuffer(len(chunk.images), newest, Prioritised(0.5), ON_CPU).add(chunk)  # loads the code that adding needs
     before, highest = resident(), peak()
     for _ in range(-(-size // CHUNK)):
         buffer.add(chunk)
@@ -140,7 +145,7 @@ def buffer_of(
 ) -> Callable[[], dict[str, Any]]:
     """A buffer of that size and a loop on it; what is measured is one round of the loop."""
     randomness = torch.Generator().manual_seed(0)
-    buffer = ReplayBuffer(size, KEEP[keep], Prioritised(beta=0.5))
+    buffer = ReplayBuffer(size, KEEP[keep], Prioritised(beta=0.5), ON_CPU)
     memory = filled(buffer, size, classes, randomness)
     timed = TimedBuffer(buffer, CLOCKS[clock])
     teacher, student = (create_model("classification", f"cifar_resnet{depth}", 10) for depth in (56, 20))
@@ -154,9 +159,16 @@ def buffer_of(
         inversion=Repeated(noise(NEW, classes, randomness)),
         buffer=timed,
         optimizer=make_optimizer("sgd", student, 0.01, 1e-4),
-        plan=DistillationPlan(0, 0, steps, BATCH, SoftLabels(20.0), Constant(0.01), RandomView(4, flip=True)),
-        compute=compute,
-        randomness=randomness,
+        plan=DistillationPlan(
+            rounds=0,
+            warmup_rounds=0,
+            steps_per_round=steps,
+            batch=BATCH,
+            distillation_loss=SoftLabels(20.0),
+            learning_rate=Constant(0.01),
+            augment=RandomView(4, flip=True),
+        ),
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
     )
 
     def measure() -> dict[str, Any]:

@@ -33,6 +33,8 @@ from compress.task import Samples, Statistics
 from compress.tasks.models import create_model, fit_weights, read_weights
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLES, STEPS, BATCH, CLASSES = 256, 5, 256, 10
@@ -47,7 +49,7 @@ class Timed:
     """An inversion that remembers how long its last round took."""
 
     def __init__(self, inversion: Inversion, clock: str) -> None:
-        self._inversion, self._clock = inversion, CLOCKS[clock]
+        self._inversion, self._clock, self.micro_batches = inversion, CLOCKS[clock], 1
         self.state_dict, self.load_state_dict, self.renew = (
             inversion.state_dict, inversion.load_state_dict, inversion.renew
         )  # fmt: skip
@@ -118,7 +120,14 @@ def engine_arm(
         compute.place(network)
     task = FakeTask(positions=False, classes=CLASSES, size=32)
     randomness = torch.Generator().manual_seed(0)
-    given = MethodContext(task, teacher, student, settings, True, compute, randomness)
+    given = MethodContext(
+        task=task,
+        teacher=teacher,
+        student=student,
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+    )
     distiller = METHODS[method].build(given)
     inversion = Timed(distiller.inversion, clock)
     distiller.inversion = inversion

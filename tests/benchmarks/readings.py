@@ -24,7 +24,8 @@ from compress import losses, methods
 from compress.cli import main as command_line
 from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import MethodContext, adapt_generator, alike, fast_terms
+from compress.methods.assembly import adapt_generator, alike, fast_terms
+from compress.methods.context import MethodContext
 from compress.replay.balance import balance, rescaled
 from compress.replay.buffer import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
 from compress.synthesis.objective import Objective
@@ -67,9 +68,9 @@ class PlainDiscrepancy:
         self._latest = losses.kl(student_logits.detach(), teacher_logits)
         return loss, student_logits, teacher_logits
 
-    def refresh(self, drawn: Draw, divergence: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
         """See `Buffer`."""
-        self._buffer.refresh(drawn, self._latest)
+        self._buffer.refresh(drawn, self._latest, taken)
 
 
 class FreshPriorities:
@@ -93,7 +94,7 @@ class FreshPriorities:
                 with compute.autocast():
                     distance = losses.kl(self._context.student(images), self._context.teacher(images), temperature)
                 for _ in range(2):  # the first sets w to 1, the second δ to w·KL
-                    self._buffer.refresh(Draw(index, held[index], torch.ones(len(index))), distance)
+                    self._buffer.refresh(Draw(index, held[index], torch.ones(len(index))), distance, torch.tensor(True))
         return admitted
 
 
@@ -117,21 +118,23 @@ class Reading:
         learning = context.settings.distillation
         steps = (learning.rounds - learning.warmup) * learning.steps
         draw: Any = Uniform() if self.beta is None else Prioritised(self.beta)
-        buffer = ReplayBuffer(context.settings.replay.capacity, self.keep, Annealed(steps) if self.annealed else draw)
+        draw = Annealed(steps) if self.annealed else draw
+        buffer = ReplayBuffer(context.settings.replay.capacity, self.keep, draw, context.compute)
         weights = partial(self._phi, buffer) if self.weighs else alike
         distiller = adapt_generator(context, Objective(fast_terms(context)), weights, buffer)
         if self.plain:
             both = PlainDiscrepancy(distiller.plan.distillation_loss, buffer)
             distiller.buffer = both
             object.__setattr__(distiller.plan, "distillation_loss", both)
+            distiller.student_step._loss = both
         if self.fresh:
             distiller.buffer = FreshPriorities(context, buffer)
         return distiller
 
     def _phi(self, buffer: ReplayBuffer, statistics: Statistics) -> Tensor:
         in_buffer = len(buffer) and not self.counts_batch
-        share = buffer.class_share if in_buffer else statistics.histogram.mean(dim=0).cpu()
-        return rescaled(balance(statistics, share.to(statistics.histogram.device), self.gamma))
+        share = buffer.class_share if in_buffer else statistics.histogram.mean(dim=0)
+        return rescaled(balance(statistics, share, self.gamma))
 
 
 READINGS: Mapping[str, Reading] = {

@@ -17,6 +17,8 @@ from compress.task import Batch
 from compress.tasks.models.saved import save_model
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 from compress.training.progress import console
 
 SMALL = {
@@ -45,7 +47,14 @@ def carry_out_small_run(
     torch.manual_seed(0)
     task, compute = UnlabelledTask(positions=False), Compute.choose("cpu", "fp32")
     randomness = torch.Generator().manual_seed(0)
-    given = MethodContext(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    given = MethodContext(
+        task=task,
+        teacher=task.teacher(),
+        student=task.student(),
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+    )
     with exclusive(folder):
         begun = RunDirectory(folder).checkpoint.is_file()
         if not begun:

@@ -13,6 +13,8 @@ from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 
 SMALL = {
     "inversion": {"samples": 8, "steps": 2, "latent": 16, "width": 8},
@@ -44,7 +46,16 @@ def make_distiller() -> MakeDistiller:
         )
         randomness = torch.Generator().manual_seed(seed)
         teacher, student = teacher or task.teacher(), student or task.student()
-        return METHODS[method].build(MethodContext(task, teacher, student, settings, True, compute, randomness))
+        return METHODS[method].build(
+            MethodContext(
+                task=task,
+                teacher=teacher,
+                student=student,
+                settings=settings,
+                mirror=True,
+                execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+            )
+        )
 
     return make
 

@@ -21,6 +21,8 @@ from compress.storage.run_directory import write_state
 from compress.storage.settings_files import merged
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 
 CPU = torch.device("cpu")
 EXACT = not torch.cuda.is_available()
@@ -69,7 +71,17 @@ def make(
     noise = torch.randint(256, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
     collected = Collected(noise, torch.arange(30) % 4) if entry.needs_collected else None
     randomness = torch.Generator().manual_seed(0)
-    return entry.build(MethodContext(task, teacher, student, settings, True, compute, randomness, collected))
+    return entry.build(
+        MethodContext(
+            task=task,
+            teacher=teacher,
+            student=student,
+            settings=settings,
+            mirror=True,
+            execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+            collected=collected,
+        )
+    )
 
 
 def run(distiller: Distiller) -> list[Round]:
@@ -169,3 +181,31 @@ def test_the_pretend_device_counts_waits_and_copies(device) -> None:
     counts.clear()
     assert there.tolist() == there.cpu().tolist() == [1, 1, 1]
     assert counts.copies == 2
+
+
+@pytest.mark.skipif(not EXACT, reason="a real device counts nothing")
+@pytest.mark.parametrize(("method", "positions"), [("ssd-kd", True), *((method, False) for method in METHODS)])
+def test_a_students_step_neither_waits_nor_copies_and_a_round_does_a_handful_of_times(
+    method: str, positions: bool
+) -> None:
+    """However many steps a round has."""
+    totals = []
+    for steps in (1, 3):
+        with pretend_accelerator.accelerator() as counts:
+            many = {"steps": steps, "hints": 0.5 if method == "ssd-kd" else 0.0, "zoom": 1.3, "shuffle_channels": True}
+            sections = {"inversion": {"steps": steps}} if method not in ("kd", "hidfd") else {}
+            distiller = make(pretend_accelerator.DEVICE, method, positions=positions, distillation=many, **sections)
+            in_steps, step, ends = [], distiller._distil_step, []
+
+            def counted(numbers, in_steps=in_steps, step=step, counts=counts):
+                before = counts.waits, counts.copies
+                means = step(numbers)
+                in_steps.append((counts.waits - before[0], counts.copies - before[1]))
+                return means
+
+            distiller._distil_step = counted
+            distiller.run(lambda _, ends=ends, counts=counts: ends.append((counts.waits, counts.copies)))
+        assert in_steps == [(0, 0)] * 2 * steps
+        totals.append(tuple(after - before for before, after in zip(ends[-2], ends[-1], strict=True)))
+    assert totals[0] == totals[1], "the steps of either half cost none"
+    assert all(total <= 12 for total in totals[0])

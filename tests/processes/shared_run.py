@@ -15,6 +15,7 @@ from compress.storage.settings_files import merged
 from compress.synthesis.inversion import GeneratorInversion
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
 from compress.training.parallel import Workers
 from compress.training.random_state import seed_all
 
@@ -44,7 +45,14 @@ def make(workers: Workers, method: str, *, positions: bool, normalised: bool) ->
     if method == "fast-dfkd":  # one of the methods runs with the substitute prior
         without_normalisation(teacher)
     randomness = torch.Generator().manual_seed(0)
-    given = MethodContext(task, teacher, student, settings, True, compute, randomness, workers=workers)
+    given = MethodContext(
+        task=task,
+        teacher=teacher,
+        student=student,
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=workers, randomness=randomness),
+    )
     distiller = METHODS[method].build(given)
     if not normalised and isinstance(distiller.inversion, GeneratorInversion):
         without_normalisation(distiller.inversion._generator)

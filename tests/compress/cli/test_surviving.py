@@ -22,6 +22,8 @@ from compress.tasks.models import create_model
 from compress.tasks.models.saved import save_model
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 
 ROOT = Path(__file__).parents[3]
 SMALL = {
@@ -50,7 +52,14 @@ class SomeTask(FakeTask):
 def ingredients(teacher: nn.Module | None = None) -> MethodContext:
     task, randomness = SomeTask(positions=False), torch.Generator().manual_seed(0)
     settings, compute = DistillSettings.model_validate(SMALL), Compute.choose("cpu", "fp32")
-    return MethodContext(task, teacher or task.teacher(), task.student(), settings, True, compute, randomness)
+    return MethodContext(
+        task=task,
+        teacher=teacher or task.teacher(),
+        student=task.student(),
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+    )
 
 
 def test_a_run_is_resumed_with_the_teacher_it_began_with_only(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from torch import nn
 
 from compress.methods import METHODS
 from compress.testing import FakeTask
+from compress.training.random_numbers import RandomNumbers
 
 TRAINED_GENERATOR = ["dafl", "dfad", "dfq", "zskt"]
 AGAINST_THE_STUDENT = {
@@ -43,7 +44,7 @@ def test_a_trained_generator_makes_new_images_for_the_steps_of_one_round(make_di
     distiller = make_distiller(method, positions=positions, rounds=3)
     rounds = []
     distiller.run(rounds.append)
-    images = distiller.buffer.draw(200, distiller.randomness).images
+    images = distiller.buffer.draw(200, RandomNumbers(0, distiller.compute.device)).images
     newest = {image.numpy().tobytes() for image in rounds[-1].samples.images}
     assert len(rounds[-1].samples.images) == 3 * 6
     assert {image.numpy().tobytes() for image in images} <= newest

@@ -19,9 +19,12 @@ from compress.storage.settings_files import merged
 from compress.task import Samples, Statistics
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 from compress.training.schedules import Stairs
 
 SIZE = 16
+ON_CPU = Compute(torch.device("cpu"), torch.float32)
 SMALL = {
     "gan": {"iterations": 2, "batch": 8, "latent": 8, "width": 8, "samples": 12, "capacity": 24, "inflation": 3,
             "decay": 0.5, "average_from": 1},
@@ -43,7 +46,15 @@ def ingredients(method: str, *, seed: int = 0, positions: bool = False, **change
     settings = DistillSettings.model_validate(merged(SMALL, {"method": method, **changed}))
     compute, randomness = Compute(torch.device("cpu"), torch.float32), torch.Generator().manual_seed(seed)
     task = FakeTask(positions=positions, classes=CLASSES, size=SIZE)
-    return MethodContext(task, teacher, student, settings, True, compute, randomness, some_images())
+    return MethodContext(
+        task=task,
+        teacher=teacher,
+        student=student,
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+        collected=some_images(),
+    )
 
 
 def distiller(method: str, **changed: object) -> Distiller:
@@ -61,12 +72,12 @@ def gradient(network: nn.Module) -> float:
 
 
 @pytest.mark.parametrize(("capacity", "inflation", "real"), [(300, 10, 32), (900, 10, 16), (30, 1, 32), (10, 3, 58)])
-def test_a_batch_holds_the_inflated_share_of_real_images(capacity: int, inflation: int, real: int, randomness) -> None:
-    collected, made = some_images(30), ReplayBuffer(capacity, newest, Uniform())
-    buffer = InflatedBuffer(collected, inflation, made)
+def test_a_batch_holds_the_inflated_share_of_real_images(capacity: int, inflation: int, real: int, numbers) -> None:
+    collected, made = some_images(30), ReplayBuffer(capacity, newest, Uniform(), ON_CPU)
+    buffer = InflatedBuffer(collected, inflation, made, ON_CPU)
     statistics = Statistics(torch.ones(5), torch.ones(5, CLASSES) / CLASSES)
     buffer.add(Samples(torch.zeros(5, 3, SIZE, SIZE, dtype=torch.uint8), torch.zeros(5, dtype=torch.long), statistics))
-    drawn = buffer.draw(64, randomness)
+    drawn = buffer.draw(64, numbers)
     assert drawn.images.shape == (64, 3, SIZE, SIZE)
     assert (drawn.images.flatten(1).sum(dim=1) > 0).sum() == real
     assert (drawn.weights == 1).all()
@@ -111,10 +122,10 @@ def test_samples_come_from_the_average_of_the_generator() -> None:
     assert not torch.equal(newest_one["paint.bias"], average["paint.bias"])
 
 
-def test_the_control_learns_from_the_collected_images_alone() -> None:
+def test_the_control_learns_from_the_collected_images_alone(numbers) -> None:
     made = distiller("kd")
     rounds = run(made)
-    drawn = made.buffer.draw(20, made.randomness).images
+    drawn = made.buffer.draw(20, numbers).images
     assert (drawn[:, None] == some_images().images[None]).flatten(2).all(dim=2).any(dim=1).all()
     assert [done.numbers["admitted"] for done in rounds] == [1.0, 0.0, 0.0, 0.0, 0.0]
     assert rounds[-1].numbers["kl"] < rounds[2].numbers["kl"]
@@ -148,7 +159,7 @@ def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None
     given = ingredients(method)
     recipe = METHODS[method].build
     for wrong, words in (
-        (replace(given, collected=None), "--collected"),
+        (replace(given, collected=None), "`collected`"),
         (replace(given, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
     ):
         with pytest.raises(UsageError, match=words) as caught:

@@ -22,6 +22,8 @@ from compress.storage.run_directory import RunDirectory
 from compress.testing import FakeTask
 from compress.training import progress
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 from compress.training.progress import Steps, clock, pause
 from compress.training.random_state import seed_all
 
@@ -39,7 +41,14 @@ def small() -> Distiller:
     seed_all(0)
     task, settings = FakeTask(positions=False), DistillSettings.model_validate(SMALL)
     compute, randomness = Compute.choose("cpu", "fp32"), torch.Generator().manual_seed(0)
-    given = MethodContext(task, task.teacher(), task.student(), settings, True, compute, randomness)
+    given = MethodContext(
+        task=task,
+        teacher=task.teacher(),
+        student=task.student(),
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
+    )
     return find_method("ssd-kd").build(given)
 
 

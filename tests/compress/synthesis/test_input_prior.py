@@ -11,6 +11,7 @@ from compress.synthesis.input_prior import SMOOTHNESS, InputPrior, make_prior, t
 from compress.synthesis.priors import BatchNormPrior
 from compress.tasks.models import NormalisedModel, create_model
 from compress.testing import FakeTask
+from compress.training.parallel import Workers
 
 
 def without_batch_norm(*, positions: bool) -> nn.Module:
@@ -21,7 +22,7 @@ def without_batch_norm(*, positions: bool) -> nn.Module:
 
 
 def distance(teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    prior = InputPrior(teacher)
+    prior = InputPrior(teacher, 0.9, Workers())
     with prior:
         teacher(images)
         return prior.distance()
@@ -30,10 +31,10 @@ def distance(teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
 def test_the_factory_takes_what_the_teacher_has_and_says_so_if_it_has_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert isinstance(make_prior(FakeTask(positions=False).teacher()), BatchNormPrior)
+    assert isinstance(make_prior(FakeTask(positions=False).teacher(), 0.9, Workers()), BatchNormPrior)
     assert capsys.readouterr().err == ""
     for name in ("test_vit", "test_convnext"):
-        assert isinstance(make_prior(create_model("classification", name, 4)), InputPrior)
+        assert isinstance(make_prior(create_model("classification", name, 4), 0.9, Workers()), InputPrior)
         assert capsys.readouterr().err.count("the teacher has no batch normalisation") == 1
 
 

@@ -14,6 +14,7 @@ from compress.synthesis.instances import InstanceDiscrimination
 from compress.synthesis.objective import TERMS, Objective, Term, View
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.random_numbers import RandomNumbers
 from compress.training.schedules import Constant, Cosine, From, Polynomial, Warmup
 
 
@@ -103,7 +104,7 @@ def test_the_last_layer_is_the_one_that_runs_last_whatever_the_order_of_declarat
 
 
 def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_are_alike(
-    randomness: torch.Generator,
+    numbers: RandomNumbers,
 ) -> None:
     torch.manual_seed(0)
     teacher = FakeTask(positions=False).teacher()
@@ -112,9 +113,9 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
     losses = []
     with judge:
         for images in (colours, colours[:1].expand(8, -1, -1, -1)):
-            judge.show_parts(images, randomness)
+            judge.show_parts(images, numbers)
             teacher(images)
-            losses.append(judge.distance(randomness))
+            losses.append(judge.distance(numbers))
         judge.end_round()
     assert losses[0].shape == (8,)
     assert losses[0].mean() < losses[1].mean()

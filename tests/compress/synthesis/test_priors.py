@@ -8,6 +8,7 @@ from compress.errors import UsageError
 from compress.synthesis.input_prior import make_prior
 from compress.synthesis.priors import BatchNormPrior, channel_moments
 from compress.testing import FakeTask
+from compress.training.parallel import Workers
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -27,7 +28,7 @@ def test_channel_moments_and_their_gradients_are_those_of_var_mean(memory_format
 def test_distance_is_the_papers_formula_averaged_over_layers() -> None:
     teacher = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
     images = torch.rand(8, 3, 5, 5)
-    prior = BatchNormPrior(teacher)
+    prior = BatchNormPrior(teacher, 0.9, Workers())
     with prior:
         teacher(images)
         distance = prior.distance()
@@ -42,7 +43,7 @@ def test_distance_is_the_papers_formula_averaged_over_layers() -> None:
 
 def test_distance_falls_when_the_images_are_those_of_training() -> None:
     teacher = FakeTask(positions=False).teacher()
-    prior = BatchNormPrior(teacher)
+    prior = BatchNormPrior(teacher, 0.9, Workers())
     with prior:
         teacher(torch.rand(64, 3, 16, 16))
         like_training = prior.distance()
@@ -52,7 +53,7 @@ def test_distance_falls_when_the_images_are_those_of_training() -> None:
 
 def test_a_teacher_without_batch_normalisation_is_refused() -> None:
     with pytest.raises(UsageError, match="no batch normalisation"):
-        BatchNormPrior(nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4)))
+        BatchNormPrior(nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4)), 0.9, Workers())
 
 
 @pytest.fixture(params=["batch normalisation", "the substitute"])
@@ -65,14 +66,14 @@ def teacher(request: pytest.FixtureRequest) -> nn.Module:
 
 
 def test_hooks_are_gone_after_the_context_even_after_an_error(teacher: nn.Module) -> None:
-    with pytest.raises(ZeroDivisionError), make_prior(teacher):
+    with pytest.raises(ZeroDivisionError), make_prior(teacher, 0.9, Workers()):
         raise ZeroDivisionError
     assert not any(module._forward_pre_hooks for module in teacher.modules())
 
 
 def test_state_survives_a_round_trip(teacher: nn.Module) -> None:
     images = torch.rand(8, 3, 16, 16)
-    first, second = make_prior(teacher), make_prior(teacher)
+    first, second = make_prior(teacher, 0.9, Workers()), make_prior(teacher, 0.9, Workers())
     with first:
         teacher(images)
         first.distance()

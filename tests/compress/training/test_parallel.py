@@ -12,8 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 from compress.errors import CompressError, UsageError
 from compress.synthesis.priors import channel_moments, pooled_moments
-from compress.training.parallel import ALONE, Workers, first_to_fail
+from compress.training.parallel import Workers, first_to_fail
 
+ALONE = Workers()
 SCRIPT = Path(__file__).parents[2] / "processes" / "shared_run.py"
 CASES = [
     f"{method} positions={positions} normalised={normalised}"
@@ -77,8 +78,7 @@ def test_a_single_process_sends_nothing_and_changes_nothing() -> None:
         assert [ALONE.any(fact) for fact in (False, True)] == [False, True]
         ALONE.average([values])
         ALONE.align(model)
-        ALONE.in_step(optimizer, model.parameters())
-    assert not optimizer._optimizer_step_pre_hooks
+        ALONE.exchange(optimizer, model.parameters())()
     assert torch.equal(values[ALONE.share(6)], values)
     moments = [channel_moments(torch.rand(4, 3, 5, 5))]
     assert pooled_moments(moments, ALONE) is moments

@@ -1,0 +1,132 @@
+"""One step of the student on a batch: forward, backward, and the optimiser's step if all of it is finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import backward
+from torch.optim import Optimizer
+
+from compress import losses
+from compress.distillation.distillation_loss import DistillationLoss
+from compress.distillation.hints import Hints
+from compress.training.capture import Captured
+from compress.training.execution import Execution
+from compress.training.guarded_steps import Outcome
+from compress.training.optimizers import rates_on_device, set_rate
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step leaves, on the device: nobody has waited for it."""
+
+    divergence: Tensor
+    """`[n]`: the loss of each image, of all workers."""
+    means: Tensor
+    """`[k]`: the mean of each number of `StudentStep.names`; 0 where the step was not taken."""
+    taken: Tensor
+    """`[]`: whether it was."""
+
+
+class StudentStep:
+    """Steps of a student, and of the projections of its hints, towards its teacher."""
+
+    def __init__(
+        self,
+        *,
+        teacher: nn.Module,
+        student: nn.Module,
+        loss: DistillationLoss,
+        hints: Hints | None,
+        optimizer: Optimizer,
+        execution: Execution,
+    ) -> None:
+        self._teacher, self._student, self._loss, self._hints = teacher, student, loss, hints
+        self._optimizer, self._execution = optimizer, execution
+        self._guard = execution.guarded(optimizer, self._learners("parameters"), self._learners("buffers"))
+        self.names: tuple[str, ...] = ()
+        """Of the numbers of a step, after the first one."""
+        self.micro_batches = 1
+        """In how many parts a batch is taken: twice as many whenever memory did not do."""
+        self._captured = Captured(self._take, self._state, execution, "the student's step")
+        rates_on_device(optimizer, execution.device if self._captured.wanted else None)
+
+    def __call__(self, images: Tensor, weights: Tensor, lr: float) -> Taken:
+        """A step on images `[n, 3, h, w]` in [0, 1] with importance weights `[n]`: this worker's share of a batch."""
+        set_rate(self._optimizer, lr)
+        return Taken(*self._captured(images, weights))
+
+    @property
+    def notice(self) -> str | None:
+        """Why steps do not run as a graph, once."""
+        return self._captured.notice()
+
+    def read(self, totals: Tensor) -> Outcome:
+        """What became of the steps since the last look, with these sums `[k]` over them."""
+        return self._guard.read(*totals)
+
+    def _take(self, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        numbers = self._gradients(images, weights)
+        loss = numbers.pop("loss")
+        of_all = self._execution.workers.gather(torch.stack([numbers[self._loss.name], loss], dim=1))
+        taken = self._guard.end(of_all)
+        self.names = tuple(numbers)
+        means = torch.stack(list(numbers.values())).mean(dim=1)
+        return of_all[:, 0], torch.where(taken, means, 0.0), taken
+
+    def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do; numbers `[n]`."""
+        self._guard.begin()
+        while True:
+            try:
+                parts = zip(images.chunk(self.micro_batches), weights.chunk(self.micro_batches), strict=True)
+                numbers = [self._backward(*part, len(part[0]) / len(images)) for part in parts]
+                return {name: torch.cat([part[name] for part in numbers]) for name in numbers[0]}
+            except torch.OutOfMemoryError:
+                if len(images) < 4 * self.micro_batches:
+                    raise  # batch normalisation needs two images
+            self._guard.undo()  # out here the memory that the exception held is free
+            self.micro_batches *= 2
+
+    def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
+        """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`."""
+        with self._execution.compute.autocast():
+            divergence, student_logits, teacher_logits = self._loss(self._student, self._teacher, images)
+            loss, numbers = divergence, {self._loss.name: divergence}
+            if self._hints:
+                numbers["hints"] = self._hints.distance()
+                loss = loss + self._hints.weight * numbers["hints"]
+        loss = loss * weights
+        backward(share * loss.mean())
+        numbers["agreement"] = losses.agreement(student_logits, teacher_logits)
+        return {name: values.detach() for name, values in {**numbers, "loss": loss}.items()}
+
+    def _learners(self, kind: str) -> list[Tensor]:
+        modules = [module for module in (self._student, self._hints) if module is not None]
+        return list(chain.from_iterable(getattr(module, kind)() for module in modules))
+
+    def _state(self) -> Iterator[Tensor]:
+        """All that a step changes."""
+        yield from self._learners("parameters")
+        yield from self._learners("buffers")
+        for state in self._optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+        yield from self._guard.state_dict().values()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, but for the networks."""
+        return {"optimizer": self._optimizer.state_dict(), "guard": self._guard.state_dict(), "names": list(self.names),
+                "micro_batches": self.micro_batches}  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        rates_on_device(self._optimizer, self._execution.device if self._captured.wanted else None)
+        self._guard.load_state_dict(state["guard"])
+        self.names, self.micro_batches = tuple(state["names"]), state["micro_batches"]
+        self._captured.forget()
