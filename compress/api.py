@@ -26,6 +26,7 @@ from compress.runs.handover import hand_over
 from compress.runs.models import read_collected_images
 from compress.runs.own_modules import OwnData, normalised, own_source, require_apart, usable
 from compress.runs.resolution import completed
+from compress.runs.written_masks import MaskFormat
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
@@ -176,11 +177,9 @@ def evaluate(
     numbers, fractions. Raises `UsageError` for what cannot be opened, and for data with other classes than the model's.
     """
     with _undisturbed(progress):
-        compute = Compute.choose(device, precision)
+        compute, root = Compute.choose(device, precision), Path(data_root) if data_root else None
         chosen = labels.model_dump(exclude_unset=True) if labels else {}
-        held_out = HeldOutSettings(
-            data=data, data_root=Path(data_root) if data_root else None, image_size=image_size, **chosen
-        )
+        held_out = HeldOutSettings(data=data, data_root=root, image_size=image_size, **chosen)
         scored = evaluation.evaluate_model(Path(model), compute, teacher=teacher, held_out=held_out)
     return scored.report()
 
@@ -191,6 +190,7 @@ def predict(
     *,
     out: str | Path,
     image_size: int | None = None,
+    mask_format: Sequence[MaskFormat] = ("index",),
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
@@ -200,8 +200,9 @@ def predict(
     label maps, whose pictures are in `out`. Raises `UsageError` for a model or photograph that cannot be used.
     """
     with _undisturbed(progress):
+        files, folder = [Path(image) for image in images], Path(out)
         return prediction.predict(
-            Path(model), [Path(image) for image in images], Path(out), image_size=image_size, overwrite=overwrite
+            Path(model), files, folder, image_size=image_size, mask_format=mask_format, overwrite=overwrite
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +97,8 @@ def _with_legend(picture: Image.Image, shown: dict[int, tuple[str, float]], pale
     return whole
 
 
-def smooth(scores: Shades, size: tuple[int, int]) -> tuple[Map, Shades]:
-    """The class of every pixel of a larger picture, and its score, of scores `[k, h, w]`: between them bilinearly.
+def smooth(scores: Iterable[Shades], size: tuple[int, int]) -> tuple[Map, Shades]:
+    """Class and score of every pixel of a larger picture, of scores `[h, w]` by class: bilinearly between them.
 
     `size` is width and height; one class after the other is enlarged, so that memory is that of three pictures.
     """

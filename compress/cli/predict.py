@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
 from compress.runs.predict import predict as run_prediction
+from compress.runs.written_masks import MaskFormat
 from compress.training.progress import console, output
 
 
@@ -19,28 +20,34 @@ def predict(
     *images: Path,
     out: Path,
     image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
+    mask_format: list[MaskFormat] | None = None,
     overwrite: Switch = False,
 ) -> None:
     """Show what a model predicts on your own images.
 
     A segmenter writes two files per image: NAME.png, the image under the colours of its classes with a legend, and
     NAME.classes.png, the class of every pixel. A classifier writes its five best classes. predictions.json lists the
-    results of both.
+    results of both, and the files in folders that cannot be read.
 
     Parameters
     ----------
     model
         Run directory, model directory, .safetensors or .onnx file.
     images
-        png or jpg files, or folders of them.
+        png, jpg, webp, bmp, tiff or gif files, or folders of them and of folders.
     out
         Folder for the predictions.
     image_size
         Resize images to this shorter side, in pixels. The default is the size that the model was scored at.
+    mask_format
+        Masks of a segmenter: `index` (NAME.classes.png with a palette, the default), `rgb` (NAME.colours.png) or
+        `polygons` (one polygons.json in COCO's format, for labelling tools). Repeat the flag for several.
     overwrite
         Replace the predictions in --out.
     """
-    for answer in run_prediction(model, images, out, image_size=image_size, overwrite=overwrite):
+    for answer in run_prediction(
+        model, images, out, image_size=image_size, mask_format=mask_format or ("index",), overwrite=overwrite
+    ):
         if "guesses" in answer:
             best = answer["guesses"][0]
             output.print(f"{answer['file']}: {best['class']} {best['probability']:.1%}", soft_wrap=True)

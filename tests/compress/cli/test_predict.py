@@ -84,8 +84,8 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     for words, reason in (
         ([], "no photographs"),
-        ([tmp_path / "nowhere.png"], "is no png or jpg file"),
-        ([tmp_path / "notes.txt"], "is no png or jpg file"),
+        ([tmp_path / "nowhere.png"], "is no png, jpg, webp"),
+        ([tmp_path / "notes.txt"], "is no png, jpg, webp"),
         ([photographs], "two photographs are called wide"),
         ([photographs / "high.png", tmp_path / "broken.png"], "cannot read the image"),
     ):
