@@ -20,6 +20,9 @@ from compress.settings import DistillSettings
 from compress.storage.run_directory import write_state
 from compress.storage.settings_files import merged
 from compress.testing import FakeTask
+from compress.training import capture
+from compress.training import compute as compute_module
+from compress.training.capture import WARM
 from compress.training.compute import Compute
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
@@ -63,7 +66,7 @@ def make(
         teacher, student = Halves(8).eval().requires_grad_(requires_grad=False), Halves(4)
     if not normalised:
         without_normalisation(teacher)
-    compute = Compute(device, torch.float32)
+    compute = Compute(device, torch.float32, sections.pop("capture", "off"))
     for network in (teacher, student):
         compute.place(network)
     settings = {name: part for name, part in SMALL.items() if name != "gan" or method == "hidfd"}
@@ -209,3 +212,62 @@ def test_a_students_step_neither_waits_nor_copies_and_a_round_does_a_handful_of_
         totals.append(tuple(after - before for before, after in zip(ends[-2], ends[-1], strict=True)))
     assert totals[0] == totals[1], "the steps of either half cost none"
     assert all(total <= 12 for total in totals[0])
+
+
+@pytest.mark.parametrize(("method", "positions"), [("ssd-kd", True), ("zskt", False), ("hidfd", False)])
+def test_a_students_steps_as_a_graph_give_the_same_student(device, monkeypatch, method: str, positions: bool) -> None:
+    if EXACT:
+        monkeypatch.setattr(capture, "GRAPHS", {device.type: pretend_accelerator.PretendGraph})
+    many = {"steps": WARM + 4, "hints": 0.5 if method == "ssd-kd" else 0.0}
+    plain, graph = (
+        make(device, method, positions=positions, capture=mode, distillation=many) for mode in ("off", "auto")
+    )
+    for distiller in (plain, graph):
+        assert all(done.notice is None for done in run(distiller))
+    assert graph.student_step._captured.active
+    assert not plain.student_step._captured.active
+    assert close(plain.student.state_dict(), graph.student.state_dict())
+    graph.load_state_dict(graph.state_dict())
+    assert not graph.student_step._captured.active, "what was recorded is about other memory"
+
+
+def test_an_inversion_that_runs_out_of_memory_makes_its_samples_in_halves(device) -> None:
+    for method, made in (("ssd-kd", 8), ("deep-inversion", 8), ("dafl", 12)):
+        distiller = make(device, method)
+        judge, sizes = distiller.inversion._inversion_loss.judge, []
+
+        def narrow(images, *others, judge=judge, sizes=sizes):
+            if len(images) > 4:
+                raise torch.OutOfMemoryError
+            sizes.append(len(images))
+            return judge(images, *others)
+
+        distiller.inversion._inversion_loss.judge = narrow
+        rounds = run(distiller)
+        assert max(sizes) == 4
+        assert [len(done.samples.images) for done in rounds] == [made] * 3
+        assert distiller.inversion.micro_batches == 2
+        assert ["in 2 parts" in (done.notice or "") for done in rounds] == [True, False, False]
+        assert distiller.state_dict()["inversion"]["micro_batches"] == 2
+
+
+def test_an_inversion_without_memory_for_two_images_ends_the_run(device) -> None:
+    distiller = make(device)
+
+    def never(*_):
+        raise torch.OutOfMemoryError
+
+    distiller.inversion._inversion_loss.judge = never
+    with pytest.raises(torch.OutOfMemoryError):
+        run(distiller)
+
+
+def test_images_that_would_fill_the_device_stay_in_the_processors_memory(device, monkeypatch) -> None:
+    roomy = make(device)
+    run(roomy)
+    monkeypatch.setattr(compute_module, "device_memory", lambda _: 1000)
+    tight = make(device)
+    run(tight)
+    assert roomy.buffer.state_dict()["images"].device.type == device.type
+    assert tight.buffer.state_dict()["images"].device.type == "cpu"
+    assert close(roomy.student.state_dict(), tight.student.state_dict())

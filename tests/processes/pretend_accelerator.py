@@ -10,7 +10,7 @@ what CUDA refuses is refused, and what makes the processor wait for a GPU, or mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,10 +103,40 @@ class _Mode(TorchDispatchMode):
 
 
 counts = Counts()
+_recording: list[list[tuple[Any, Any, Any, list[Tensor]]]] = []
+"""While a graph is recorded, its operations: what they were given, and what they gave."""
+
+
+class PretendGraph:
+    """A recording of operations, repeated on the memory that they had, as a CUDA graph's are; Python does not run."""
+
+    def __init__(self) -> None:
+        self._recorded: list[tuple[Any, Any, Any, list[Tensor]]] = []
+
+    def rehearse(self, step: Callable[[], None]) -> None:
+        """Run it once."""
+        step()
+
+    def record(self, step: Callable[[], None]) -> None:
+        """Unlike CUDA's, it runs while it is recorded."""
+        _recording.append(self._recorded)
+        try:
+            step()
+        finally:
+            _recording.pop()
+
+    def replay(self) -> None:
+        """Do it all again."""
+        for func, args, kwargs, results in self._recorded:
+            again = _tensors([func(*args, **kwargs)])
+            before = {part.untyped_storage()._cdata for part in _tensors((args, *kwargs.values()))}
+            for kept, new in zip(results, again, strict=True):
+                if kept.untyped_storage()._cdata not in before:  # neither a view nor in place
+                    kept.copy_(new)
 
 
 def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    packet = func.overloadpacket
+    packet, crossed = func.overloadpacket, counts.waits + counts.copies
     tensors = list(_tensors((args, *kwargs.values())))
     device = _device_of_result(packet, args, kwargs)
     _refuse_what_cuda_refuses(func, args, kwargs, tensors)
@@ -118,7 +148,11 @@ def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     host_args, host_kwargs = _on_host(args), {name: _on_host(part) for name, part in kwargs.items()}
     if "device" in host_kwargs:
         host_kwargs["device"] = CPU
+    if _recording and counts.waits + counts.copies > crossed:
+        raise RuntimeError(f"operation not permitted when stream is capturing ({func})")
     result = func(*host_args, **host_kwargs)
+    if _recording:
+        _recording[-1].append((func, host_args, host_kwargs, list(_tensors([result]))))
     if packet is aten._to_copy and device == CPU:
         return result
     if packet is aten.copy_ and device == CPU:
