@@ -14,9 +14,9 @@ DISTILL = ("distill", "--task", "classification", "--student", "cifar_resnet20")
 METHODS = ("ssd-kd", "fast-dfkd", "dafl", "zskt", "dfad", "dfq", "cmi", "deep-inversion")
 WITHOUT_BATCH_NORM = ("convnext_atto", "test_vit")
 LONG = {
-    "inversion": {"adversarial": 1.0},
+    "inversion": {"samples": 128, "width": 128, "adversarial": 1.0},
     "replay": {"capacity": 2000},
-    "distillation": {"rounds": 50, "warmup": 5, "steps": 40},
+    "distillation": {"rounds": 50, "warmup": 5, "steps": 40, "batch": 64},
 }
 """The packaged recipe of ssd-kd is short, for the first command; methods and teachers are compared at this length."""
 
