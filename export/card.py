@@ -97,7 +97,10 @@ class FileCard:
             raise ValueError("it does not say its task and classes")
         found = plain_json(entries[CARD_KEY])
         if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"its card is not of version {SCHEMA_VERSION}, the one that is known here")
+            said = found.get("schema_version") if isinstance(found, dict) else None
+            raise ValueError(
+                f"its card is of version {said!r:.40}, this version of compress reads {SCHEMA_VERSION}: use a later one"
+            )
         try:
             fields = {key: _frozen(value) for key, value in found.items()}
             if "framing" in fields:  # files of earlier versions say nothing, and show the central square

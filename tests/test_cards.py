@@ -159,3 +159,24 @@ def test_an_onnx_file_that_does_not_do_what_its_card_says(tmp_path: Path, compla
     )
     assert "takes 2 inputs" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, inputs=("images", "more"))))
     assert "not of its 2 classes" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, answers=3)).run(image))
+
+
+def test_a_card_without_a_format_as_version_0_1_0_wrote_it_is_read_and_a_later_one_refused(
+    tmp_path: Path, complaint
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    from compress.tasks.models.saved import Card, save_model
+
+    card = Card("classification", "cifar_wrn_16_1", "digits", ("a", "b"), (3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+    save_model(tmp_path, create_model("classification", "cifar_wrn_16_1", 2), card, "#")
+    file = tmp_path / "model.safetensors"
+    with safe_open(file, "pt") as opened:
+        said = json.loads(opened.metadata()["compress"])
+    assert said.pop("format") == 1
+    tensors = load_file(file)
+    save_file(tensors, file, metadata={"compress": json.dumps(said)})
+    assert load_model(tmp_path)[1] == card
+    save_file(tensors, file, metadata={"compress": json.dumps({**said, "format": 2})})
+    assert "has the format 2, this version of compress reads 1" in complaint(lambda: load_model(tmp_path))

@@ -17,7 +17,7 @@ from compress.storage.run_directory import RunDirectory
 from . import classes, networks, samples
 from .curves import HEIGHT, WIDTH, groups
 from .doubts import doubts
-from .pictures import picture_uri, tile_uri
+from .pictures import own_picture, picture_uri, tile_uri
 from .record import Record, read_record
 from .wording import duration, percent, several
 
@@ -31,8 +31,16 @@ ANSWERS: Mapping[str, str] = {
 
 def write_page(run: RunDirectory) -> Path:
     """Write `report.html`, whole or not at all; raises `UsageError` if a file of the run is broken."""
-    page = run.path / "report.html"
-    write_text(page, rendered(read_record(run)))
+    page, record = run.path / "report.html", read_record(run)
+    try:
+        text = rendered(record)
+    except UsageError:
+        raise
+    except Exception as error:  # files that are sound one by one and contradict each other do so in any way
+        raise UsageError(
+            f"the files of {run.path} do not fit together, as if of several runs: run it anew with `overwrite`"
+        ) from error
+    write_text(page, text)
     return page
 
 
@@ -74,11 +82,11 @@ def _meanings(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _finished(record: Record) -> dict[str, Any]:
     """What only a finished run has."""
-    results = record.results
-    shown = [
-        {**entry, "uri": (tile_uri if "label" in entry else picture_uri)(record.folder / entry["picture"])}
-        for entry in results.get("shown", ())
-    ]
+    results, folder = record.results, record.folder
+    shown = []
+    for entry in results.get("shown", ()):
+        picture, drawn = own_picture(folder, folder / entry["picture"]), tile_uri if "label" in entry else picture_uri
+        shown.append({**entry, "uri": drawn(picture)})
     seconds: Mapping[str, float] = results["seconds"]
     ended = results.get("finished")
     return {

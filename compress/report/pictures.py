@@ -11,6 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
+from compress.errors import UsageError, first_line
+
+PIXELS = 50_000_000
+"""Of a picture."""
 WIDEST = 1600
 """Pixels; wider pictures are reduced."""
 LARGEST = 400_000
@@ -20,8 +24,23 @@ TILE = 96
 ACCENT = (0, 114, 178)
 
 
+def own_picture(folder: Path, path: Path) -> Path:
+    """The path, if it leads to a PNG file of the run and nowhere else; raises `UsageError` if not."""
+    inside = not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())
+    if not inside or not path.is_file():
+        raise UsageError(f"{path} is no picture of the run {folder}: put it back, or run it anew with `overwrite`")
+    try:
+        with Image.open(path, formats=("PNG",)) as opened:
+            if opened.width * opened.height > PIXELS:
+                raise ValueError(f"{opened.width}x{opened.height} pixels are too many")
+            opened.load()
+    except Exception as error:  # a broken image raises a dozen unrelated types
+        raise UsageError(f"{path} is broken: {first_line(error, 80)}; run it anew with `overwrite`") from error
+    return path
+
+
 def picture_uri(path: Path) -> str:
-    """A picture of the run."""
+    """A picture of the run, of `own_picture`."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     if picture.width <= WIDEST and path.stat().st_size <= LARGEST:
@@ -36,7 +55,7 @@ def sample_uri(image: Tensor) -> str:
 
 
 def tile_uri(path: Path) -> str:
-    """A single image of the run as a tile."""
+    """A single image of the run as a tile, of `own_picture`."""
     with Image.open(path) as opened:
         return _tile(opened.convert("RGB"))
 

@@ -8,9 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.errors import UsageError
+import torch
+from torch import Tensor
+
+from compress.errors import UsageError, first_line
+from compress.storage.checkpoint_contents import require_history
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config
+from compress.storage.untrusted import plain_json, read_bytes
+
+from .schema import Results, Settings, Surroundings, require
+
+LIMIT = 200_000_000
+"""Bytes of a file of a run; the numbers of a million rounds take as many."""
+COLUMNS = {"images": 4, "draws": 1, "priority": 1, "confidence": 1, "histogram": 2}
+"""Of a replay buffer, and how many axes each has."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +67,62 @@ class Record:
 
 def read_record(run: RunDirectory) -> Record:
     """All that the page is made of; raises `UsageError` if a file of the run is broken."""
-    rows = _text(run.path / "metrics.jsonl").splitlines()
-    buffer = run.read_checkpoint()["buffer"] if run.checkpoint.is_file() else {}
+    results, surroundings = read_results(run), run.path / "environment.json"
+    config = run.path / "config.yaml"
     return Record(
         folder=run.path,
-        settings=load_config(str(run.path / "config.yaml")),
-        environment=read_json(run.path / "environment.json"),
-        history=[_parsed(row, run.path / "metrics.jsonl") for row in rows],
-        results=read_json(run.path / "report.json"),
-        buffer=buffer if "draws" in buffer else {},  # older checkpoints do not count them
+        settings=require(Settings, load_config(str(config)), str(config)),
+        environment={"threads": 0, "platform": "", "cuda": None}
+        | require(Surroundings, _object(surroundings), str(surroundings)),
+        history=_history(run.path / "metrics.jsonl"),
+        results=results,
+        buffer=_buffer(run),
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object, empty where there is no such file; raises `UsageError` if the file is broken."""
-    return _parsed(_text(path) or "{}", path)
+def read_results(run: RunDirectory) -> dict[str, Any]:
+    """What report.json holds, empty while the run is unfinished; raises `UsageError` if it is broken."""
+    file = run.path / "report.json"
+    results = _object(file)
+    return require(Results, results, str(file)) if results else {}
 
 
-def _parsed(text: str, path: Path) -> dict[str, Any]:
+def _object(path: Path) -> Any:
+    """JSON, an empty object where there is no such file; raises `UsageError` if the file is broken."""
     try:
-        found: dict[str, Any] = json.loads(text)
+        return plain_json(_text(path) or "{}")
     except ValueError as error:
         raise UsageError(f"{path} is broken ({error}): run it anew with `overwrite`") from error
-    return found
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    """Rows of numbers by name, NaN and infinity among them."""
+    try:
+        rows: list[dict[str, float]] = [json.loads(row) for row in _text(path).splitlines()]
+        require_history(rows)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is broken ({first_line(error)}): run it anew with `overwrite`") from error
+    return [{"round": index, **row} for index, row in enumerate(rows)]
+
+
+def _buffer(run: RunDirectory) -> dict[str, Any]:
+    """The columns of the buffer in the last checkpoint; empty where they are none that can be shown."""
+    columns = run.read_checkpoint().get("buffer", {}) if run.checkpoint.is_file() else {}
+    if not isinstance(columns, Mapping) or not all(isinstance(columns.get(name), Tensor) for name in COLUMNS):
+        return {}  # older checkpoints do not count draws
+    images, length = columns["images"], len(columns["draws"]) if columns["draws"].ndim else 0
+    shapes = {name: columns[name].ndim for name in COLUMNS}
+    if images.dtype != torch.uint8 or shapes != COLUMNS or any(len(columns[name]) != length for name in COLUMNS):
+        raise UsageError(
+            f"the checkpoint of {run.path} is broken: its buffer is no table; run it anew with `overwrite`"
+        )
+    return dict(columns)
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    try:
+        return read_bytes(path, LIMIT).decode("utf-8")
+    except ValueError as error:
+        raise UsageError(f"{path} is broken ({first_line(error)}): run it anew with `overwrite`") from error

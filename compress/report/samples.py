@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
-from .pictures import picture_uri, sample_uri
+from .pictures import own_picture, picture_uri, sample_uri
 from .record import Record
 from .wording import number, percent, several
 
@@ -40,10 +40,12 @@ def growth(record: Record) -> list[Picture]:
     """The pictures in samples/, in the order of their rounds."""
     found = []
     for path in sorted((record.folder / "samples").glob("round-*.png")):
-        with Image.open(path) as opened:
+        turn = path.stem.removeprefix("round-")
+        if not turn.isdecimal():
+            continue
+        with Image.open(own_picture(record.folder, path)) as opened:
             width, height = opened.size
-        turn = int(path.stem.removeprefix("round-"))
-        found.append(Picture(picture_uri(path), width, height, f"Round {turn} of {record.rounds}"))
+        found.append(Picture(picture_uri(path), width, height, f"Round {int(turn)} of {record.rounds}"))
     return found
 
 

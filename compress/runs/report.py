@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.errors import UsageError
 from compress.report import write_page
-from compress.report.record import read_json, read_record
+from compress.report.record import read_record, read_results
 from compress.runs.exported import exported_files
 from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
@@ -21,7 +21,8 @@ from compress.training.progress import console
 def report(run: Path) -> Path:
     """Write RUN/report.html and return its path; raises `UsageError` for what is no run directory."""
     folder = RunDirectory.open(run)
-    results = read_json(folder.path / "report.json")
+    results = read_results(folder)
+    folder.sweep()
     if results:
         known, metric = results.get("exported", {}), read_record(folder).metric
         files = exported_files(folder.onnx.parent, known, metric, _task(folder) if results["data"] else None)

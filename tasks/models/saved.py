@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from compress.errors import UsageError, first_complaint
 from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.files import write_text, write_with
+from compress.storage.marker import FORMAT, require_format
 from compress.storage.untrusted import plain_json, require_name, require_pixels
 from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
@@ -62,6 +63,8 @@ class Card:
     """Of a binary segmenter of one logit: the probability from which a pixel is the second class."""
     framing: Framing = CENTRAL_SQUARE
     """How a classifier's photographs are cropped and resized."""
+    format: int = FORMAT
+    """Of this card; those of version 0.1.0 say none, and are read as the first."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where a student comes from: teacher, method, settings, scores."""
 
@@ -175,7 +178,8 @@ def _read_card(file: Path) -> Card:
     try:
         text = read_header(file).get(METADATA, {}).get(HEADER_KEY)
         if text is not None:
-            plain_json(text)  # which sees what stands twice in it
+            said = plain_json(text)  # which sees what stands twice in it
+            require_format(said.get("format", FORMAT) if isinstance(said, dict) else FORMAT, f"the card of {file}")
         card = None if text is None else _CARDS.validate_json(text, strict=True)
     except ValidationError as error:
         reason = f"its card is wrong, {first_complaint(error)}"
