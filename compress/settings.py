@@ -47,9 +47,6 @@ class InversionSettings(Section):
     conditional: bool = Field(
         True, description="Make the target an input of the generator. Otherwise only the latents are optimised for it."
     )
-    meta: Literal["sum", "reptile"] = Field(
-        "sum", description="Meta-update of the generator: summed first-order gradients, or Reptile."
-    )
     targets: Literal["balanced", "independent", "blobs", "voronoi", "noise", "layouts", "answers"] | None = Field(
         None,
         description="Targets of the inversion. Labels: balanced within a round (the default) or independent. Label "

@@ -82,7 +82,8 @@ class BoundaryIoU:
 def _strip(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """The pixels of a mask that are at most so far from its boundary or from the edge of the image."""
     inside: NDArray[np.uint8] = minimum_filter(mask.astype(np.uint8), size=2 * width + 1, mode="constant", cval=0)
-    return mask & (inside == 0)
+    strip: NDArray[np.bool_] = mask & (inside == 0)
+    return strip
 
 
 class DetailedConfusion(ConfusionMatrix):

@@ -233,11 +233,15 @@ class Distiller:
             "randomness": self._random_state(),
         }
 
+    def scale_learning_rates(self, scale: float) -> None:
+        """From now on all learning rates, of the student and of the inversion, are `scale` times what was asked for."""
+        self.learning_rate_scale = self.inversion.learning_rate_scale = scale
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, bit for bit on the same machine."""
         self.next_round, self.step = state["next_round"], state["step"]
         self.partial = PartialRound.from_plain(state["partial"], self.compute.device) if state["partial"] else None
-        self.learning_rate_scale = self.inversion.learning_rate_scale = state["learning_rate_scale"]
+        self.scale_learning_rates(state["learning_rate_scale"])
         self.seconds = dict(state["seconds"])
         for name in ("student", "student_step", "hints", "inversion", "buffer", "collapse"):
             if name in state:

@@ -40,10 +40,8 @@ def _inversion(*names: str) -> frozenset[str]:
 
 
 _POOLED = REAL_IMAGES | {"replay", "inversion.balance"}
-_NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "meta", "targets", "conditional", "shift")
-_TRAINED_GENERATOR = (
-    REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "meta", "shift")
-)
+_NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "targets", "conditional", "shift")
+_TRAINED_GENERATOR = REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "shift")
 _ADVERSARY_ONLY = _TRAINED_GENERATOR | _inversion("bn", "one_hot", "balance")
 
 METHODS = OpenTable(
@@ -52,7 +50,7 @@ METHODS = OpenTable(
     {
         "ssd-kd": Method(ssd_kd.ssd_kd, unused=REAL_IMAGES | {"inversion.balance"}),
         "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_POOLED),
-        "cmi": Method(cmi.cmi, cmi.DEFAULTS, _POOLED | {"inversion.meta"}, one_process=True),
+        "cmi": Method(cmi.cmi, cmi.DEFAULTS, _POOLED, one_process=True),
         "deep-inversion": Method(deep_inversion.deep_inversion, deep_inversion.DEFAULTS, _NO_GENERATOR),
         "dafl": Method(
             dafl.dafl, dafl.DEFAULTS, _TRAINED_GENERATOR | _inversion("bn", "adversarial"), one_process=True

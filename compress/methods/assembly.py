@@ -12,6 +12,7 @@ from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods.context import MethodContext
 from compress.replay.buffer import Buffer, ReplayBuffer, Uniform, newest
+from compress.settings import InversionSettings
 from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
 from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.synthesis.inversion_loss import InversionLoss, SampleWeights
@@ -30,7 +31,7 @@ def adapt_generator(
     """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
     wanted = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), sample_weights, bn_momentum=0.9)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, wanted.meta)
+    plan = _inversion_plan(wanted)
     return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, buffer)), buffer)
 
 
@@ -44,7 +45,7 @@ def train_generator(
     wanted, learning = context.settings.inversion, context.settings.distillation
     count = learning.steps * learning.batch
     inversion_loss = _inversion_loss(context, objective, RandomView(0, flip=False), alike)
-    plan = InversionPlan(wanted.samples, 1, wanted.lr_generator, 0.0, "sum", count)
+    plan = InversionPlan(samples=wanted.samples, steps=1, lr_generator=wanted.lr_generator, emit=count)
     return assemble(
         context,
         _with_generator(context, inversion_loss, plan, answers),
@@ -57,7 +58,7 @@ def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
     """A distiller with a new generator for every round, and a pool of everything ever made."""
     wanted = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), alike)
-    plan = InversionPlan(wanted.samples, wanted.steps, wanted.lr_generator, wanted.lr_latent, None)
+    plan = _inversion_plan(wanted, keeps_generator=False)
     everything = pool(context)
     return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, everything)), everything)
 
@@ -109,6 +110,16 @@ def assemble(
         plan=plan,
         execution=context.execution,
         hints=hints,
+    )
+
+
+def _inversion_plan(settings: InversionSettings, *, keeps_generator: bool = True) -> InversionPlan:
+    return InversionPlan(
+        samples=settings.samples,
+        steps=settings.steps,
+        lr_generator=settings.lr_generator,
+        lr_latent=settings.lr_latent,
+        keeps_generator=keeps_generator,
     )
 
 

@@ -86,7 +86,9 @@ class Record:
         """Continue from the last checkpoint with half of its learning rates, and keep that in it."""
         state = self._run.read_checkpoint()
         self._kept["history"] = state["history"]
-        self._distiller.load_state_dict({**state, "learning_rate_scale": self._distiller.learning_rate_scale / 2})
+        scale = self._distiller.learning_rate_scale / 2
+        self._distiller.load_state_dict(state)
+        self._distiller.scale_learning_rates(scale)
         self.save()
         self._history = History(self._run.path, state["history"])
         self._live.go_on(state["history"])

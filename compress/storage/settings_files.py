@@ -79,12 +79,21 @@ def load_config(name: str) -> dict[str, Any]:
         raise unknown_name("config", name, recipe_names(), "(give a file or a packaged recipe)")
     try:
         content = parse_yaml(read_bytes(path, SIZE_LIMIT).decode("utf-8"), name)
+        if "format" not in content:
+            content = _without_what_is_gone(content)
         require_format(content.pop("format", FORMAT), name)
         return _extended(content, name)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
     except ValueError as error:
         raise UsageError(f"{path} is no settings file: {error}; give a YAML file") from error
+
+
+def _without_what_is_gone(content: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run from before formats had numbers, but for what had one value and is no setting any more."""
+    inversion = content.get("inversion")
+    is_old = isinstance(inversion, dict) and inversion.get("meta") == "sum"
+    return without(content, "inversion.meta") if is_old else content
 
 
 def _extended(values: dict[str, Any], origin: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -45,17 +45,17 @@ class Inversion(Protocol):
         """Continue from `state_dict()`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InversionPlan:
     """How one round of synthesis goes."""
 
     samples: int
     steps: int
     lr_generator: float
-    lr_latent: float
+    lr_latent: float = 0.0
     """0: the latents stay as they were drawn."""
-    meta: Literal["sum", "reptile"] | None
-    """How the kept generator moves; None: nothing is kept, every round begins with new random weights."""
+    keeps_generator: bool = True
+    """Whether the generator is kept and meta-learned; otherwise every round begins with new random weights."""
     emit: int = 0
     """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
 
@@ -65,10 +65,10 @@ class GeneratorInversion:
 
     A round clones the generator, adapts clone and fresh latents for a few steps, keeps the images of the step with the
     lowest total loss, and moves the kept generator by a meta-update: a persistent Adam on the sum of the clone's
-    gradients (first-order MAML), or on the way the clone went (Reptile).
+    gradients (first-order MAML).
 
-    One step whose gradient goes to the kept generator is the plain training of a generator (DAFL and its kin): `sum`
-    with one step and images made of new latents afterwards. With no meta-update the clone begins with new weights.
+    One step whose gradient goes to the kept generator is the plain training of a generator (DAFL and its kin): one
+    step, and images made of new latents afterwards. Where no generator is kept the clone begins with new weights.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class GeneratorInversion:
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
         chunks = zip(latents.chunk(parts), [None] * parts if targets is None else targets.chunk(parts), strict=True)
         done = [self._adapt(descent, *chunk, meta, randomness) for chunk in chunks]
-        if plan.meta is not None:
+        if plan.keeps_generator:
             self._meta_update(done[-1][2], [gradient / parts for gradient in meta])
         if plan.emit:
             return self._emit(randomness), mean_report([report for _, report, _ in done])
@@ -120,7 +120,7 @@ class GeneratorInversion:
         plan, scale = self._plan, self.learning_rate_scale
         latents.requires_grad_()
         clone = copy.deepcopy(self._generator)
-        if plan.meta is None:
+        if not plan.keeps_generator:
             reinitialise(clone, randomness)
         shared = [*clone.parameters(), *self._inversion_loss.parameters()]
         optimizer = adam(shared, scale * plan.lr_generator, BETAS)
@@ -132,17 +132,13 @@ class GeneratorInversion:
 
         def gather(taken: Tensor) -> None:
             for gathered, parameter in zip(meta, clone.parameters(), strict=True):
-                if parameter.grad is not None and plan.meta == "sum":
+                if parameter.grad is not None:
                     gathered.add_(torch.where(taken, parameter.grad, 0.0))
 
         guard = self._execution.guarded(optimizer, shared, clone.buffers())
         samples, report = descent.run(images_now, targets, guard, gather)
         if targets is None:  # the loss looked at shifted images; these stay as they are
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
-        if plan.meta == "reptile":
-            with torch.no_grad():
-                torch._foreach_add_(meta, list(self._generator.parameters()))
-                torch._foreach_sub_(meta, list(clone.parameters()))
         return samples, report, clone
 
     def _draw(self, counts: list[int], randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
@@ -193,7 +189,7 @@ class GeneratorInversion:
         """See `Inversion`: a generator that is kept can."""
         reinitialise(self._generator, randomness)
         self._optimizer.state.clear()
-        return self._plan.meta is not None
+        return self._plan.keeps_generator
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""

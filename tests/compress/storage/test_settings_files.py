@@ -105,3 +105,12 @@ def test_a_file_extends_a_packaged_recipe_and_says_what_differs(tmp_path: Path) 
     file.write_text("extends: /etc/passwd\n")
     with pytest.raises(UsageError, match="unknown recipe"):
         load_config(str(file))
+
+
+def test_the_settings_of_an_older_run_are_read_without_what_is_no_setting_any_more(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("inversion:\n  meta: sum\n  steps: 3\n")
+    assert load_config(str(file)) == {"inversion": {"steps": 3}}
+    file.write_text("format: 1\ninversion:\n  meta: sum\n")
+    with pytest.raises(UsageError, match=r"unknown setting 'inversion.meta'"):
+        validated(DistillSettings, load_config(str(file)))

@@ -66,8 +66,8 @@ def test_weights_that_are_no_numbers_are_found_wherever_they_are() -> None:
 def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
     make_distiller, recorded_run: RunDirectory
 ) -> None:
-    # two steps of the inversion a round, four of the student from the second round on, and one picture before
-    distiller = make_distiller(teacher=Faulty(lambda count: count in {16, 17}), rounds=6, steps=4)
+    # two steps of the inversion a round, four of the student from the second round on, and two pictures before
+    distiller = make_distiller(teacher=Faulty(lambda count: count in {17, 18}), rounds=6, steps=4)
     lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == distiller.inversion.learning_rate_scale == 0.5
     require_finite(distiller.state_dict())
