@@ -1,4 +1,4 @@
-"""`compress` and `python -m compress`: the command line as a process of its own."""
+"""Entry point of `compress` and `python -m compress`."""
 
 import os
 import signal
@@ -10,11 +10,10 @@ from compress.errors import Interrupted
 
 
 def run() -> None:
-    """Run the command line; SIGTERM and SIGHUP end it like Ctrl-C, and what is interrupted ends at once.
+    """Run the command line. SIGTERM and SIGHUP end it like Ctrl-C, and an interrupted process exits at once.
 
-    The interpreter would first clear away torch and all that was loaded with it, which takes seconds on loaded cores
-    while somebody waits for the end. What there was to write is written by then, and the system frees the rest. What
-    torchrun started it also ends, in its own way.
+    The interpreter would first unload torch, which takes seconds on busy cores. All files are written by then, and the
+    operating system frees the memory. Processes of torchrun keep their signal handlers, because torchrun ends them.
     """
     if not by_torchrun():
         for name in ("SIGTERM", "SIGHUP"):

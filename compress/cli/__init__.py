@@ -85,7 +85,7 @@ for _words, _target, _help, _example in COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 3 a gate was not met, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 bad input, 3 a check failed, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -109,21 +109,22 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno in FULL and error.filename is None:
             _give_up_output()
             _fail("no space left on the device while writing the output: free some and run again", 2, None)
-        known = error.errno in UNUSABLE and error.filename is not None
-        said = f"cannot use {error.filename}: {error.strerror}; name another file or folder, or mend it"
-        _fail(said if known else _failed(error), 2 if known else 1, error if debug else None)
+        message, code = _failed(error), 1
+        if error.errno in UNUSABLE and error.filename is not None:
+            message, code = f"cannot use {error.filename}: {error.strerror}; fix it or choose another path", 2
+        _fail(message, code, error if debug else None)
     except Exception as error:
         _fail(_failed(error), 1, error if debug else None)
     sys.exit(0)
 
 
 def by_torchrun() -> bool:
-    """Whether torchrun started this process: a run's id alone may be left over from another."""
+    """Whether torchrun started this process. A run's id alone may be left over from another one."""
     return all(name in os.environ for name in TORCHRUN)
 
 
 def _suit_streams() -> None:
-    """What a terminal cannot show is escaped, and a width that it cannot have is not believed."""
+    """Escape what a terminal cannot show, and ignore an impossible width."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -133,13 +134,13 @@ def _suit_streams() -> None:
 
 
 def _give_up_output() -> None:
-    """Nothing more is written to standard output, at the end of the process neither."""
+    """Discard all further output, including that at the end of the process."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: Exception) -> str:
-    return f"the run failed: {type(error).__name__}: {error}; --debug shows where"
+    return f"the run failed: {type(error).__name__}: {error}; --debug shows the traceback"
 
 
 def _explained(error: CycloptsError) -> str:
@@ -153,7 +154,7 @@ def _explained(error: CycloptsError) -> str:
 def _fail(message: str, code: int, error: Exception | None) -> None:
     if error is not None:
         raise error
-    if by_torchrun():  # as it started others, which fail with this one
+    if by_torchrun():  # several processes fail together; one of them reports
         from compress.training.parallel import first_to_fail
 
         if not first_to_fail():

@@ -1,4 +1,4 @@
-"""`compress benchmark`: what models take, side by side: torch, compiled torch and onnxruntime."""
+"""`compress benchmark`: time models in torch, compiled torch and onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compress completion`: what lets a shell complete commands and flags."""
+"""`compress completion`: the script with which a shell completes commands and flags."""
 
 from __future__ import annotations
 

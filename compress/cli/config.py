@@ -1,4 +1,4 @@
-"""`compress config`: settings before they are used."""
+"""`compress config`: show, check and describe settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def validate(*configs: str) -> None:
         YAML files, or names of packaged recipes.
     """
     if not configs:
-        raise UsageError("nothing to check: name files, `compress config validate FILE...`")
+        raise UsageError("no files to check: `compress config validate FILE...`")
     bad = 0
     for config in configs:
         try:

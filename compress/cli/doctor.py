@@ -1,4 +1,4 @@
-"""`compress doctor`: what is installed, what onnxruntime can run on, and what to do about what does not fit."""
+"""`compress doctor`: check the installation and onnxruntime's providers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RUNTIMES, CPU = ("onnxruntime", "onnxruntime-gpu"), PROVIDERS["cpu"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     said: str
     advice: str = ""
-    """What to do; empty where nothing is wrong."""
+    """What to do; empty if the check passed."""
 
 
 def doctor(*, json: Switch = False) -> None:
@@ -65,12 +65,12 @@ def _installed(package: str) -> str | None:
 
 
 def _runtimes(find: Callable[[str], str | None] = _installed) -> Finding:
-    """Both packages write the same module: which one is imported is a matter of the order of installation."""
-    found = [f"{package} {number}" for package in RUNTIMES if (number := find(package))]
-    if len(found) < 2:
-        return Finding("onnxruntime", found[0] if found else f"{onnxruntime.__version__}, from no package")
+    """Both packages install the same module, so the order of installation decides which one is imported."""
+    installed = [f"{package} {number}" for package in RUNTIMES if (number := find(package))]
+    if len(installed) < 2:
+        return Finding("onnxruntime", installed[0] if installed else f"{onnxruntime.__version__}, from no package")
     advice = "keep one: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-    return Finding("onnxruntime", f"{' and '.join(found)} are both installed and overwrite each other", advice)
+    return Finding("onnxruntime", f"{' and '.join(installed)} are both installed and overwrite each other", advice)
 
 
 def _torch_cuda() -> Finding:
@@ -83,7 +83,7 @@ def _torch_cuda() -> Finding:
 
 
 def _provider(name: str) -> Finding:
-    """Whether a session on it starts: the list of what onnxruntime was built with says nothing about that."""
+    """Whether a session on it starts. Being in onnxruntime's list of providers does not imply that."""
     provider = PROVIDERS[name]
     if provider not in onnxruntime.get_available_providers():
         if name == "cpu" or not torch.cuda.is_available():
@@ -96,15 +96,15 @@ def _provider(name: str) -> Finding:
         return Finding(name, "runs")
     if not torch.cuda.is_available():
         return Finding(name, "does not run: no GPU is visible")
-    return Finding(name, f"does not run: {complaint or 'its libraries are of versions that do not fit'}", _remedy(name))
+    return Finding(name, f"does not run: {complaint or 'the versions of its libraries do not match'}", _remedy(name))
 
 
 def _started(provider: str) -> bool:
-    """Whether a session of one node is given to the provider."""
+    """Whether the provider accepts a session of one node."""
     graph = '<ir_version: 10, opset_import: ["" : 18]> one (float[1] x) => (float[1] y) { y = Relu (x) }'
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
-    with redirect_stdout(StringIO()):  # where onnxruntime complains
+    with redirect_stdout(StringIO()):  # onnxruntime prints errors there
         session = onnxruntime.InferenceSession(
             parser.parse_model(graph).SerializeToString(), settings, providers=list(dict.fromkeys([provider, CPU]))
         )
@@ -113,5 +113,5 @@ def _started(provider: str) -> bool:
 
 def _remedy(name: str) -> str:
     if name == "tensorrt":
-        return "pip install tensorrt, of the CUDA version that torch says above"
-    return "pip install 'onnxruntime-gpu[cuda,cudnn]', whose CUDA version must be torch's: both are said above"
+        return "pip install tensorrt, for the CUDA version that torch reports above"
+    return "pip install 'onnxruntime-gpu[cuda,cudnn]', whose CUDA version must equal torch's; both are listed above"

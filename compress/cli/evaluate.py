@@ -1,4 +1,4 @@
-"""`compress evaluate`: one metric for runs, models and ONNX files."""
+"""`compress evaluate`: score runs, models and ONNX files with the same metric."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def evaluate(
     compute = Compute.choose(device, precision)
     if without_data:
         if teacher or details or confusion or (held_out and held_out.model_dump(exclude_defaults=True)):
-            raise UsageError("--without-data looks at a run alone: leave out --teacher, --data and what goes with them")
+            raise UsageError("--without-data needs no data: leave out --teacher, --data and the flags of the data")
         _say_agreement(model, compute, json=json)
         return
     evaluation = evaluate_model(
@@ -76,18 +76,20 @@ def evaluate(
 
 
 def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
-    found, card = agreement_without_data(run, compute)
-    numbers = {"agreement": found.share, "low": found.low, "high": found.high}
+    agreement, card = agreement_without_data(run, compute)
+    numbers = {"agreement": agreement.share, "low": agreement.low, "high": agreement.high}
     if json:
-        facts = {"schema_version": 1, "task": card.task, "data": None, "n": found.images}
+        facts = {"schema_version": 1, "task": card.task, "data": None, "n": agreement.images}
         print(json_format.dumps({**facts, **numbers, "confidence": CONFIDENCE}))
         return
     output.print(
-        f"agreement {found.share:.4f}, between {found.low:.4f} and {found.high:.4f} with {CONFIDENCE:.0%} confidence, "
-        f"on {found.images} new synthetic images",
+        f"agreement {agreement.share:.4f}, between {agreement.low:.4f} and {agreement.high:.4f} with {CONFIDENCE:.0%} "
+        f"confidence, on {agreement.images} new synthetic images",
         soft_wrap=True,
     )
-    output.print("how often student and teacher see the same class; no accuracy, and no promise for real images")
+    output.print(
+        "the share of samples with the same predicted class; not an accuracy on real images"
+    )
 
 
 def _tables(score: Score, title: str) -> list[Table]:

@@ -1,4 +1,4 @@
-"""`compress export`: a model as a verified ONNX file, whole, in half precision or in INT8."""
+"""`compress export`: write a model as a verified ONNX file, in float32, float16 or INT8."""
 
 from __future__ import annotations
 

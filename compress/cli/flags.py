@@ -1,4 +1,4 @@
-"""Settings as the command line calls them."""
+"""Names and types of flags."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SETTING = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
 
 
 def as_flags(message: str) -> str:
-    """A message of the library, which names settings in backticks (`data_root`), with their flags (--data-root).
+    """A library's message with flags (--data-root) in place of settings in backticks (`data_root`).
 
-    What is longer than a name in backticks, such as a command, stays.
+    Longer text in backticks, such as a command, is left as it is.
     """
     return _SETTING.sub(lambda match: "--" + match.group(1).replace("_", "-"), message)

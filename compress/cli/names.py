@@ -1,4 +1,4 @@
-"""`compress list`: every name that a flag takes."""
+"""`compress list`: the names that flags take."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _data() -> list[str]:
 
 
 def _row(table: OpenTable[Entry], name: str, said: Callable[[Entry], str]) -> str:
-    """What is said of an entry; of one that a package adds and that is broken, why."""
+    """The line of an entry; if its package is broken, the reason."""
     try:
         entry = table.find(name)
     except UsageError as error:

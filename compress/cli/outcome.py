@@ -1,4 +1,4 @@
-"""What a run or an export came to, as the command line prints it."""
+"""The printed result of a run or an export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compress.training.progress import output
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """The table of teacher, student and file, what was compared, and where everything lies."""
+    """Print the scores of teacher, student and file, the comparison with torch, and the paths."""
     report, run = outcome.report, outcome.run
     if outcome.worthless:
         output.print(outcome.worthless, style="bold red", soft_wrap=True)
@@ -27,7 +27,7 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def print_parity(facts: ExportFacts, results: list[Parity]) -> None:
-    """Which sizes the file takes, and one line for each comparison with torch."""
+    """Print the sizes that the file takes and one line for each comparison with torch."""
     sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
     output.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
     for result in results:

@@ -1,4 +1,4 @@
-"""`compress predict`: what a model sees in the user's own photographs."""
+"""`compress predict`: show a model's predictions on the user's own images."""
 
 from __future__ import annotations
 
@@ -51,4 +51,4 @@ def predict(
         if "guesses" in answer:
             best = answer["guesses"][0]
             output.print(f"{answer['file']}: {best['class']} {best['probability']:.1%}", soft_wrap=True)
-    console.print(f"answers  {out}", soft_wrap=True)
+    console.print(f"predictions  {out}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`compress report`: the page of a run."""
+"""`compress report`: the HTML report of a run."""
 
 from __future__ import annotations
 
