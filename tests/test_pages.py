@@ -1,0 +1,193 @@
+"""Every command and Python block of README and the pages under docs/ runs, at reduced size."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from itertools import pairwise
+from pathlib import Path
+from shutil import copy
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pages import PAGES, ROOT, blocks, commands
+from PIL import Image
+from torchvision.io import write_png
+
+from compress.cli import main
+from compress.tasks.data import open_data
+from compress.tasks.models import create_model, fit_weights, read_weights
+
+COMMANDS = {command: shlex.split(command) for page, command in commands() if page != "adding.md"}
+RUN = "runs/digit-scenes-ssd-kd-1"
+PYTHON = {f"{block.page}:{block.line}": block.code for block in blocks("python") if block.page != "adding.md"}
+"""Without adding.md, whose blocks are packages: tests/test_docs.py installs and runs them."""
+SMALL = [f"--{flag}={value}" for flag, value in {
+    "precision": "fp32", "inversion.samples": 8, "inversion.steps": 1, "inversion.width": 8, "distillation.rounds": 2,
+    "distillation.warmup": 1, "distillation.steps": 1, "distillation.batch": 8,
+}.items()]  # fmt: skip
+REDUCED = {
+    "teach": ["--steps=1", "--batch=4", "--no-pretrained"],
+    "benchmark": ["--seconds=0.01"],
+    "hidfd": [*SMALL, "--gan.iterations=2", "--gan.batch=10", "--gan.width=8", "--gan.samples=20"],
+}
+SMALL_TEACHER = {"segmentation": "deeplabv3plus:tu-test_resnet", "classification": "cifar_resnet20"}
+
+
+@pytest.fixture(scope="session")
+def weights(classifier_weights: Path, segmenter_weights: Path) -> dict[str, Path]:
+    """Of a small teacher of each task."""
+    return {"classification": classifier_weights, "segmentation": segmenter_weights}
+
+
+@pytest.fixture(scope="session")
+def folder(weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the pages name: a run, photographs, weights, data, settings."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert call(["distill", "--task", "segmentation", *smaller("segmentation", weights), *SMALL]) == 0
+    for name in ("photograph.jpg", "street.jpg"):
+        Image.effect_noise((120, 90), 50).convert("RGB").save(folder / name)
+    copy(folder / RUN / "export" / "model.onnx", folder)
+    copy(weights["classification"], folder / "teacher.safetensors")
+    torch.save(read_weights(weights["classification"]), folder / "resnet20.pt")
+    (folder / "mine.yaml").write_text("seed: 1\n")
+    (folder / "theirs.yaml").write_text("seed: 1\nseed: 2\n")
+    _write_collected(folder / "IMAGES")
+    _write_camvid(folder / "camvid")
+    return folder
+
+
+def _write_collected(folder: Path) -> None:
+    split = open_data("digits", "classification").training()
+    for label, name in enumerate(open_data("digits", "classification").class_names):
+        (folder / name).mkdir(parents=True)
+        for index, image in enumerate(split.images[split.targets == label][:2]):
+            write_png(image, str(folder / name / f"{index}.png"))
+
+
+def _write_camvid(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for kind in (split, f"{split}annot"):
+            (folder / kind).mkdir(parents=True)
+        for name in ("a", "b"):
+            Image.fromarray(rng.integers(0, 256, (36, 48, 3), np.uint8)).save(folder / split / f"{name}.png")
+            Image.fromarray(rng.integers(0, 12, (36, 48), np.uint8)).save(folder / f"{split}annot" / f"{name}.png")
+
+
+def call(words: list[str]) -> int:
+    """The exit code of `compress WORDS...`."""
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert isinstance(stopped.value.code, int)
+    return stopped.value.code
+
+
+def smaller(task: str, weights: dict[str, Path]) -> list[str]:
+    return ["--teacher", SMALL_TEACHER[task], "--teacher-weights", str(weights[task])]
+
+
+def reduced(words: list[str], weights: dict[str, Path], cifar10: Path) -> list[str]:
+    """The same command with less to do, a small teacher, and the folders that the tests have."""
+    command, values = words[0], dict(pairwise(words))
+    names = {"DIR": str(cifar10) if values.get("--data") == "cifar10" else "camvid"}
+    if command == "teach":
+        names["deeplabv3:resnet18"] = SMALL_TEACHER["segmentation"]
+    words = [names.get(word, word) for word in words]
+    if command == "distill":
+        for flag in {"--teacher", "--teacher-weights"} & values.keys():
+            del words[words.index(flag) : words.index(flag) + 2]
+        words += smaller(values.get("--task", "classification"), weights)
+        return words if "--dry-run" in words else words + REDUCED.get(values.get("--method", ""), SMALL)
+    return words + REDUCED.get(command, [])
+
+
+@pytest.mark.parametrize("command", [line for line, words in COMMANDS.items() if words[0] == "compress"], ids=str)
+def test_the_command_runs(
+    command: str, folder: Path, weights: dict[str, Path], cifar10: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    words = COMMANDS[command][1:]
+    words = words[: words.index(">")] if ">" in words else words
+    assert call(reduced(words, weights, cifar10)) == 0
+
+
+@pytest.mark.parametrize("command", [line for line, words in COMMANDS.items() if words[0] == "torchrun"], ids=str)
+def test_what_torchrun_starts_is_a_valid_command(
+    command: str, folder: Path, weights: dict[str, Path], cifar10: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several processes are run by tests/compress/cli/test_workers.py."""
+    monkeypatch.chdir(folder)
+    words = COMMANDS[command]
+    words = [word.replace("cuda", "cpu") for word in words[words.index("compress") + 1 :]]
+    assert call([*reduced([*words, "--dry-run"], weights, cifar10)]) == 0
+
+
+def test_a_command_that_no_test_runs_is_marked_with_the_reason() -> None:
+    assert {words[0] for words in COMMANDS.values()} <= {"compress", "torchrun"}
+    scripts = [word for _, command in commands(marked=True) for word in command.split() if word.endswith(".py")]
+    assert len(scripts) > 10
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
+
+
+def test_the_session_of_the_page_on_untrusted_files_is_what_the_terminal_shows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (session,) = (block.code for block in blocks("text") if block.code.startswith("$ compress config validate"))
+    command, _, shown = session.partition("\n")
+    monkeypatch.chdir(folder)
+    assert call(command.split()[2:]) == 2
+    assert "".join(capsys.readouterr()) == shown
+
+
+@pytest.fixture
+def mine(weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module `mine` of the examples: two networks, and held-out images with their labels."""
+    module: Any = ModuleType("mine")
+    module.teacher, module.student = (create_model("classification", "cifar_resnet20", 10).network for _ in range(2))
+    fit_weights(module.teacher, read_weights(weights["classification"]), "weights")
+    held_out = open_data("digits", "classification").held_out()
+    module.images, module.labels = held_out.images, held_out.targets
+    monkeypatch.setitem(sys.modules, "mine", module)
+
+
+SETTINGS = """settings = DistillSettings.model_validate({
+    "precision": "fp32", "inversion": {"samples": 8, "steps": 1},
+    "distillation": DistillationSettings(rounds=2, warmup=1, steps=1, batch=8)})"""
+
+
+@pytest.mark.parametrize("place", PYTHON)
+def test_the_python_block_runs(place: str, folder: Path, mine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    code = re.sub(r"^settings = .*", SETTINGS, PYTHON[place], flags=re.MULTILINE)
+    exec(compile(code, place, "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_the_page_links_to_exists(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_the_page_opens_with_whom_it_is_for(page: Path) -> None:
+    title, empty, opening, *_ = page.read_text().splitlines()
+    assert title.startswith("# ")
+    assert not empty
+    assert opening.startswith("For whoever ")
+
+
+def test_readme_is_short_and_links_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 250
+    assert {page.name for page in PAGES[1:]} <= set(re.findall(r"\]\(docs/([\w-]+\.md)", readme))
