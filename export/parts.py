@@ -17,6 +17,8 @@ from .providers import LOG_NOTHING
 
 TYPES = {BODY_INPUT: TensorProto.FLOAT, BODY_OUTPUT: TensorProto.FLOAT, "size": TensorProto.INT64}
 """Values at which a file comes apart."""
+SHAPES = {BODY_INPUT: [None, 3, None, None]}
+"""Of these values: onnxruntime infers wrong shapes for a resize in a network whose input has no known rank."""
 
 
 class Part:
@@ -107,4 +109,4 @@ def _needs(node: NodeProto) -> Iterator[str]:
 
 def _typed(names: Sequence[str], declared: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto]:
     """Values of a graph: as the file declares them, or of their type and any shape."""
-    return [declared.get(name) or helper.make_tensor_value_info(name, TYPES[name], None) for name in names]
+    return [declared.get(name) or helper.make_tensor_value_info(name, TYPES[name], SHAPES.get(name)) for name in names]
