@@ -18,7 +18,7 @@ class Heading:
 
 MODELS, DATA, HARDWARE = Heading("Models", 0), Heading("Data (optional)", 1), Heading("Seed and hardware", 3)
 LABELLED_DATA, TRAINING = Heading("Labelled data", 1), Heading("Training", 4)
-MASKS = Heading("Images with masks on your disk: docs/data.md", 1)
+MASKS = Heading("Images with masks on your disk: docs/data.md", 5)
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Number = Annotated[int, Field(ge=0, le=100_000_000)]

@@ -87,9 +87,7 @@ def _say_agreement(run: Path, compute: Compute, *, json: bool) -> None:
         f"confidence, on {agreement.images} new synthetic images",
         soft_wrap=True,
     )
-    output.print(
-        "the share of samples with the same predicted class; not an accuracy on real images"
-    )
+    output.print("the share of samples with the same predicted class; not an accuracy on real images")
 
 
 def _tables(score: Score, title: str) -> list[Table]:

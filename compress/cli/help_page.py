@@ -62,7 +62,7 @@ def _documented(function: Any, app: App, words: list[str]) -> Any:
 
 def _defaults(model: type[BaseModel], app: App, words: list[str]) -> Mapping[str, Any]:
     """What each setting would be without its own flag, given the other flags; empty if they cannot be resolved."""
-    if model is not DistillSettings:
+    if not issubclass(model, DistillSettings):
         return {}
     from compress.runs.resolution import resolve
     from compress.storage.settings_files import merged

@@ -9,6 +9,7 @@ import pytest
 
 from compress.cli import COMMANDS
 from compress.settings import DistillSettings, TeachSettings
+from compress.storage.settings_files import load_config
 
 Page = Callable[..., str]
 
@@ -40,6 +41,10 @@ def description_of(target: str) -> tuple[str, str]:
 def sentences(text: str) -> list[str]:
     paragraphs = re.split(r"\n\s*\n", text.replace("`", ""))
     return [each for part in paragraphs for each in re.split(r"(?<=[.;:]) ", " ".join(part.split())) if each]
+
+
+def rounds_of(recipe: str) -> int:
+    return load_config(recipe)["distillation"]["rounds"]
 
 
 def section(page: str, heading: str) -> str:
@@ -79,7 +84,8 @@ def test_every_setting_is_a_flag_under_a_heading(command: str, model: type[Disti
 
 def test_everyday_flags_come_before_the_sections_of_settings(page: Page) -> None:
     headings = re.findall(r"╭─ (\w+)", page("distill"))
-    assert headings == ["Models", "Data", "Options", "Seed", "Inversion", "Replay", "Distillation", "GAN"]
+    assert headings[:4] == ["Models", "Data", "Options", "Seed"]
+    assert headings[-4:] == ["Inversion", "Replay", "Distillation", "GAN"]
     assert "--teacher " in section(page("distill"), "Models")
     assert "--inversion.steps" in section(page("distill"), "Inversion")
 
@@ -87,8 +93,12 @@ def test_everyday_flags_come_before_the_sections_of_settings(page: Page) -> None
 @pytest.mark.parametrize(
     ("words", "flag", "default"),
     [
-        ((), "--distillation.rounds", 50),
-        (("--config", "cifar10/ssd-kd"), "--distillation.rounds", 220),
+        ((), "--distillation.rounds", rounds_of("digits/ssd-kd")),
+        (
+            ("--config", "cifar10/ssd-kd"),
+            "--distillation.rounds",
+            load_config("cifar10/ssd-kd")["distillation"]["rounds"],
+        ),
         (("--method", "dafl", "--config", "cifar10/dafl"), "--distillation.steps", 5),
         (("--task", "segmentation"), "--data", "digit-scenes"),
         (("--task", "segmentation"), "--task", "classification"),
