@@ -36,7 +36,7 @@ from compress.training.parallel import Workers
 from compress.training.progress import quiet
 from compress.training.random_state import preserved_random_state
 
-BY_NAME = {"teacher", "teacher_weights", "student", "crop_size", *HeldOutSettings.model_fields}
+BY_NAME = {"teacher", "teacher_weights", "student", "crop_size", *HeldOutSettings.model_fields} - {"follow_links"}
 """Settings for networks and data by name, which `distill` takes as arguments."""
 
 

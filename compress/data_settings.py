@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compress.setting_types import DATA, MASKS, ImageSize, Numbers, Section, Share
+from compress.framing import CropMode, Interpolation
+from compress.setting_types import (
+    DATA,
+    MASKS,
+    READING,
+    Channels,
+    Deviations,
+    ImageSize,
+    Numbers,
+    Section,
+    Share,
+)
 
 
 class LabelSettings(Section):
@@ -27,8 +38,9 @@ class LabelSettings(Section):
     )
     class_names: Annotated[str | None, MASKS] = Field(
         None,
-        description="Class names: a text or JSON file, or one of ade20k, cityscapes, coco-stuff, loveda, potsdam, "
-        "vaihingen and voc. The default is classes.txt, or a similar file, in the data set's folder.",
+        description="Class names in the network's order: a text or JSON file, or for masks one of ade20k, cityscapes, "
+        "coco-stuff, loveda, potsdam, vaihingen and voc. The default is the teacher's own, for masks classes.txt or a "
+        "similar file in the data set's folder.",
     )
     mask_values: Annotated[Numbers | None, MASKS] = Field(
         None, description="Mask value of each class, such as 0,255. The default is 0, 1, 2, ..."
@@ -51,7 +63,42 @@ class LabelSettings(Section):
         return LabelSettings(**{key: getattr(self, key) for key in LabelSettings.model_fields})
 
 
-class HeldOutSettings(LabelSettings):
+class ReadingSettings(LabelSettings):
+    """How photographs are prepared and classes numbered. Values that are left out come from the teacher."""
+
+    crop_mode: Annotated[CropMode | None, READING] = Field(
+        None,
+        description="Crop of photographs: the central square, the whole squashed, or the whole within borders. The "
+        "default of these flags is what the teacher was trained with.",
+    )
+    crop_pct: Annotated[Annotated[float, Field(gt=0, le=1)] | None, READING] = Field(
+        None, description="Share of the resized side that the crop keeps."
+    )
+    interpolation: Annotated[Interpolation | None, READING] = Field(None, description="Filter for resizing.")
+    mean: Annotated[Channels | None, READING] = Field(
+        None, description="Mean of the teacher's input per channel, for colours in [0, 1]."
+    )
+    std: Annotated[Deviations | None, READING] = Field(None, description="Standard deviation of it per channel.")
+    class_order: Annotated[Literal["text", "natural"] | None, READING] = Field(
+        None,
+        description="Order of class folders without known names: text (10 before 2, torchvision; the default) or "
+        "natural (2 before 10, timm).",
+    )
+    follow_links: Annotated[bool, READING] = Field(False, description="Follow links out of the data's folder.")
+
+
+class WeightSettings(ReadingSettings):
+    """How weights are read from a file that can be read in more than one way."""
+
+    teacher_key: Annotated[str | None, READING] = Field(
+        None, description="Where in the file the weights are, such as state_dict_ema. By default they are searched for."
+    )
+    match: Annotated[Literal["name", "order"], READING] = Field(
+        "name", description="Match tensors to the network by name, or by order and shape where names are foreign."
+    )
+
+
+class HeldOutSettings(WeightSettings):
     """The data that a model is scored on."""
 
     data: Annotated[str | None, DATA] = Field(
@@ -64,6 +111,5 @@ class HeldOutSettings(LabelSettings):
     )
     image_size: Annotated[ImageSize, DATA] = Field(
         None,
-        description="Resize images on your disk to this shorter side, in pixels. The default is the model's own size. "
-        "With --teacher it is 224 for image-folder, and the images' own size for others.",
+        description="Resize images on your disk to this shorter side, in pixels. The default is the model's own size.",
     )

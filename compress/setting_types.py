@@ -17,6 +17,7 @@ class Heading:
 
 
 MODELS, DATA, HARDWARE = Heading("Models", 0), Heading("Data (optional)", 1), Heading("Seed and hardware", 3)
+READING = Heading("Reading photographs and weights", 5)
 LABELLED_DATA, TRAINING = Heading("Labelled data", 1), Heading("Training", 4)
 MASKS = Heading("Images with masks on your disk: docs/data.md", 5)
 
@@ -29,6 +30,15 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Channels = Annotated[tuple[Fraction, Fraction, Fraction], BeforeValidator(_as_tuple)]
+Deviations = Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_as_tuple)]
+"""A number per channel, RGB; in files a list."""
 Side = Annotated[int, Field(ge=1, le=4096)]
 Device = Annotated[
     str,
@@ -40,8 +50,8 @@ Device = Annotated[
 ImageSize = Annotated[
     Side | None,
     Field(
-        description="Resize images on your disk to this shorter side, in pixels. The default is 224 for image-folder, "
-        "and their own size for others."
+        description="Resize images on your disk to this shorter side, in pixels. The default for image-folder is the "
+        "teacher's size, or 224 where it has none, and for others their own size."
     ),
 ]
 CropSize = Annotated[

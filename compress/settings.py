@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compress.data_settings import HeldOutSettings, LabelSettings
+from compress.data_settings import HeldOutSettings, LabelSettings, ReadingSettings, WeightSettings
 from compress.setting_types import (
     DATA,
     HARDWARE,
@@ -117,7 +117,7 @@ class DistillationSettings(Section):
     shuffle_channels: bool = Field(False, description="Shuffle the colour channels of each drawn image.")
 
 
-class DistillSettings(LabelSettings):
+class DistillSettings(WeightSettings):
     """All settings of `compress distill`, except where it writes and whether it resumes."""
 
     task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
@@ -173,7 +173,7 @@ class ResolvedSettings(DistillSettings):
     student: str
 
 
-class TeachSettings(LabelSettings):
+class TeachSettings(ReadingSettings):
     """All settings of `compress teach`. Values that are left out come from the task's default recipe."""
 
     task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(

@@ -30,8 +30,10 @@ from compress.runs.models import (
     read_collected_images,
     require_origin,
     student_of,
+    unfitted_teacher,
 )
 from compress.runs.origin import begin_with, origin_of, require_same_origin, require_same_settings
+from compress.runs.reading import open_for, teacher_of
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead
 from compress.runs.unlabelled import TeachersAnswers
@@ -41,8 +43,9 @@ from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.task import HeldOut
 from compress.tasks import held_out_of, make_task
-from compress.tasks.data import DataSource, open_settings
+from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
+from compress.teacher import Teacher
 from compress.training.compute import Compute
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
@@ -85,23 +88,22 @@ def distil_by_name(settings: ResolvedSettings, options: RunOptions) -> Outcome |
     """
     workers = _workers(settings)
     options.check()
-    source, compute, collected, student = _opened(settings)
+    teacher, source, compute, collected, student = _opened(settings)
     with ExitStack() as held:
         with workers.joined(compute.device):
             if not workers.leads:
-                teacher = new_model(settings.teacher, source, settings.seed).eval()
+                network = unfitted_teacher(teacher, source, settings.seed).eval()
                 follow(
-                    prepared(method_context(teacher, student, settings, source, compute, workers, collected)),
+                    prepared(method_context(network, student, settings, source, compute, workers, collected)),
                     heed_signals=options.heed_signals,
                 )
                 return None
             folder = run_folder(source, settings, options)
             held.enter_context(exclusive(folder))
-            name, weights = settings.teacher, settings.teacher_weights
-            teacher = find_teacher(name, weights, source, compute, settings.seed)
-            student = student_of(settings.method, student, teacher, source, settings.seed)
+            network = find_teacher(teacher, source, compute, settings.seed)
+            student = student_of(settings.method, student, network, source, settings.seed)
             began_with = begin_with(student, options.init_from) if options.init_from else None
-            context = method_context(teacher, student, settings, source, compute, workers, collected)
+            context = method_context(network, student, settings, source, compute, workers, collected)
             done = carry_out(context, held_out_of(source), folder, options, began_with=began_with)
         return hand_over(done, source, card_of(settings.student, source, student))
 
@@ -113,25 +115,24 @@ def check_by_name(settings: ResolvedSettings, options: RunOptions) -> bool:
     """
     workers = _workers(settings)
     options.check()
-    source, _, _, student = _opened(settings)
-    name, weights = settings.teacher, settings.teacher_weights
-    teacher = fit_teacher(name, weights, source, settings.seed) if weights else new_model(name, source, settings.seed)
-    student = student_of(settings.method, student, teacher, source, settings.seed)
+    teacher, source, _, _, student = _opened(settings)
+    fit = fit_teacher if teacher.weights is not None else unfitted_teacher
+    student = student_of(settings.method, student, fit(teacher, source, settings.seed), source, settings.seed)
     if options.init_from:
         begin_with(student, options.init_from)
     return workers.leads
 
 
-def _opened(settings: ResolvedSettings) -> tuple[DataSource, Compute, Collected | None, NormalisedModel]:
-    """Data, device, collected images and a new student."""
-    source = open_settings(settings, settings.task)
-    source = as_answered(source, settings.teacher, settings.teacher_weights)
-    require_origin(settings.teacher, settings.teacher_weights, source)
+def _opened(settings: ResolvedSettings) -> tuple[Teacher, DataSource, Compute, Collected | None, NormalisedModel]:
+    """What is known of the teacher, data, device, collected images and a new student."""
+    teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
+    source = as_answered(open_for(teacher, settings, settings.task), teacher)
+    require_origin(teacher.name, settings.teacher_weights, source)
     compute = Compute.choose(settings.device, settings.precision, settings.capture)
     collected = read_collected_images(settings, source)
     student = new_model(settings.student, source, settings.seed)
     inspect(source)
-    return source, compute, collected, student
+    return teacher, source, compute, collected, student
 
 
 def carry_out(

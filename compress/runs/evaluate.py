@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from compress.export import OnnxModel, OnnxScores, spec_of
 from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.models import as_answered, fit_teacher
+from compress.runs.reading import open_for, require_classes, teacher_of
 from compress.settings import HeldOutSettings
 from compress.storage.files import write_text
 from compress.tasks import held_out_of
@@ -63,8 +64,10 @@ def evaluate_model(
         predict, source = _open_own(model, settings, compute)
     else:
         listing = SOURCES.find(settings.data) if settings.data else None
-        source = as_answered(open_settings(settings, listing.task if listing else "classification"), teacher, model)
-        network = fit_teacher(teacher, model, source, seed=0)
+        task = listing.task if listing else "classification"
+        known = teacher_of(task, teacher, model, settings)
+        source = as_answered(open_for(known, settings, task), known)
+        network = fit_teacher(known, source, seed=0)
         compute.place(network)
         predict = network
     inspect(source)
@@ -95,10 +98,5 @@ def _open_own(path: Path, settings: HeldOutSettings, compute: Compute) -> tuple[
         settings = settings.model_copy(update={"data": settings.data or card.data})
         task, names = card.task, card.class_names
         usual = place_of(card)
-    source = open_settings(settings, task, usual=usual)
-    if names != source.class_names:
-        raise UsageError(
-            f"{path} knows {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
-            f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the `data` it was made for"
-        )
-    return predict, source
+    usual = replace(usual, follow_links=settings.follow_links)
+    return predict, require_classes(open_settings(settings, task, usual=usual), names, str(path))

@@ -25,6 +25,7 @@ from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.gates import MOST_LOST, by_class, comparison_images, require_kept
 from compress.runs.own_modules import OwnData, own_source, usable
+from compress.runs.reading import require_classes
 from compress.storage.files import require_replaceable
 from compress.storage.run_directory import RunDirectory
 from compress.task import Deployable, HeldOut
@@ -148,11 +149,12 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     samples = _synthetic_samples(model)
     if photographs is not None and precision != "int8":
         raise UsageError("`calibrate_on` is for `precision` int8: leave it out")
-    calibration = read_photographs(photographs, card.image_shape) if photographs is not None else samples
+    calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
     listing = SOURCES.find(card.data)
     if listing is None or (listing.on_disk and root is None):
         return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
     source = open_data(card.data, card.task, root, usual=place_of(card))
+    source = require_classes(source, card.class_names, str(model))
     return Evidence(held_out_of(source), comparison_images(source, samples), calibration)
 
 

@@ -14,6 +14,7 @@ from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods import find_method
 from compress.runs.forecast import seconds_a_step
+from compress.runs.reading import with_preparation
 from compress.settings import DistillSettings
 from compress.tasks.data import DataSource
 from compress.tasks.data.collected import read_collected, read_photographs
@@ -23,17 +24,16 @@ from compress.tasks.models import (
     architecture_name,
     create_model,
     fit_weights,
-    read_weights,
     require_image_size,
 )
 from compress.tasks.models.binary import USUAL_THRESHOLD, as_one_logit, bare, threshold_of
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.models.saved import Card, load_model, save_model
 from compress.tasks.models.sharing import ClassifierSharing, share_classifier
-from compress.tasks.models.weights import classes_of
 from compress.tasks.packaged import packaged_teacher
 from compress.tasks.segmentation import palette_of
 from compress.tasks.teaching import Training, cache_key, usual_plan
+from compress.teacher import Teacher
 from compress.training.compute import Compute
 from compress.training.progress import Steps, clock, console
 
@@ -65,23 +65,20 @@ def _answering(create: Callable[..., NormalisedModel], name: str, source: DataSo
     return as_one_logit(create(source.task, name, 1, source.image_shape[1:]), source.threshold)
 
 
-def as_answered(source: DataSource, name: str, weights: Path | None) -> DataSource:
+def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
     """The data as the weights of a teacher answer it: with a threshold where they have one logit for two classes.
 
     Raises `UsageError` if they have one logit and the data has other than two classes.
     """
-    if weights is None or source.task != "segmentation" or source.threshold is not None:
-        return source
-    network = create_model(source.task, name, len(source.class_names), source.image_shape[1:]).network
-    if classes_of(network, read_weights(weights)) != 1:
+    if teacher.classes != 1 or source.task != "segmentation" or source.threshold is not None:
         return source
     if len(source.class_names) != 2:
         raise UsageError(
-            f"{weights} has one logit, which tells two classes apart, and {source.name} has "
+            f"{teacher.origin} has one logit, which tells two classes apart, and {source.name} has "
             f"{len(source.class_names)}: list the background and the class that it was trained for"
         )
     console.print(
-        f"{name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {USUAL_THRESHOLD}, "
+        f"{teacher.name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {USUAL_THRESHOLD}, "
         "--threshold chooses another",
         soft_wrap=True,
     )
@@ -138,10 +135,11 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
     if settings.collected is None:
         raise UsageError(f"{name} learns from collected real images: give their folder with `collected`")
     if source.task == "classification":
-        split = read_collected(settings.collected, source)
+        split = read_collected(settings.collected, source, follow_links=settings.follow_links)
         collected = Collected(split.images, split.targets)
     else:
-        collected = Collected(read_photographs(settings.collected, source.image_shape), None)
+        shape, links = source.image_shape, settings.follow_links
+        collected = Collected(read_photographs(settings.collected, shape, follow_links=links), None)
     collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
     return collected
 
@@ -155,25 +153,34 @@ def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
         )
 
 
-def find_teacher(name: str, weights: Path | None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+def find_teacher(teacher: Teacher, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
     """The teacher with its weights from a file, from the name itself or from this package; else one is taught on the
     embedded data, and cached.
     """
-    if weights is not None:
-        return fit_teacher(name, weights, source, seed)
-    if name.startswith(STORED):
-        return new_model(name, source, seed).eval()
-    packaged = packaged_teacher(name, source.name)
+    if teacher.weights is not None:
+        return fit_teacher(teacher, source, seed)
+    if teacher.name.startswith(STORED):
+        return unfitted_teacher(teacher, source, seed).eval()
+    packaged = packaged_teacher(teacher.name, source.name)
     if packaged:
         console.print(f"teacher {packaged.network}: comes with the package, taught on {source.name}", soft_wrap=True)
         return load_model(packaged.folder)[0]
-    return taught_teacher(name, source, compute, seed)
+    return taught_teacher(teacher.name, source, compute, seed)
 
 
-def fit_teacher(name: str, weights: Path, source: DataSource, seed: int) -> NormalisedModel:
-    """The named network with the weights of a file; raises `UsageError` that says what does not fit."""
-    model = new_model(name, source, seed)
-    fit_weights(bare(model.network), read_weights(weights), str(weights))
+def unfitted_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedModel:
+    """The teacher's network with its preparation of images, without the weights of its file."""
+    return with_preparation(new_model(teacher.name, source, seed), teacher)
+
+
+def fit_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedModel:
+    """The teacher with the weights of its file; says what was decided about them.
+
+    Raises `UsageError` that says what does not fit.
+    """
+    model = unfitted_teacher(teacher, source, seed)
+    for note in fit_weights(bare(model.network), teacher.weights or {}, teacher.origin, teacher.choice):
+        console.print(note, soft_wrap=True)
     return model.eval()
 
 

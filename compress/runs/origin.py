@@ -10,6 +10,7 @@ from torch import Tensor
 
 from compress.errors import UsageError
 from compress.methods import MethodContext
+from compress.settings import DistillSettings
 from compress.storage.files import digest
 from compress.storage.settings_files import load_config
 from compress.task import HeldOut
@@ -35,7 +36,7 @@ def _digest(tensors: Iterable[Tensor]) -> str:
 
 def require_same_settings(folder: Path, values: Mapping[str, Any]) -> None:
     """Raise `UsageError` that names the settings that differ from those of the run in `folder`, but for places."""
-    before = load_config(str(folder / "config.yaml"))
+    before = DistillSettings().model_dump(mode="json") | load_config(str(folder / "config.yaml"))
     changed = [key for key in values if values[key] != before.get(key) and not _is_place(key, values[key])]
     if changed:
         raise UsageError(f"`resume` changes nothing, but {', '.join(changed)} differs from {folder}/config.yaml")

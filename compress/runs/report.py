@@ -7,7 +7,9 @@ from pathlib import Path
 from compress.errors import UsageError
 from compress.report import write_page
 from compress.report.record import read_record, read_results
+from compress.runs.data import place_of
 from compress.runs.exported import exported_files
+from compress.runs.reading import require_classes
 from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
@@ -15,6 +17,7 @@ from compress.storage.settings_files import load_config, validated
 from compress.task import HeldOut
 from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, open_settings
+from compress.tasks.models.saved import load_model
 from compress.training.progress import console
 
 
@@ -36,7 +39,9 @@ def _task(run: RunDirectory) -> HeldOut | None:
     try:
         if settings.data is None or SOURCES.find(settings.data) is None:
             return None
-        source = open_settings(settings, settings.task)
+        card = load_model(run.path)[1]
+        source = open_settings(settings, settings.task, usual=place_of(card))
+        source = require_classes(source, card.class_names, str(run.path))
     except UsageError as error:
         console.print(f"files are not scored: {error}", soft_wrap=True)
         return None

@@ -15,6 +15,7 @@ from compress.runs.charts import class_bars
 from compress.runs.data import inspect, say_split, sums_report
 from compress.runs.evaluation import Score, evaluate, multiply_accumulates, parameter_count
 from compress.runs.models import beginning, card_of, new_model
+from compress.runs.reading import open_for, teacher_of, with_preparation
 from compress.settings import TeachSettings
 from compress.storage.checkpoints import load_plain, restore
 from compress.storage.files import sweep, write_text
@@ -23,7 +24,7 @@ from compress.storage.marker import holds_more_than, mark, require_own
 from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, HeldOut
 from compress.tasks import DEFAULT_TEACHER, held_out_of
-from compress.tasks.data import DataSource, open_settings
+from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.saved import save_model
 from compress.tasks.teaching import TeachingPlan, Training, usual_plan
@@ -70,12 +71,13 @@ def teach(
 
 def _teach(settings: TeachSettings, out: Path, *, resume: bool, heed_signals: bool) -> Taught:
     checkpoint = out / UNFINISHED
-    source = open_settings(settings, settings.task)
+    name = settings.teacher or DEFAULT_TEACHER[settings.task]
+    teacher = replace(teacher_of(settings.task, name, None, settings), classes=None)
+    source = open_for(teacher, settings, settings.task)
     plan = _plan(settings, source)
     compute = Compute.choose(settings.device, settings.precision)
-    name = settings.teacher or DEFAULT_TEACHER[settings.task]
     pretrained = settings.pretrained and source.fingerprint is None and not resume
-    model = (beginning if pretrained else new_model)(name, source, settings.seed)
+    model = with_preparation((beginning if pretrained else new_model)(name, source, settings.seed), teacher)
     inspect(source)
     data = source.training()
     say_split(source.name, data)

@@ -14,6 +14,7 @@ from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.methods import MethodContext, find_method, frozen
 from compress.runs.models import find_teacher
+from compress.runs.reading import teacher_of
 from compress.runs.schema import with_own_sections
 from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
@@ -70,9 +71,11 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")
     state = folder.read_checkpoint()
     source = _source(card)
-    weights = settings.teacher_weights
-    taught_by = compute if weights else Compute.choose(settings.device, settings.precision)  # names it in the cache
-    teacher = find_teacher(settings.teacher, weights, source, taught_by, settings.seed)
+    known = teacher_of(card.task, settings.teacher, settings.teacher_weights, settings)
+    taught_by = compute  # a taught teacher's is a part of its name in the cache
+    if known.weights is None:
+        taught_by = Compute.choose(settings.device, settings.precision)
+    teacher = find_teacher(known, source, taught_by, settings.seed)
     if fingerprint(teacher) != card.origin.get("teacher_sha256"):
         raise UsageError(
             f"the teacher {settings.teacher} that is here is not the one {run} was made with: put back its weights"
@@ -129,6 +132,7 @@ def _source(card: Card) -> DataSource:
         image_size=card.image_size,
         crop_size=card.crop_size,
         threshold=card.threshold,
+        framing=card.framing,
     )
 
 

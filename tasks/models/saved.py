@@ -174,6 +174,21 @@ def weights_file(path: Path) -> Path:
     return file
 
 
+def card_in(path: Path) -> Card | None:
+    """The card of a model that this package wrote, in a file or its folder; None for anything else.
+
+    Raises `UsageError` for a card that is broken.
+    """
+    file = path / "model.safetensors" if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    try:
+        text = read_header(file).get(METADATA, {}).get(HEADER_KEY)
+    except (OSError, ValueError, TypeError):
+        return None
+    return None if text is None else _read_card(file)
+
+
 def _read_card(file: Path) -> Card:
     try:
         text = read_header(file).get(METADATA, {}).get(HEADER_KEY)

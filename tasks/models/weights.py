@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
 from compress.errors import UsageError
 from compress.storage.files import digest
+from compress.teacher import WeightChoice
 
 from .contents import read_weights
 from .matching import (
@@ -27,21 +26,11 @@ from .matching import (
 )
 from .values import require_values
 
-__all__ = ["Choice", "classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a user says of a file that more than one reading of is possible."""
-
-    key: str | None = None
-    """Where in the file the weights lie, `state_dict_ema`; None looks for them."""
-    match: Literal["name", "order"] = "name"
-    """Whether tensors are put into the network by their names or by their order."""
+__all__ = ["classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"]
 
 
 def fit_weights(
-    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: Choice | None = None
+    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: WeightChoice | None = None
 ) -> tuple[str, ...]:
     """Load what `tensors` hold of the network, and return what was decided about them, a line each.
 
@@ -55,10 +44,10 @@ def fit_weights(
 
 
 def fitting(
-    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: Choice | None = None
+    network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: WeightChoice | None = None
 ) -> tuple[Match, tuple[str, ...]]:
     """What `fit_weights` loads and returns, for a network that may have shapes alone; raises what it raises."""
-    choice, state = choice or Choice(), network.state_dict()
+    choice, state = choice or WeightChoice(), network.state_dict()
     tensors = _chosen(unwrapped(tensors), choice, origin)
     if choice.match == "order":
         match = in_order(state, tensors)
@@ -81,7 +70,7 @@ def fitting(
     raise _misfit(state, places[0] if places else Match("", dict(tensors), tuple(tensors)), tensors, origin)
 
 
-def _chosen(tensors: Mapping[str, Tensor], choice: Choice, origin: str) -> Mapping[str, Tensor]:
+def _chosen(tensors: Mapping[str, Tensor], choice: WeightChoice, origin: str) -> Mapping[str, Tensor]:
     if choice.key is None:
         return tensors
     chosen = below(tensors, choice.key)
@@ -100,9 +89,9 @@ def _preferred(complete: list[Match], origin: str) -> tuple[Match, tuple[str, ..
     averaged = [match for match in different if AVERAGED.search(match.path)]
     labels = ", ".join(match.label for match in different)
     if len(averaged) != 1:
-        raise UsageError(f"{origin} holds {len(different)} weights that fit: say which with --teacher-key: {labels}")
+        raise UsageError(f"{origin} holds {len(different)} weights that fit: say which with `teacher_key`: {labels}")
     others = ", ".join(match.label for match in different if match is not averaged[0])
-    note = f"{origin}: the moving average {averaged[0].label} is taken; --teacher-key takes the other: {others}"
+    note = f"{origin}: the moving average {averaged[0].label} is taken; `teacher_key` takes the other: {others}"
     return averaged[0], (note,)
 
 
@@ -120,7 +109,7 @@ def _left_beside(match: Match, tensors: Mapping[str, Tensor], others: set[str], 
     for name in ("mean", "std", "pixel_mean", "pixel_std"):
         if name in around and around[name].numel() == 3:
             values = ", ".join(f"{value:.4g}" for value in around[name].flatten().tolist())
-            yield f"{origin}: it holds a normalisation of its own, {name} {values}: give it with --mean and --std"
+            yield f"{origin}: it holds a normalisation of its own, {name} {values}: give it as `mean` and `std`"
 
 
 def _sound(match: Match, state: Mapping[str, Tensor], origin: str) -> Match:
@@ -129,22 +118,25 @@ def _sound(match: Match, state: Mapping[str, Tensor], origin: str) -> Match:
     return match
 
 
-def classes_of(network: nn.Module, tensors: Mapping[str, Tensor], choice: Choice | None = None) -> int | None:
-    """How many classes the weights are for, by what differs from a network of other classes; None if it cannot be told.
+def classes_of(
+    network: nn.Module, classes: int, tensors: Mapping[str, Tensor], choice: WeightChoice | None = None
+) -> int | None:
+    """How many classes the weights are for, by where they differ from a network of `classes`; None if it is not told.
 
     The network may have shapes and no numbers.
     """
-    state, choice = network.state_dict(), choice or Choice()
+    state, choice = network.state_dict(), choice or WeightChoice()
     tensors = unwrapped(tensors)
     tensors = below(tensors, choice.key) if choice.key else tensors
-    places = matches(state, tensors, getattr(network, "training_only", ()))
-    for match in places[:1]:
-        pairs = [(match.tensors[name], wanted) for name, wanted in state.items() if name in match.tensors]
-        rows = {len(theirs) for theirs, ours in pairs if theirs.shape != ours.shape and theirs.ndim}
-        same = all(theirs.shape[1:] == ours.shape[1:] for theirs, ours in pairs)
-        if same and len(rows) == 1:
-            return rows.pop()
-    return None
+    if choice.match == "order":
+        return classes if in_order(state, tensors) else None
+    for match in matches(state, tensors, getattr(network, "training_only", ()))[:1]:
+        pairs = [(match.tensors[name], ours) for name, ours in state.items() if name in match.tensors]
+        others = [(theirs, ours) for theirs, ours in pairs if theirs.shape != ours.shape]
+        last = all(t.ndim and t.shape[1:] == o.shape[1:] and len(o) == classes for t, o in others)
+        if last and len({len(theirs) for theirs, _ in others}) <= 1:
+            return len(others[0][0]) if others else classes
+    return classes if renamed_by_timm(network, tensors) else None
 
 
 def _misfit(state: Mapping[str, Tensor], match: Match, tensors: Mapping[str, Tensor], origin: str) -> UsageError:
@@ -169,7 +161,7 @@ def _misfit(state: Mapping[str, Tensor], match: Match, tensors: Mapping[str, Ten
     ]
     advice = "check the name and the classes"
     if in_order(state, tensors) is not None:
-        advice = "its tensors fit by their order and shapes, though: --match order takes them so"
+        advice = "its tensors fit by their order and shapes, though: `match` order takes them so"
     return UsageError(f"{origin} does not fit the network: it {'; it '.join(complaints)}; {advice}")
 
 

@@ -12,6 +12,7 @@ from compress.runs.models import card_of, fit_teacher
 from compress.storage.run_directory import RunDirectory
 from compress.tasks.data import open_data
 from compress.tasks.models.saved import save_model
+from compress.tasks.models.teachers import read_teacher
 
 Run = Callable[..., int]
 
@@ -20,7 +21,7 @@ Run = Callable[..., int]
 def finished(classifier_weights: Path, tmp_path: Path) -> Path:
     """What a run leaves of a classifier that was taught the digits, and of its samples: here, training images."""
     source = open_data("digits", "classification")
-    model = fit_teacher("cifar_resnet20", classifier_weights, source, seed=0)
+    model = fit_teacher(read_teacher("classification", "cifar_resnet20", classifier_weights), source, seed=0)
     run = RunDirectory.create(tmp_path / "run")
     run.write_config({"method": "ssd-kd"})
     run.write_checkpoint({"buffer": {"images": source.training().images[:300]}})

@@ -18,6 +18,8 @@ from compress.runs.models import find_teacher
 from compress.runs.without_data import Agreement
 from compress.tasks.data import DataSource, open_data
 from compress.tasks.models import NormalisedModel
+from compress.tasks.models.teachers import read_teacher
+from compress.teacher import Teacher
 from compress.training.compute import Compute
 
 Run = Callable[..., int]
@@ -70,9 +72,10 @@ def test_a_default_teacher_is_looked_up_as_the_run_taught_it(
 ) -> None:
     config, asked = small_run / "config.yaml", list[str]()
 
-    def find(name: str, _: None, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
+    def find(teacher: Teacher, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
         asked.append(compute.precision)
-        return find_teacher(name, classifier_weights, source, compute, seed)
+        known = read_teacher("classification", teacher.name, classifier_weights)
+        return find_teacher(known, source, compute, seed)
 
     monkeypatch.setattr(without_data, "find_teacher", find)
     settings = yaml.safe_load(config.read_text()) | {"precision": "bf16", "teacher_weights": None}

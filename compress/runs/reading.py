@@ -1,0 +1,97 @@
+"""Data opened as a teacher, or a model that was saved, wants to see it: sizes, crops, and which class is which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from compress.data_settings import HeldOutSettings, ReadingSettings, WeightSettings
+from compress.errors import UsageError
+from compress.framing import Framing, border_of
+from compress.settings import DistillSettings, TeachSettings
+from compress.tasks.data import SOURCES, DataSource, Place, open_settings
+from compress.tasks.data.class_names import WORDNET_ID, imagenet_names, read_class_names, require_fitting
+from compress.tasks.models import NormalisedModel
+from compress.tasks.models.teachers import read_teacher
+from compress.teacher import Teacher, WeightChoice
+
+
+def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSettings) -> Teacher:
+    """The teacher by name and weights, with what the settings say in place of what it says itself."""
+    choice = WeightChoice()
+    if isinstance(settings, WeightSettings):
+        choice = WeightChoice(key=settings.teacher_key, match=settings.match)
+    teacher = read_teacher(task, name, weights, choice)
+    own = teacher.framing
+    framing = Framing(
+        settings.crop_mode or own.crop_mode,
+        settings.crop_pct or own.crop_pct,
+        settings.interpolation or own.interpolation,
+        border_of(settings.mean) if settings.mean else own.fill,
+    )
+    names = teacher.class_names
+    if settings.class_names and task == "classification":
+        names = read_class_names(Path(settings.class_names))
+    if names and teacher.classes and len(names) != teacher.classes:
+        raise UsageError(
+            f"`class_names` {settings.class_names} holds {len(names)} names and {teacher.origin} has {teacher.classes} "
+            "classes: give one for each"
+        )
+    mean, std = settings.mean or teacher.mean, settings.std or teacher.std
+    return replace(teacher, mean=mean, std=std, framing=framing, class_names=names)
+
+
+def open_for(teacher: Teacher, settings: HeldOutSettings | DistillSettings | TeachSettings, task: str) -> DataSource:
+    """The data set with images as the teacher was shown them, and its classes numbered as the teacher's answers.
+
+    Raises `UsageError` for classes that the teacher does not have, and where nothing says which of its classes these
+    are.
+    """
+    usual = Place(
+        image_size=teacher.image_size,
+        framing=teacher.framing,
+        class_order=settings.class_order,
+        follow_links=settings.follow_links,
+    )
+    if task == "classification":  # whose class names are the teacher's and not the folder's
+        settings = settings.model_copy(update={"class_names": None})
+    source = open_settings(settings, task, usual=usual)
+    return _numbered(source, teacher) if task == "classification" else source
+
+
+def with_preparation(model: NormalisedModel, teacher: Teacher) -> NormalisedModel:
+    """The model with the teacher's mean and deviation, where it says them."""
+    own = (tuple(numbers.flatten().tolist()) for numbers in (model.mean, model.std))
+    mean, std = (said or network for said, network in zip((teacher.mean, teacher.std), own, strict=True))
+    return NormalisedModel(model.network, mean, std)
+
+
+def require_classes(source: DataSource, names: tuple[str, ...], origin: str) -> DataSource:
+    """The data with its classes numbered as a model numbers them; raises `UsageError` for classes that it has not."""
+    if source.task == "segmentation" and names != source.class_names:
+        raise UsageError(
+            f"{origin} has {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
+            f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the `data` it was made for"
+        )
+    return require_fitting(source, names, origin)
+
+
+def _numbered(source: DataSource, teacher: Teacher) -> DataSource:
+    names, classes = teacher.class_names, teacher.classes
+    if names is None and classes and all(map(WORDNET_ID.fullmatch, source.class_names)):
+        names = imagenet_names(classes) or None  # which class is which is public
+    if names is not None and not (teacher.weights is None and _numbers_itself(source, names)):
+        return require_classes(source, names, teacher.origin)
+    if classes and classes != len(source.class_names):
+        raise UsageError(
+            f"{teacher.origin} has {classes} classes and {source.name} {len(source.class_names)}: "
+            "choose the `data` it was trained for, or say which is which by `class_names`, its names in order"
+        )
+    return source
+
+
+def _numbers_itself(source: DataSource, names: tuple[str, ...]) -> bool:
+    """Whether data of as many classes has an order that is published, whatever words a network has for them."""
+    listing = SOURCES.find(source.name)
+    folders = listing is not None and listing.resizes
+    return not folders and len(names) == len(source.class_names) and set(names) != set(source.class_names)
