@@ -53,8 +53,26 @@ class Split:
         for folder in (self.images, self.masks):
             if not folder.is_dir():
                 raise UsageError(f"no folder {folder}: every folder of images needs one of label maps beside it")
-        images, masks = (by_name(self.tree.images(folder).files, folder) for folder in (self.images, self.masks))
-        return paired(images, masks, (str(self.images), str(self.masks)))
+        images, masks = (self.tree.images(folder) for folder in (self.images, self.masks))
+        if not masks.files:
+            kinds = f" but {', '.join(sorted(masks.others))}" if masks.others else ""
+            raise UsageError(
+                f"{self.masks} holds no image file{kinds}: masks are images, best PNG; draw polygons and arrays first"
+            )
+        if self.name is None:
+            self._require_no_splits(images.files)
+        named = by_name(images.files, self.images), by_name(masks.files, self.masks)
+        return paired(*named, (str(self.images), str(self.masks)))
+
+    def _require_no_splits(self, files: Sequence[Path]) -> None:
+        """Raise `UsageError` where folders of splits lie deeper, which would be scored together."""
+        for file in files:
+            for folder in file.relative_to(self.images).parts[:-1]:
+                if plain(folder) in TRAINING:
+                    raise UsageError(
+                        f"{self.images} has a folder {folder} deeper in it: say where the splits are with `images` and "
+                        "`masks`, patterns such as 'images/*/{split}/*.jpg'"
+                    )
 
 
 def splits_in(tree: Tree) -> list[Split]:
@@ -64,7 +82,7 @@ def splits_in(tree: Tree) -> list[Split]:
     images, masks = _called(folders, IMAGES), _called(folders, MASKS)
     if not splits and images and masks:
         splits = [Split(None, images, masks, tree)]
-    return splits
+    return [split for split in splits if tree.images(split.masks).files] or splits
 
 
 def _by_split(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:

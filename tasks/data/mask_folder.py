@@ -9,7 +9,7 @@ Many other arrangements are read: see `layouts`, and docs/data.md, which also sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,17 +38,22 @@ def open_mask_folder(place: Place) -> DataSource:
 
     Raises `UsageError` if the classes or a folder are missing or wrong, or if images and masks do not pair up.
     """
-    root, settings = place.root, place.labels
-    if not root.is_dir():
-        raise UsageError(f"no folder {root}: `data_root` names the folder of images and masks")
-    classes = class_list(root, settings.class_names)
-    return open_splits(
-        "mask-folder",
-        classes,
-        splits_of(Tree(root, place.follow_links), settings),
-        place,
-        public=settings.class_names in KNOWN_LISTS,
-    )
+    settings = place.labels
+    if not place.root.is_dir():
+        raise UsageError(f"no folder {place.root}: `data_root` names the folder of images and masks")
+    tree = _own_folder(Tree(place.root, place.follow_links), settings)
+    splits = splits_of(tree, settings)
+    classes = class_list((tree.root, place.root), settings.class_names)
+    return open_splits("mask-folder", classes, splits, place, public=settings.class_names in KNOWN_LISTS)
+
+
+def _own_folder(tree: Tree, settings: LabelSettings) -> Tree:
+    """The data set's own folder: the one that was named, or the only one in it."""
+    folders = tree.folders(tree.root)
+    if settings.images or settings.list_file or len(folders) != 1 or splits_in(tree):
+        return tree
+    below = Tree(folders[0], tree.follow_links)
+    return below if splits_in(below) else tree
 
 
 def open_splits(name: str, classes: ClassList, splits: Splits, place: Place, *, public: bool) -> DataSource:
@@ -95,18 +100,18 @@ def _held_out(splits: Splits, place: Place) -> str | None:
     )
 
 
-def class_list(root: Path, named: str | None) -> ClassList:
-    """The classes by the name of a public data set, from a file that is named, or from one in `root`."""
+def class_list(roots: Sequence[Path], named: str | None) -> ClassList:
+    """The classes by the name of a public data set, from a file that is named, or from one in `roots`."""
     if named in KNOWN_LISTS:
         return KNOWN_LISTS[named]
     if named is not None:
-        file = next((path for path in (Path(named), root / named) if path.is_file()), None)
+        file = next((path for path in (Path(named), *(root / named for root in roots)) if path.is_file()), None)
         if file is None:
             raise unknown_name("list of classes", named, KNOWN_LISTS, "(give one of these or a file for `class_names`)")
         return read_class_list(file)
-    places = [root, *(root / name for name in (*TRAINING, *HELD_OUT))]
+    places = [folder for root in roots for folder in (root, *(root / name for name in (*TRAINING, *HELD_OUT)))]
     files = [folder / name for folder in places for name in CLASS_FILES if (folder / name).is_file()]
-    return read_class_list(files[0] if files else root / CLASS_FILES[0])
+    return read_class_list(files[0] if files else roots[0] / CLASS_FILES[0])
 
 
 def splits_of(tree: Tree, settings: LabelSettings) -> Splits:
@@ -118,6 +123,8 @@ def splits_of(tree: Tree, settings: LabelSettings) -> Splits:
         splits = _by_patterns(tree, settings.images, settings.masks)
     else:
         splits = {split.name: split.pairs for split in splits_in(tree) or one_folder_splits(tree)}
+    if not splits and settings.list_file:
+        splits = {None: tuple}  # the list may hold the paths of both
     if not splits:
         raise UsageError(
             f"{tree.root} holds no images with masks by the usual names: make images/ and masks/ there, or say where "

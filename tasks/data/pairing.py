@@ -102,7 +102,7 @@ def _rule(images: Named, masks: Named, places: tuple[str, str]) -> Rule:
         kinds = sorted({f"*{rule.mask[1]}" if rule.mask[1] else f"{rule.mask[0]}*" for rule in best})
         raise UsageError(
             f"every image in {places[0]} has several masks in {places[1]}, {', '.join(kinds[:6])}: "
-            f"choose one kind by a pattern, such as `masks` '**/{kinds[0]}.png'"
+            f"choose one kind by patterns of both, `images` and `masks`, the latter such as '**/{kinds[0]}.png'"
         )
     return best[0]
 

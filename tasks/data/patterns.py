@@ -16,8 +16,9 @@ from .pairing import Pair
 SPLIT = "{split}"
 LIST_LIMIT = 20_000_000
 """Bytes of a list of names."""
-PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\{split\}")
-GROUPS = {"**/": "((?:.*/)?)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])", SPLIT: "(?P<split>[^/]+)"}
+PARTS = re.compile(r"(\*\*|\*|\?|\{split\})")
+WILD = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+FOLDERS, NAMED_SPLIT = "((?:.*/)?)", "(?P<split>[^/]+)"
 
 
 def matching(tree: Tree, pattern: str, setting: str) -> dict[str | None, dict[str, Path]]:
@@ -50,14 +51,25 @@ def matching(tree: Tree, pattern: str, setting: str) -> dict[str | None, dict[st
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
+    """Of each folder and of the file's name, what lies between its first and its last wildcard is a group."""
     body, ending = (pattern[:-2], r"\.[^/.]+") if pattern.endswith(".*") else (pattern, "")
-    parts, at = [], 0
-    for mark in PARTS.finditer(body):
-        parts += [re.escape(body[at : mark.start()]), GROUPS[mark.group()]]
-        at = mark.end()
-    text = "".join([*parts, re.escape(body[at:]), ending])
-    first, *others = text.split(GROUPS[SPLIT])
-    return re.compile(first + (GROUPS[SPLIT] if others else "") + "(?P=split)".join(others))
+    text = "/".join(map(_component, body.split("/"))).replace(FOLDERS + "/", FOLDERS)
+    first, *others = text.split(NAMED_SPLIT)
+    return re.compile(first + (NAMED_SPLIT if others else "") + "(?P=split)".join(others) + ending)
+
+
+def _component(text: str) -> str:
+    """The expression of one part of a path."""
+    if text == "**":
+        return FOLDERS
+    parts = [NAMED_SPLIT if part == SPLIT else WILD.get(part, re.escape(part)) for part in PARTS.split(text) if part]
+    wild = [index for index, part in enumerate(parts) if part in WILD.values()]
+    if not wild:
+        return "".join(parts)
+    first, last = wild[0], wild[-1] + 1
+    if NAMED_SPLIT in parts[first:last]:  # which is a group of its own
+        return "".join(f"({part})" if part in WILD.values() else part for part in parts)
+    return "".join([*parts[:first], "(", *parts[first:last], ")", *parts[last:]])
 
 
 def _there(tree: Tree) -> str:

@@ -17,6 +17,16 @@ def palette_of_no_meaning(root: Path) -> None:
     indexed.save(root / "test/masks/a.png")
 
 
+def pairs_in_a_list(root: Path) -> None:
+    folder(("x/1.jpg", "y/2.png"))(root)
+    (root / "val.csv").write_text("x/1.jpg,y/2.png\n")
+
+
+def unlabelled_test_images(root: Path) -> None:
+    folder(("val/images/a.jpg", "val/masks/a.png"), ("test/images/b.jpg", "test/masks/b.png"))(root)
+    (root / "test/masks/b.png").unlink()
+
+
 def one_pair(images: str, labels: str) -> Write:
     return folder((f"{images}/a.jpg", f"{labels}/a.png"))
 
@@ -47,6 +57,13 @@ LAYOUTS: dict[str, Form] = {
     "other kinds of masks beside": (folder(("images/a.jpg", "masks/a.png"), ("images/a.jpg", "masks/a_color.png")), {}),
     "VOC's folders": (folder(*OBJECTS, listed=VOC_LIST), {}),
     "a list of names": (folder(*OBJECTS, listed="mine.txt"), {"list_file": "mine.txt"}),
+    "the parent of the data set's folder": (one_pair("mine/images", "mine/masks"), {}),
+    "a list of pairs": (pairs_in_a_list, {"list_file": "val.csv"}),
+    "DRIVE": (
+        folder(("test/images/01_test.tif", "test/1st_manual/01_manual1.gif")),
+        {"images": "{split}/images/*.tif", "masks": "{split}/1st_manual/*_manual1.gif"},
+    ),
+    "test without masks beside val": (unlabelled_test_images, {}),
     "TIFF": (folder(("images/a.tif", "masks/a.tif")), {}),
     "GIF and BMP": (folder(("images/a.bmp", "masks/a.gif")), {}),
     "a pattern each": (

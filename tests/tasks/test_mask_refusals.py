@@ -13,6 +13,12 @@ TWO_PAIRS = ("images/a.jpg", "masks/a.png"), ("images/b.jpg", "masks/b.png")
 KINDS = ("images/a.jpg", "masks/a_color.png"), ("images/a.jpg", "masks/a_labelIds.png")
 
 
+def polygons(root: Path) -> None:
+    folder(("images/a.jpg", "elsewhere/a.png"))(root)
+    (root / "masks").mkdir()
+    (root / "masks" / "a.json").write_text("{}")
+
+
 def without(*missing: str) -> Write:
     def write(root: Path) -> None:
         folder(*TWO_PAIRS)(root)
@@ -38,6 +44,8 @@ REFUSED: dict[str, tuple[Write, dict[str, Any], str]] = {
     "an image alone": (without("masks/b.png"), {}, r"images.b\.jpg has no partner in .*masks"),
     "a mask alone": (without("images/b.jpg"), {}, r"masks.b\.png has no partner in .*images"),
     "no masks": (folder(("images/a.jpg", "elsewhere/a.png")), {}, "say where they are with `images` and `masks`"),
+    "splits deeper in": (folder(("images/x/train/a.jpg", "masks/x/train/a.png")), {}, "has a folder train deeper"),
+    "masks of another kind of file": (polygons, {}, r"masks holds no image file but \.json: masks are images"),
     "half a pair of patterns": (masks(), {"images": "test/images/*.jpg"}, "`images` is a pattern and `masks` is not"),
     "a pattern that fits nothing": (masks(), {"images": "*.bmp", "masks": "*.png"}, r"'\*.bmp' fits no image"),
     "a pattern that leads out": (masks(), {"images": "../*.jpg", "masks": "*.png"}, "leads out of `data_root`"),
