@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -88,5 +89,7 @@ def _compare(network: Deployable, model: OnnxModel, images: Tensor, rounding: fl
         measured, _ = measure_answers(logits, actual, card.output, allowed)
     except ValueError as error:
         return Parity.failed(shape, str(error))
-    passed = measured.kept >= allowed.decisions and measured.share <= allowed.difference
+    # of a few images one may fall the other way where rounding moves logits freely: the many tell how often that is
+    spare = 1 / measured.count if math.isinf(allowed.logits) else 0.0
+    passed = measured.kept >= allowed.decisions - spare and measured.share <= allowed.difference
     return measured.verdict(shape, passed, rounding)

