@@ -37,6 +37,8 @@ class Teacher:
     choice: WeightChoice = field(default_factory=WeightChoice)
     classes: int | None = None
     """How many it tells apart; None if only the data can say."""
+    threshold: float | None = None
+    """Of one that tells two classes apart by one logit: from which probability a pixel is the second; else None."""
     class_names: tuple[str, ...] | None = None
     """In the order of its answers; None if nothing says them."""
     image_size: int | None = None

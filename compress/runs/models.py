@@ -77,12 +77,13 @@ def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
             f"{teacher.origin} has one logit, which tells two classes apart, and {source.name} has "
             f"{len(source.class_names)}: list the background and the class that it was trained for"
         )
+    threshold = teacher.threshold or USUAL_THRESHOLD
     console.print(
-        f"{teacher.name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {USUAL_THRESHOLD}, "
+        f"{teacher.name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {threshold}, "
         "--threshold chooses another",
         soft_wrap=True,
     )
-    return replace(source, threshold=USUAL_THRESHOLD)
+    return replace(source, threshold=threshold)
 
 
 def require_logits(model: nn.Module, name: str, source: DataSource) -> None:

@@ -45,7 +45,8 @@ def read_teacher(task: str, name: str, weights: Path | None = None, choice: Weig
         return replace(
             teacher,
             weights=tensors,
-            classes=len(card.class_names),
+            classes=len(card.class_names) if card.threshold is None else 1,
+            threshold=card.threshold,
             class_names=card.class_names,
             image_size=card.image_size,
             mean=_colours(card.mean),

@@ -20,6 +20,7 @@ from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models.binary import OneLogit, threshold_of
 from compress.tasks.models.normalised import NormalisedModel
 from compress.tasks.models.saved import load_model, save_model
+from compress.tasks.models.teachers import read_teacher
 from compress.training.compute import Compute
 
 NETWORK = "fpn:tu-test_resnet"
@@ -59,9 +60,10 @@ def test_probabilities_and_losses_are_those_of_a_sigmoid(logit: Tensor, randomne
 
 
 def test_a_teacher_of_one_logit_is_told_by_its_weights(source: DataSource, weights: Path) -> None:
-    answered = as_answered(source, NETWORK, weights)
+    read = read_teacher("segmentation", NETWORK, weights)
+    answered = as_answered(source, read)
     assert answered.threshold == 0.5
-    teacher = fit_teacher(NETWORK, weights, answered, seed=0)
+    teacher = fit_teacher(read, answered, seed=0)
     network = smp.create_model("fpn", encoder_name="tu-test_resnet", encoder_weights=None, classes=1).eval()
     network.load_state_dict(torch.load(weights, weights_only=True))
     images = torch.rand(1, 3, 32, 32)
@@ -70,13 +72,13 @@ def test_a_teacher_of_one_logit_is_told_by_its_weights(source: DataSource, weigh
 
 def test_weights_of_two_logits_stay_as_they_are(source: DataSource, tmp_path: Path) -> None:
     torch.save(new_model(NETWORK, source, 0).network.state_dict(), tmp_path / "two.pt")
-    assert as_answered(source, NETWORK, tmp_path / "two.pt").threshold is None
+    assert as_answered(source, read_teacher("segmentation", NETWORK, tmp_path / "two.pt")).threshold is None
 
 
 def test_one_logit_does_not_tell_three_classes_apart(weights: Path, tmp_path: Path) -> None:
     folder(("test/images/a.png", "test/masks/a.png"), names="sky\nroad\ncar\n")(tmp_path / "three")
     with pytest.raises(UsageError, match=r"one logit, which tells two classes apart, and mask-folder has 3"):
-        as_answered(opened(tmp_path / "three"), NETWORK, weights)
+        as_answered(opened(tmp_path / "three"), read_teacher("segmentation", NETWORK, weights))
 
 
 def test_a_student_of_one_logit_loads_in_smp_and_decides_by_its_threshold(
@@ -84,13 +86,15 @@ def test_a_student_of_one_logit_loads_in_smp_and_decides_by_its_threshold(
 ) -> None:
     held_out = HeldOutSettings(data="mask-folder", data_root=tmp_path, threshold=0.3)
     chosen = open_settings(held_out, "segmentation")
-    model = fit_teacher(NETWORK, weights, chosen, seed=0)
+    model = fit_teacher(read_teacher("segmentation", NETWORK, weights), chosen, seed=0)
     card = card_of(NETWORK, chosen, model)
     save_model(tmp_path / "saved", model, card, "# binary\n")
     loaded, read = load_model(tmp_path / "saved")
     assert (read.threshold, threshold_of(loaded)) == (0.3, 0.3)
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images), model(images))
+    again = read_teacher("segmentation", NETWORK, tmp_path / "saved" / "model.safetensors")
+    assert as_answered(source, again).threshold == 0.3
     by_smp = smp.from_pretrained(tmp_path / "saved").eval()
     assert torch.equal(loaded(images).argmax(1), (by_smp(loaded.normalised(images)).sigmoid() > 0.3)[:, 0].long())
 
