@@ -3,6 +3,10 @@
 torchrun starts them. All hold the same models, optimisers, replay buffer and random numbers; what is drawn for a batch
 is drawn by all, and each computes on its share of it. Gradients, per-sample results and batch statistics are exchanged,
 so that all hold the same again after every step.
+
+Gradients are averaged by hand, in one message after the backward pass, and not by torch's DistributedDataParallel. That
+one sends buckets while the backward pass runs; a process whose batch does not fit into memory takes it again in halves,
+and would leave the others waiting in the middle of theirs. Whether its overlap is worth more has not been measured.
 """
 
 from __future__ import annotations
