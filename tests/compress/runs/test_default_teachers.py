@@ -13,6 +13,7 @@ from compress.runs.resolution import resolve
 from compress.tasks import held_out_of, teaching
 from compress.tasks.data import open_data
 from compress.tasks.models.saved import load_model
+from compress.tasks.models.teachers import read_teacher
 from compress.tasks.packaged import PACKAGED
 from compress.tasks.teaching import EMBEDDED_PLANS, Training, cache_key
 from compress.training.compute import Compute
@@ -51,7 +52,7 @@ def test_the_embedded_scenes_need_no_lesson(
     monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("it was taught"))
     settings = resolve({"task": "segmentation", "teacher": "deeplabv3"}, None)
     assert settings.teacher is not None
-    teacher = find_teacher(settings.teacher, None, SCENES, CPU, seed=0)
+    teacher = find_teacher(read_teacher("segmentation", settings.teacher), SCENES, CPU, seed=0)
     assert teacher(torch.rand(1, 3, 64, 64)).shape == (1, 11, 64, 64)
     assert "comes with the package" in capsys.readouterr().err
 
@@ -80,10 +81,10 @@ def test_another_teacher_is_taught_once_and_then_read_from_the_cache(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(EMBEDDED_PLANS, "classification", PLAN)
-    first = find_teacher("cifar_wrn_16_1", None, DIGITS, CPU, seed=0)
+    first = find_teacher(read_teacher("classification", "cifar_wrn_16_1"), DIGITS, CPU, seed=0)
     assert "taught once" in capsys.readouterr().err
     monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("it was taught again"))
-    second = find_teacher("cifar_wrn_16_1", None, DIGITS, CPU, seed=0)
+    second = find_teacher(read_teacher("classification", "cifar_wrn_16_1"), DIGITS, CPU, seed=0)
     assert "read from the cache" in capsys.readouterr().err
     assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
 
