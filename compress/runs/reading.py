@@ -32,7 +32,7 @@ def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSett
     names = teacher.class_names
     if settings.class_names and task == "classification":
         names = read_class_names(Path(settings.class_names))
-    if names and teacher.classes and len(names) != teacher.classes:
+    if names and teacher.classes and teacher.threshold is None and len(names) != teacher.classes:
         raise UsageError(
             f"`class_names` {settings.class_names} holds {len(names)} names and {teacher.origin} has {teacher.classes} "
             "classes: give one for each"

@@ -15,6 +15,7 @@ from compress.errors import UsageError
 from compress.export.writer import exported
 from compress.runs.evaluate import evaluate_model
 from compress.runs.models import as_answered, card_of, fit_teacher, new_model
+from compress.runs.reading import teacher_of
 from compress.task import TaskSpec
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models.binary import OneLogit, threshold_of
@@ -93,7 +94,7 @@ def test_a_student_of_one_logit_loads_in_smp_and_decides_by_its_threshold(
     assert (read.threshold, threshold_of(loaded)) == (0.3, 0.3)
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images), model(images))
-    again = read_teacher("segmentation", NETWORK, tmp_path / "saved" / "model.safetensors")
+    again = teacher_of("segmentation", NETWORK, tmp_path / "saved" / "model.safetensors", held_out)
     assert as_answered(source, again).threshold == 0.3
     by_smp = smp.from_pretrained(tmp_path / "saved").eval()
     assert torch.equal(loaded(images).argmax(1), (by_smp(loaded.normalised(images)).sigmoid() > 0.3)[:, 0].long())
