@@ -32,7 +32,7 @@ from compress.runs.models import (
     student_of,
     unfitted_teacher,
 )
-from compress.runs.origin import begin_with, origin_of, require_same_origin, require_same_settings
+from compress.runs.origin import begin_with, inherit, origin_of, require_same_origin, require_same_settings
 from compress.runs.reading import open_for, teacher_of
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead
@@ -149,6 +149,8 @@ def carry_out(
         state = RunDirectory.open(folder).read_checkpoint(context.settings.distillation.rounds)
         require_same_origin(state.get("origin"), origin, folder)
         kept = {name: state.get(name, value) for name, value in kept.items()}
+    if context.settings.distillation.inherit and state is None and began_with is None:
+        console.print(f"the student begins with {inherit(context.student, context.teacher)} tensors of its teacher's")
     distiller = prepared(context, state)
     run = RunDirectory.open(folder) if options.resume else RunDirectory.create(folder)
     run.sweep()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from compress.errors import UsageError
 from compress.methods import MethodContext
@@ -65,3 +66,22 @@ def begin_with(student: NormalisedModel, model: Path) -> str:
     file = weights_file(model)
     fit_weights(student.network, read_weights(file), str(file))
     return fingerprint(student)
+
+
+@torch.no_grad()
+def inherit(student: nn.Module, teacher: nn.Module) -> int:
+    """Give the student what its teacher has under the same name and in the same shape; returns how many tensors.
+
+    Of networks of one family, such as a segmenter and one with fewer stages of the same encoder, these are whole
+    stages. How either of them normalises its input is not touched.
+    """
+    theirs = _network(teacher).state_dict()
+    ours = _network(student).state_dict()
+    shared = [name for name, tensor in ours.items() if name in theirs and theirs[name].shape == tensor.shape]
+    for name in shared:
+        ours[name].copy_(theirs[name])
+    return len(shared)
+
+
+def _network(model: nn.Module) -> nn.Module:
+    return model.network if isinstance(model, NormalisedModel) else model
