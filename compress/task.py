@@ -1,4 +1,4 @@
-"""The contract between the engine and a task: what a task is, and the records that travel between the two.
+"""The contract between the engine and a task: the task protocol and the records that both use.
 
 Logits are `[n, k, *s]`: `k` classes and no position axes for classification, `[n, k, h, w]` for segmentation.
 Images are `[n, 3, h, w]`, RGB, in [0, 1]; normalisation is the first layer of every model.
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from compress.framing import CENTRAL_SQUARE, Framing
 
 IGNORE_INDEX = 255
-"""Value in label maps that no loss and no metric counts."""
+"""Value in label maps that losses and metrics ignore."""
 
 NOTHING_IGNORED = -1
-"""The ignore index where every label counts: 255 is a class of ImageNet."""
+"""The ignore index if no label is ignored: 255 is a class of ImageNet."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of natural images in [0, 1], by channel: what networks are normalised with unless they say otherwise."""
+"""Mean and standard deviation of natural images in [0, 1], by channel: the default normalisation."""
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What is fixed about a task before any model exists."""
+    """The facts about a task that do not depend on models."""
 
     name: str
     image_shape: tuple[int, int, int]
@@ -35,9 +35,9 @@ class TaskSpec:
     metric: str
     """Name of the headline number in `Metric.compute()`, a fraction."""
     ignore_index: int = IGNORE_INDEX
-    """Target value that no loss and no metric counts."""
+    """Target value that losses and metrics ignore."""
     palette: tuple[tuple[int, int, int], ...] = ()
-    """One RGB colour a class, for pictures; empty where classes are not painted."""
+    """One RGB colour per class, for pictures; empty for tasks without coloured classes."""
     image_size: int | None = None
     """The shorter side of held-out images, pixels; None if these differ."""
     framing: Framing = CENTRAL_SQUARE
@@ -59,12 +59,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the teacher thinks of samples: all that replay policies may look at, detached and in float32."""
+    """The teacher's statistics of samples, detached and in float32: the inputs of replay policies."""
 
     confidence: Tensor
     """`[n]`: mean over positions of the teacher's largest class probability."""
     histogram: Tensor
-    """`[n, k]`: the share of positions that the teacher gives to each class; rows sum to 1."""
+    """`[n, k]`: the share of positions that the teacher predicts as each class; rows sum to 1."""
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -72,7 +72,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Samples:
-    """Synthetic images uint8 `[n, 3, h, w]`, the targets `[n, *s]` they were made for, and their statistics."""
+    """Synthetic images uint8 `[n, 3, h, w]`, their targets `[n, *s]`, and their statistics."""
 
     images: Tensor
     targets: Tensor
@@ -81,17 +81,17 @@ class Samples:
 
 @runtime_checkable
 class Normalised(Protocol):
-    """A model that tells how it normalises: all that a network without batch normalisation knows of its data."""
+    """A model that exposes its normalisation, the only data statistics of a network without batch normalisation."""
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images `[n, 3, h, w]` in [0, 1], moved and scaled so that the training data had mean 0 and variance 1."""
+        """Images `[n, 3, h, w]` in [0, 1], normalised so that the training data has mean 0 and variance 1."""
 
 
 class Deployable(nn.Module):
     """A network as it is exported: images `[n, 3, h, w]` in [0, 1] of any size in, logits `[n, k, *s]` out."""
 
     stride: int
-    """What the network inside wants height and width to be multiples of; images of other sizes are padded to it."""
+    """The network needs multiples of this as height and width; other images are padded."""
 
 
 class Metric(Protocol):
@@ -101,7 +101,7 @@ class Metric(Protocol):
         """Count one batch of logits `[n, k, *s]` against targets `[n, *s]`."""
 
     def compute(self) -> Mapping[str, float | Mapping[str, float]]:
-        """The numbers by name, fractions; a nested mapping holds one number a class."""
+        """The numbers by name, fractions; a nested mapping holds one number per class."""
 
 
 @runtime_checkable
@@ -112,7 +112,7 @@ class Tabulated(Protocol):
     """Long `[k, k]`: true class by predicted class."""
 
     def chance(self) -> Mapping[str, float]:
-        """What answers that ignore the images may score at most, by these counts: by name, for each headline number."""
+        """The highest scores of predictions that ignore the images, from these counts, by the number's name."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""For tests, yours as well: a task that costs nothing, and the contract that every task must keep."""
+"""Public test support: a cheap fake task, and a check of the task contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compress.task import Batch, HeldOut, Task, TaskSpec
 
 
 class FakeMetric:
-    """Share of positions whose class is right."""
+    """Share of positions with the correct class."""
 
     def __init__(self) -> None:
         self._right, self._count = 0, 0
@@ -30,7 +30,7 @@ class FakeMetric:
 class FakeTask:
     """Tiny images and networks; a segmentation with `positions`, a classification without. It is its own `HeldOut`.
 
-    The teacher's batch statistics are those of uniform noise, and its labels are the truth.
+    The teacher's batch statistics are those of uniform noise. Its predictions are the labels.
     """
 
     def __init__(self, *, positions: bool, classes: int = 4, size: int = 16) -> None:
@@ -39,7 +39,7 @@ class FakeTask:
         self._positions = positions
 
     def teacher(self) -> nn.Module:
-        """The same trained-looking network every time."""
+        """The same network, with plausible batch statistics, every time."""
         with torch.random.fork_rng():
             torch.manual_seed(7)
             network = self._network(8)

@@ -1,6 +1,6 @@
-"""ONNX: write a file, make it smaller, prove that it does what the model does, run it.
+"""ONNX: write, quantise, verify, run and time files.
 
-What runs files (`OnnxModel`) needs neither torch nor timm, so that names are imported when they are asked for.
+`OnnxModel` needs neither torch nor timm, so names are imported on demand.
 """
 
 from __future__ import annotations

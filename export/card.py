@@ -1,4 +1,4 @@
-"""What a file says of itself in its metadata: enough to use it without this package, or without torch."""
+"""The metadata of an ONNX file, which suffices to use it without this package or torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class FileCard:
-    """A network in a file: what it answers, what it wants to be shown, where it comes from."""
+    """The facts about a network in a file: its outputs, its input, its origin."""
 
     task: str
     class_names: tuple[str, ...]
@@ -40,7 +40,7 @@ class FileCard:
     dynamic_size: bool = True
     """Whether the network takes any height and width."""
     stride: int = 1
-    """What height and width are padded to inside the file."""
+    """The file pads height and width to multiples of this."""
     input: str = "float"
     """`float` or `uint8`: see `compress.export.Form`."""
     output: str = "decision"
@@ -51,7 +51,7 @@ class FileCard:
     palette: tuple[tuple[int, int, int], ...] = ()
     ignore_index: int = -1
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Teacher, method, settings, scores: whatever the maker knows."""
+    """Teacher, method, settings and scores, as far as they are known."""
     versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
@@ -94,7 +94,7 @@ class FileCard:
     def read(cls, entries: Mapping[str, str]) -> FileCard:
         """The card in a file's metadata; raises `ValueError` that says what is missing or wrong."""
         if CARD_KEY not in entries:
-            raise ValueError("it does not say its task and classes")
+            raise ValueError("it does not state its task and classes")
         found = plain_json(entries[CARD_KEY])
         if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
             said = found.get("schema_version") if isinstance(found, dict) else None
@@ -120,7 +120,7 @@ class FileCard:
         require_pixels(*self.image_shape[1:])
         names = isinstance(self.class_names, tuple) and all(isinstance(name, str) for name in self.class_names)
         if not names or not self.class_names:
-            raise ValueError("its class names are no list of texts")
+            raise ValueError("its class names are not a list of texts")
         for name in self.class_names:
             require_name(name)
         if self.image_size is not None and not _is_number(self.image_size, 1, 1 << 16):
@@ -129,7 +129,7 @@ class FileCard:
         if not isinstance(self.palette, tuple) or len(self.palette) not in (0, len(self.class_names)):
             raise ValueError(f"its palette does not hold a colour for each of its {len(self.class_names)} classes")
         if not all(_is_colour(colour) for colour in self.palette):
-            raise ValueError("its palette holds what is no colour")
+            raise ValueError("its palette holds an invalid colour")
         if not isinstance(self.task, str) or not _is_number(self.ignore_index, -1, 1 << 16):
             raise ValueError(f"its task is {self.task!r:.80}, its ignored index {self.ignore_index!r:.80}")
         for field_name, known in KNOWN.items():

@@ -8,7 +8,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel as Rewriter
 
 
 def halved(body: ModelProto) -> ModelProto:
-    """The network in fp16; onnxruntime's converter leaves the nodes in no valid order, which is mended."""
+    """The network in fp16. onnxruntime's converter leaves the nodes in an invalid order, which is corrected."""
     copy = ModelProto()
     copy.CopyFrom(body)
     model: ModelProto = convert_float_to_float16(copy, keep_io_types=True)

@@ -1,4 +1,4 @@
-"""Timing side by side: what several models take on the same machine in the same minutes."""
+"""Timing of several models in interleaved rounds on one machine."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Once = Callable[[], object]
 """One answer to one batch."""
 WARM_UP = 3
 FEWEST = 5
-"""Rounds at least, however long they take."""
+"""Smallest number of rounds, regardless of the time."""
 BLOCK_SECONDS = 0.02
-"""What is timed together at least: a clock's reading costs less than a thousandth of it."""
+"""Shortest block that is timed, in seconds; reading the clock costs less than a thousandth of it."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds a batch, by contender; all of them were timed in turn, round by round."""
+    """Seconds per batch of one model, over interleaved rounds."""
 
     seconds: Sequence[float]
     """One a round: the mean of the answers in it."""
 
     def percentile(self, share: float) -> float:
-        """What `share` per cent of the rounds stay below."""
+        """The percentile `share`, 0 to 100, over the rounds."""
         return float(np.percentile(self.seconds, share))
 
     def ratio(self, other: Latency) -> float:
-        """How many times faster this is than `other`: the median over rounds, so that what disturbs both cancels."""
+        """How many times faster this is than `other`: the median of ratios per round, so that disturbances cancel."""
         return float(np.median(np.asarray(other.seconds) / np.asarray(self.seconds)))
 
 

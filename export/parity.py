@@ -1,4 +1,4 @@
-"""Proof that an ONNX file does what the torch module does, also at batches and sizes that were not traced."""
+"""Comparison of an ONNX file with the torch module, also at batch and image sizes that were not traced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Shape = tuple[int, int, int, int]
 
 
 def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[Shape]:
-    """The traced shape, batch 1, another batch and, where sizes are free, one that was not traced and an odd one."""
+    """The traced shape, batch 1, another batch and, if sizes are free, an untraced size and an odd one."""
     _, height, width = spec.image_shape
     shapes = [(2, 3, height, width), (1, 3, height, width), (5, 3, height, width)]
     return [*shapes, (3, 3, height + 32, width + 64), (2, 3, height + 5, width + 11)] if dynamic_size else shapes
@@ -61,7 +61,7 @@ def require_parity(results: Sequence[Parity]) -> None:
     """Raise `GateError` naming the shapes at which the file and the model differ."""
     failed = [str(result) for result in results if not result.passed]
     if failed:
-        raise GateError(f"the ONNX file does not do what the model does at {'; '.join(failed)}")
+        raise GateError(f"the ONNX file differs from the model at {'; '.join(failed)}")
 
 
 def _inputs(shape: Shape, images: Tensor | None) -> Tensor:
@@ -78,7 +78,7 @@ def _compare(network: Deployable, model: OnnxModel, images: Tensor, rounding: fl
     card, shape = model.card, tuple(images.shape)
     try:
         logits = expected_logits(network, card, images)
-    except Exception as error:  # each network refuses in its own way
+    except Exception as error:  # networks raise many exception types
         return Parity.failed(shape, f"torch refuses: {first_line(error, 120)}")
     try:
         actual = answers(model, images)

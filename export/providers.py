@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime that run where they were asked to, or say why they do not."""
+"""onnxruntime sessions on the requested provider, or an error with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG_NOTHING = 4
 def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.InferenceSession:
     """A session on the provider of that name, with its own options.
 
-    onnxruntime goes on on the CPU if a GPU's libraries are missing, with a line on stderr; here that is an error.
+    onnxruntime falls back to the CPU with a line on stderr if a GPU's libraries are missing; here that is an error.
     Raises `UsageError` if the file cannot be loaded or the provider does not run.
     """
     if provider not in PROVIDERS:
@@ -35,20 +35,20 @@ def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.Inferenc
     if not path.is_file():
         raise UsageError(f"no ONNX file {path}")
     try:
-        with redirect_stdout(StringIO()):  # where onnxruntime tells of providers that do not start
+        with redirect_stdout(StringIO()):  # onnxruntime reports providers that do not start there
             session = ort.InferenceSession(path, settings, providers=chain)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise UsageError(f"onnxruntime cannot load {path}: {first_line(error)}; is it a complete ONNX file?") from error
     if session.get_providers()[0] != wanted:
         raise UsageError(
-            f"{provider} was asked for but onnxruntime runs on {session.get_providers()[0]}: its libraries were not "
-            "found or do not fit; `compress doctor` says what is missing"
+            f"onnxruntime runs on {session.get_providers()[0]} instead of {provider}: its libraries are missing or do "
+            "not match; `compress doctor` says what is missing"
         )
     return session
 
 
 def _gpu_chain(provider: str, options: Mapping[str, Any]) -> list[Any]:
-    """The provider asked for and what takes over the nodes that it cannot run."""
+    """The provider, and those that run the nodes that it does not support."""
     if PROVIDERS[provider] not in ort.get_available_providers():
         raise UsageError(
             f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, after pip uninstall onnxruntime"
@@ -59,7 +59,7 @@ def _gpu_chain(provider: str, options: Mapping[str, Any]) -> list[Any]:
 
 
 def preload() -> str:
-    """Load the CUDA libraries that torch brought, for onnxruntime; returns the first complaint, or an empty text."""
+    """Load torch's CUDA libraries for onnxruntime; returns the first error, or an empty text."""
     with redirect_stdout(StringIO()) as said:
         ort.preload_dlls()
     return next(iter(said.getvalue().splitlines()), "")

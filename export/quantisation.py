@@ -1,4 +1,4 @@
-"""INT8 by onnxruntime's quantiser, calibrated on images that need not be real, and undone where it does harm."""
+"""INT8 with onnxruntime's quantiser, calibrated on real or synthetic images, with sensitive layers in float32."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from .tolerance import TOLERANCES
 
 Array = NDArray[Any]
 QUANTISED = ["Conv", "Gemm", "MatMul"]
-"""Operators that become integer arithmetic: all of the multiplying. What lies between is cheap and stays in float."""
+"""Operators that are quantised: all multiplications. The others are cheap and stay in float32."""
 BATCH = 8
-"""Images that are calibrated on together: every layer's answers to them are in memory at once."""
+"""Images per calibration batch. The outputs of all layers for them are in memory at once."""
 ALLOWED = TOLERANCES["int8"]
-"""Layers go back to float32, the most harmful first, until the rest keeps as many of its decisions."""
+"""Layers return to float32, the most sensitive first, until this share of decisions is kept."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Quantised:
     decisions: float
     """Share of float32's decisions that it keeps, or misses by a near-tie, on the images it was checked on."""
     kept_float: tuple[str, ...]
-    """Layers that stay in float32, by name, the most harmful first."""
+    """Names of the layers in float32, the most sensitive first."""
 
 
 class _Reader:
-    """One batch, as onnxruntime's calibrators ask for it."""
+    """One batch in the interface of onnxruntime's calibrators."""
 
     def __init__(self, images: Array) -> None:
         self._batches = iter([images])
@@ -85,7 +85,7 @@ def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
         if result.decisions < ALLOWED.decisions:
             raise GateError(
                 f"INT8 keeps {result.decisions:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
-                f"layers in float32, {ALLOWED.decisions:.0%} are wanted: use `precision` fp16 or fp32"
+                f"layers in float32, {ALLOWED.decisions:.0%} are required: use `precision` fp16 or fp32"
             )
         return result
 
@@ -139,7 +139,7 @@ def _kept(logits: Array, expected: Array) -> float:
 
 
 def _harm(model: ModelProto, images: Array, expected: Array) -> float:
-    """Mean square that one layer in INT8 moves the logits by."""
+    """Mean squared change of the logits with one layer in INT8."""
     return float(np.square(_logits(model, images) - expected).mean())
 
 

@@ -1,4 +1,4 @@
-"""Running an ONNX file: pictures in, decisions out. Needs numpy, Pillow and onnxruntime; neither torch nor timm."""
+"""Running an ONNX file on pictures. Needs numpy, Pillow and onnxruntime, but neither torch nor timm."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SLACK = 0.01
 BATCH_PIXELS = 20_000_000
 """Of the pictures that are run together, which share the memory."""
 GUESSES = 5
-"""Classes that a classifier's decision names, the best first."""
+"""Number of classes in a classifier's decision."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the network sees in one picture."""
+    """The network's decision for one picture."""
 
     classes: Array
     """A classifier's best classes `[t]`, the best first; a class map `[h, w]` of the picture's own size."""
@@ -50,7 +50,7 @@ class Decision:
     def picture(self) -> Image.Image:
         """A class map in the colours of its classes; raises `UsageError` for a classifier's decision."""
         if self.classes.ndim != 2 or not self.palette:
-            raise UsageError("only class maps with a palette can be painted: this is a classifier's decision")
+            raise UsageError("a classifier's decision has no picture; only class maps with a palette have one")
         return Image.fromarray(np.asarray(self.palette, dtype=np.uint8)[self.classes])
 
 

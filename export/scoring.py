@@ -1,4 +1,4 @@
-"""An ONNX file in place of a torch module, for the same metrics."""
+"""An ONNX file as a replacement for a torch module in the metrics."""
 
 from __future__ import annotations
 

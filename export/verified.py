@@ -1,4 +1,4 @@
-"""Export and proof in one step."""
+"""Export and verification in one step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALIBRATED_ON, CHECKED_ON = 256, 256
 
 @dataclass(frozen=True)
 class Order:
-    """What file is wanted."""
+    """The options of the file."""
 
     form: Form = field(default_factory=Form)
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
@@ -47,7 +47,7 @@ class Order:
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What was written."""
+    """The facts of the written file."""
 
     path: Path
     card: FileCard
@@ -67,11 +67,11 @@ def export_verified(
 ) -> tuple[ExportFacts, list[Parity]]:
     """Write the ONNX file and compare it with the network on `images [n, 3, h, w]` in [0, 1], or on noise.
 
-    Height and width are free if the network takes other sizes and the file answers them rightly: some networks export
-    without a word and are wrong at every size but the traced one, so that only running the file can tell. INT8 needs
-    `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes its name when it has been compared: what
-    raises leaves none, and what stood there before. Raises `UsageError` for an order that cannot be met and
-    `CompressError` for a network that torch cannot export.
+    Height and width are free if the network takes other sizes and the file's outputs for them are correct. Some
+    networks export without an error and are wrong at every size except the traced one, which only running the file can
+    show. INT8 needs `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes its name when it has been
+    compared: what raises leaves none, and what stood there before. Raises `UsageError` for an order that cannot be met
+    and `CompressError` for a network that torch cannot export.
     """
     order = order or Order()
     _require_card(_card(network, spec, order, dynamic=order.dynamic_size))
@@ -159,7 +159,7 @@ def _wrong_at(
 
 def _in_int8(body: ModelProto, calibration: Tensor | None) -> Quantised:
     if calibration is None or len(calibration) < 2:
-        raise UsageError("INT8 needs images to calibrate on: export a run, whose synthetic samples serve, or give some")
+        raise UsageError("INT8 needs calibration images: export a run, which has synthetic samples, or give some")
     count = min(CALIBRATED_ON, len(calibration) // 2)
     chosen = calibration[: count + CHECKED_ON].to(torch.float32).div(255).numpy()
     return quantised(body, chosen[:count], chosen[count:])

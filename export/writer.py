@@ -1,4 +1,4 @@
-"""What torch exports, and one self-contained ONNX file of it."""
+"""Export with torch to one self-contained ONNX file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPSET = 18
 """The exporter's own; it makes lower ones by a converter that may leave them as they are."""
 SIZE_LIMIT = 1_500_000_000
 """Bytes: a protobuf message holds 2 GB at most, and what is done to a file copies it."""
-TRACED_BATCH = 2  # 1 would be taken for a constant
+TRACED_BATCH = 2  # a batch of 1 would become a constant
 FREE_AXES = {0: "batch", 2: "height", 3: "width"}
 
 
@@ -52,11 +52,11 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
                 dynamic_shapes=(axes,),
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises its own types, which tell what to do before what is wrong
+    except Exception as error:  # the exporter's own exceptions put the advice before the reason
         why = first_line(error.__cause__ or error, 200)
         raise CompressError(f"torch cannot export this network to ONNX: {why}") from error
     if program is None or program.model_proto.opset_import[0].version != opset:
-        raise UsageError(f"the exporter did not make opset {opset}: choose {OPSET}")
+        raise UsageError(f"the exporter did not produce opset {opset}: choose {OPSET}")
     proto: ModelProto = program.model_proto
     if proto.ByteSize() >= SIZE_LIMIT:
         raise UsageError(f"the ONNX file would be {proto.ByteSize() / 1e9:.1f} GB: one file holds 1.5 GB at most")

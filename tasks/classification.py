@@ -1,4 +1,4 @@
-"""Classification: one label an image."""
+"""Classification: one label per image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Classification:
         self._source, self._draw, self.spec = source, LABELS[targets], spec_of(source)
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
-        """Labels `[n]`, of all classes alike, however common the teacher's answers make them."""
+        """Labels `[n]`, balanced over the classes; `class_share` is ignored."""
         return self._draw(n, self.spec.num_classes, generator)
 
 
@@ -50,11 +50,11 @@ class LabelledPhotographs:
         return self._source.held_out().batches(100)
 
     def metric(self) -> TopAccuracy:
-        """Top-1 and top-5 accuracy, and top-1 by class, over the classes that the data have."""
+        """Top-1 and top-5 accuracy, and top-1 by class, over the classes of the data."""
         return TopAccuracy(self.spec.class_names, self._source.present)
 
     def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
-        """Each image, under it the class it was made for and those that models answer with."""
+        """Each image above its target class and the predicted classes."""
         names, who = self.spec.class_names, roles(len(answers))
         answered = zip(*(logits.argmax(dim=1).tolist() for logits in answers), strict=True)
         captions = [

@@ -12,8 +12,8 @@ from torch import Tensor
 class TopAccuracy:
     """Share of images whose label is the first guess (`top1`) or among the first five (`top5`), and `top1` by class.
 
-    A class without images has no accuracy. With `present`, the indices of the classes that the data have, the others
-    are no guesses.
+    A class without images has no accuracy. `present` are the indices of the classes of the data; other classes are
+    excluded from the predictions.
     """
 
     def __init__(self, class_names: Sequence[str], present: Sequence[int] | None = None) -> None:
@@ -43,7 +43,7 @@ class TopAccuracy:
         }
 
     def chance(self) -> Mapping[str, float]:
-        """Of `top1` and `top5`: what the most frequent classes get as the answer to every image, with some luck."""
+        """For `top1` and `top5`: the score of always predicting the most frequent classes, plus sampling error."""
         images = self.counts.sum(dim=1).sort(descending=True).values
         count = max(int(images.sum()), 1)
         shares = {f"top{most}": images[:most].sum().item() / count for most in (1, 5)}
@@ -51,7 +51,7 @@ class TopAccuracy:
 
 
 class ConfusionMatrix:
-    """Every pixel of a data set counted once, by true and predicted class; mIoU is arithmetic on these counts.
+    """Counts of all pixels of a data set by true and predicted class, from which mIoU is computed.
 
     A class that is neither in the targets nor in any prediction has no IoU and does not count towards the mean.
     """
@@ -80,9 +80,9 @@ class ConfusionMatrix:
         }
 
     def chance(self) -> Mapping[str, float]:
-        """Of `miou`: one over its classes; of `pixel_accuracy`: what the most frequent class gets, with some luck.
+        """For `miou`: one over its classes. For `pixel_accuracy`: the most frequent class's share, plus sampling error.
 
-        A class of frequency f, answered with probability q, has an IoU of qf / (q + f - qf) <= q, and q sums to 1.
+        A class of frequency f, predicted with probability q, has an IoU of qf / (q + f - qf) <= q, and q sums to 1.
         """
         targets, answers = self.counts.sum(dim=1), self.counts.sum(dim=0)
         present, count = int((targets + answers > 0).sum()), max(int(targets.sum()), 1)
@@ -94,7 +94,7 @@ class ConfusionMatrix:
 
 
 def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
-    """How often each answer was given to each target, both long `[n]`: `[size, size]`, on the CPU."""
+    """Counts `[size, size]` of true by predicted class, both long `[n]`, on the CPU."""
     return torch.bincount(targets * size + answers, minlength=size * size).view(size, size).cpu()
 
 

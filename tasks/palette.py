@@ -1,4 +1,4 @@
-"""Colours for classes that people tell apart, also those who see two of the three primary colours."""
+"""Class colours that are distinguishable, also with colour vision deficiency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Colour = tuple[int, int, int]
 Points = NDArray[np.float64]
 
 FIRST, BLACK, GREY = (0, 114, 178), (0, 0, 0), (128, 128, 128)
-DARKEST, PALEST = 0.4, 60  # darker or paler colours look like shadows and haze on a photograph
+DARKEST, PALEST = 0.4, 60  # darker or paler colours look like shadows or haze on a photograph
 LEVELS = np.linspace(0, 255, 9).round()
 VISIONS = np.array(
     [
@@ -21,18 +21,18 @@ VISIONS = np.array(
         [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
     ]
 )
-"""What the usual eye, the protanope, the deuteranope and the tritanope see of linear RGB (Machado et al. 2009)."""
+"""Linear RGB as seen with normal vision, protanopia, deuteranopia and tritanopia (Machado et al. 2009)."""
 TO_CONES = np.array(
     [[0.41222147, 0.53633254, 0.05144599], [0.2119035, 0.6806995, 0.10739696], [0.08830246, 0.28171884, 0.6299787]]
 )
 TO_LAB = np.array(
     [[0.21045426, 0.7936178, -0.00407205], [1.9779985, -2.42859221, 0.45059371], [0.02590404, 0.78277177, -0.80867577]]
 )
-"""Oklab (Ottosson 2020), in which distances are about those that people see."""
+"""Conversion to Oklab (Ottosson 2020), in which distances approximate perceived differences."""
 
 
 def seen(colours: Points) -> Points:
-    """Colours `[n, 3]`, 0 to 255, as four kinds of eyes see them: `[4, n, 3]` in Oklab."""
+    """Colours `[n, 3]`, 0 to 255, as seen with the four kinds of vision: `[4, n, 3]` in Oklab."""
     shares = colours / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     simulated = np.clip(np.einsum("vij,nj->vni", VISIONS, linear), 0, 1)
@@ -50,9 +50,10 @@ def candidates() -> tuple[Points, Points]:
 
 @lru_cache
 def distinct_colours(count: int, background: int | None) -> tuple[Colour, ...]:
-    """One colour after the other, each as far as can be from those before, from ignored grey and from black.
+    """Colours chosen greedily, each as far as possible from earlier ones, from the ignored grey and from black.
 
-    Black is the class `background`, if there is one. Two colours are as near as the eyes that see them nearest say.
+    Black is the class `background`, if there is one. The distance of two colours is the smallest over the kinds of
+    vision.
     """
     shades, points = candidates()
     nearest = distances(points, seen(np.array([BLACK, GREY, FIRST], float))).min(axis=1)
@@ -68,6 +69,6 @@ def distinct_colours(count: int, background: int | None) -> tuple[Colour, ...]:
 
 
 def distances(one: Points, other: Points) -> Points:
-    """The smallest over the four visions of the distance of every point to every other, `[n, m]`."""
+    """The smallest distance over the four kinds of vision between all points, `[n, m]`."""
     distances: Points = np.linalg.norm(one[:, :, None] - other[:, None], axis=3).min(axis=0)
     return distances

@@ -1,4 +1,4 @@
-"""Segmentation: one label a pixel."""
+"""Segmentation: one label per pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pictures import roles, rows_of_maps
 from .targets import LABEL_MAPS
 
 BATCH_PIXELS = 500_000
-"""Of the held-out images that are scored at once, which may be large."""
+"""Held-out images, which may be large, that are scored at once."""
 
 
 def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
@@ -43,7 +43,7 @@ class Segmentation:
         self._source, self._draw, self.spec = source, LABEL_MAPS[targets], spec_of(source)
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
-        """Random label maps `[n, h, w]`, half after the teacher's answers and half after no class in particular."""
+        """Random label maps `[n, h, w]`, half with the teacher's class shares and half with uniform ones."""
         prior = (class_share + 1 / self.spec.num_classes) / 2
         return self._draw(n, self.spec.image_shape[1:], prior, generator, self._source.background)
 

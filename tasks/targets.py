@@ -1,4 +1,4 @@
-"""Made-up targets for the inversion to aim at."""
+"""Random targets for the inversion."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ BLOBS, CELLS = 5, 8  # in a label map
 
 
 def balanced_labels(n: int, num_classes: int, generator: torch.Generator) -> Tensor:
-    """Labels `[n]` in random order, each class as often as every other (to within one)."""
+    """Labels `[n]` in random order, balanced over the classes (to within one)."""
     repeats = torch.arange(n) % num_classes
     offset = torch.randint(num_classes, (), generator=generator)
     return ((repeats + offset) % num_classes)[torch.randperm(n, generator=generator)]
 
 
 def independent_labels(n: int, num_classes: int, generator: torch.Generator) -> Tensor:
-    """Labels `[n]`, drawn one by one."""
+    """Labels `[n]`, drawn independently."""
     return torch.randint(num_classes, (n,), generator=generator)
 
 
 def blob_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, background: int | None) -> Tensor:
-    """Label maps `[n, h, w]`: some ragged blobs a map, each of a class drawn from `prior [k]`, at random places.
+    """Label maps `[n, h, w]` of ragged blobs at random positions, each of a class drawn from `prior [k]`.
 
-    What no blob covers is `background`, or one class a map, drawn likewise, where there is no such class.
+    The rest is `background`, or without such a class one class per map, drawn from `prior`.
     """
     height, width = size
     fill = torch.full((n,), background) if background is not None else _classes(prior, (n,), generator)
@@ -54,7 +54,7 @@ def voronoi_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, 
 
 
 def noise_maps(n: int, size: Size, prior: Tensor, generator: torch.Generator, background: int | None) -> Tensor:
-    """Label maps `[n, h, w]`: every position of a class of its own, drawn from `prior`."""
+    """Label maps `[n, h, w]` with an independent class per position, drawn from `prior`."""
     return _classes(prior, (n, *size), generator)
 
 
@@ -77,6 +77,6 @@ LABEL_MAPS: Mapping[str, Callable[[int, Size, Tensor, torch.Generator, int | Non
     "noise": noise_maps,
 }
 DRAWN: Mapping[str, Mapping[str, object]] = {"classification": LABELS, "segmentation": LABEL_MAPS}
-"""By task, what it can draw by itself; the first is its usual way."""
+"""Targets that each task can draw; the first is the default."""
 TAKEN: Mapping[str, tuple[str, ...]] = {"classification": ("answers",), "segmentation": ("layouts", "answers")}
-"""By task, the targets that the teacher itself gives."""
+"""Targets of each task that come from the teacher."""

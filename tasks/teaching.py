@@ -1,4 +1,4 @@
-"""Training a teacher on labelled data, for those who have the data and for the embedded defaults."""
+"""Training a teacher on labelled data: the user's own, or the embedded data sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NUMBERS_PER_IMAGE = 6  # random ones, about
 
 @dataclass(frozen=True)
 class TeachingPlan:
-    """How a network is trained: a short rise of the learning rate, then a decline to about zero."""
+    """The hyperparameters of a training. The learning rate has a short warm-up and then decays to about zero."""
 
     steps: int
     batch: int
@@ -43,7 +43,7 @@ class TeachingPlan:
     shift: int = 0
     """Largest random shift, pixels, of images that are seen whole."""
     zoom: float = 1.0
-    """How much images are reduced or enlarged at random before a window of them is seen; 1 leaves them whole."""
+    """Largest factor of random scaling before a crop; 1 trains on whole images."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     schedule: Literal["cosine", "poly"] = "cosine"
     loss: Literal["cross-entropy", "focal"] = "cross-entropy"
@@ -64,19 +64,19 @@ USUAL_PLANS = {
 
 
 def usual_plan(source: DataSource) -> TeachingPlan:
-    """The plan for a data set whose user asks for none."""
+    """The default plan for a data set."""
     return (USUAL_PLANS if source.fingerprint is None else EMBEDDED_PLANS)[source.task]
 
 
 def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> str:
-    """A digest of everything that determines a taught teacher."""
+    """A digest of everything that determines a trained teacher."""
     libraries = {library: version(library) for library in ("torch", "timm", "segmentation-models-pytorch")}
     facts = [name, source.fingerprint, asdict(plan), compute.device.type, compute.precision, seed, libraries]
     return digest(json.dumps(facts), str(VERSION))[:16]
 
 
 class Training:
-    """A network that learns from labelled images: a step at a time, to be stopped and taken up again.
+    """The training of a network on labelled images, step by step, which can be interrupted and resumed.
 
     The loss is the cross-entropy of logits `[n, k, *s]` to targets `[n, *s]`, or the focal loss (Lin et al. 2017,
     eq. 4). Half of the images are mirrored where `source.mirror` says that this keeps their labels. Raises `UsageError`
@@ -98,7 +98,7 @@ class Training:
         self.model, self.data, self.plan, self.compute = model, data, plan, compute
         self.done = 0
         self.seconds = 0.0
-        """Spent so far, on the part before an interruption too."""
+        """Seconds spent so far, including those before an interruption."""
         self._optimizer = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
         self._learning_rate = _schedule(plan)
         self._numbers = self._from(seed, 0)
@@ -112,7 +112,7 @@ class Training:
             self._weights = _class_weights(data.targets, len(source.class_names)).to(compute.device)
 
     def run(self, after_step: Callable[[int, float], None]) -> None:
-        """All steps that are left; calls `after_step` with the number of steps done and the loss."""
+        """Take the remaining steps; calls `after_step` with the number of steps done and the loss."""
         self.model.train()
         value: float | None = None
         while self.done < self.plan.steps:
@@ -171,7 +171,7 @@ class Training:
 
 
 def _view(data: LabelledImages, source: DataSource, plan: TeachingPlan) -> RandomView | RandomWindow:
-    """Windows where the network sees parts of images; whole images, moved a little, elsewhere."""
+    """Random crops if the network trains on parts of images, else whole images with small shifts."""
     parts = plan.zoom != 1 or tuple(data.images.shape[1:]) != source.image_shape
     if data.targets.ndim > 1 and parts:
         return RandomWindow(source.image_shape[1:], plan.zoom, flip=source.mirror)

@@ -108,7 +108,7 @@ def test_without_held_out_data_the_report_holds_agreement_and_says_so(
         palette=[(0, 0, 9)] * 4,
         progress=True,
     )
-    assert "better than chance is not checked" in capsys.readouterr().err
+    assert "is not compared with chance" in capsys.readouterr().err
     assert "no held-out data" in result.report["scored_on"]
     assert 0 <= result.report["student"]["agreement"] <= 1
     assert result.report["teacher"]["agreement"] == 1.0

@@ -1,1 +1,1 @@
-"""The student's half of a run: the loop, the student's losses, hints."""
+"""Distillation: the training loop, the student's losses, hints."""

@@ -1,4 +1,4 @@
-"""What a student is taught of its teacher on a batch of images."""
+"""Distillation losses of a student on a batch of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DistillationLoss(Protocol):
 
     @property
     def name(self) -> str:
-        """What the loss is called in the run's numbers."""
+        """The name of the loss in the run's history."""
 
     def __call__(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss `[n]`, student logits and teacher logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
@@ -24,7 +24,7 @@ class DistillationLoss(Protocol):
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """τ²·KL(teacher ‖ student): the answers."""
+    """τ²·KL(teacher ‖ student) of the logits."""
 
     temperature: float
     name: ClassVar[str] = "kl"

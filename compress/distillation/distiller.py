@@ -1,4 +1,4 @@
-"""The loop: synthesise into the replay buffer, then distil from it."""
+"""The main loop: each round synthesises samples into the replay buffer, then distils from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from compress.training.stopping import StopSignal
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationPlan:
-    """How much is made, and how the student learns from it."""
+    """The settings of the loop: numbers of rounds and steps, loss, schedule and augmentation."""
 
     rounds: int
     warmup_rounds: int
@@ -46,7 +46,7 @@ class DistillationPlan:
 
 
 class Distiller:
-    """Data-free distillation of a teacher into a student; every method is one of these with other parts."""
+    """Data-free distillation of a teacher into a student. All methods use this class with different parts."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Distiller:
         self.partial: PartialRound | None = None
         self.step = 0
         self.learning_rate_scale = 1.0
-        """What learning rates are multiplied by: halved whenever the run goes back because it diverged."""
+        """The factor of all learning rates, halved whenever a diverged run returns to its last checkpoint."""
         self.collapse = CollapseGuard()
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
-        """Spent on each half so far, of the parts before an interruption too."""
+        """Seconds spent on inversion and distillation so far, including those before an interruption."""
 
     def run(
         self,
@@ -84,7 +84,7 @@ class Distiller:
         stopping: StopSignal | None = None,
         moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """All rounds that are left; `after_round` reports, draws pictures and writes checkpoints.
+        """Run the remaining rounds; `after_round` reports, draws pictures and writes checkpoints.
 
         `moved` is called before every inversion and before every step of the student, for whoever watches:
         `next_round`, `partial` and `step` then say where the run is.
@@ -163,7 +163,7 @@ class Distiller:
             self.seconds[half] += time.perf_counter() - started
 
     def _distil(self, partial: PartialRound, stopping: StopSignal, moved: Callable[[], None]) -> None:
-        """The steps that are left of a round's, and the means of all of them among its numbers."""
+        """Take the remaining student steps of a round and add the means of all its steps to its numbers."""
         self.student.train()
         parts = self.student_step.micro_batches
         ahead = self.plan.steps_per_round * self.plan.batch * (1 + self.plan.augment.numbers_per_image)
@@ -173,13 +173,13 @@ class Distiller:
         with self.hints.listening() if self.hints else nullcontext():
             while partial.done < self.plan.steps_per_round:
                 if stopping.asked and self.workers.size == 1:
-                    require_finite(self.student.state_dict())  # what is kept of a run has to be sound
+                    require_finite(self.student.state_dict())  # checkpoints must hold finite weights
                     raise Interrupted("asked to stop between two steps")
                 moved()
                 means = self._distil_step(numbers)
                 partial.totals = means.clone() if partial.totals is None else partial.totals + means
                 partial.done, partial.used = partial.done + 1, numbers.used
-        self.workers.average(self.student.buffers())  # batch normalisation saw each worker's share apart
+        self.workers.average(self.student.buffers())  # each worker's batch normalisation used its own share
         if self.student_step.micro_batches > parts:
             parts = self.student_step.micro_batches
             partial.note(f"out of memory: a batch of the student is taken in {parts} parts from now on")
@@ -217,7 +217,7 @@ class Distiller:
         set_random_state(state["others"])
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on."""
+        """The state that the rest of the run depends on."""
         return {
             "next_round": self.next_round,
             "partial": self.partial.plain() if self.partial else None,

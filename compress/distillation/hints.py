@@ -1,7 +1,6 @@
-"""Hints: the student's feature maps learn to be like its teacher's, beside its answers (FitNets, Romero et al. 2015).
+"""Hints: a loss between feature maps of student and teacher (FitNets, Romero et al. 2015).
 
-Answers are a few numbers for thousands of pixels; the maps on the way to them say, at every position, what the teacher
-makes of it.
+Logits are a few numbers for thousands of pixels. Feature maps describe every position.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Level:
-    """Where in a network the last feature map of some size comes from, and its channels."""
+    """The module that outputs the last feature map of a size, and its channels."""
 
     module: nn.Module
     channels: int
 
 
 class Hints(nn.Module):
-    """Compares the last maps of every size that student and teacher have in common on the way down.
+    """Compares the last maps of every resolution that the encoders of student and teacher have in common.
 
-    Where the student's map has other channels than the teacher's, a 1x1 convolution, which learns along, leads from one
-    to the other. `weight` is that of the distance beside the loss of the answers. FitNets hints at one layer, before
-    the student learns answers; here all levels are learnt with them.
+    If the numbers of channels differ, a 1x1 convolution, which is trained along, maps the student's features to the
+    teacher's. `weight` is that of the distance relative to the loss of the logits. FitNets uses one layer, in a phase
+    before distillation; here all resolutions are trained together with the logits.
 
     Raises `UsageError` if the two networks have no map of the same size, as with a vision transformer.
     """
@@ -46,7 +45,7 @@ class Hints(nn.Module):
         self._levels = {size: (learner[size], big) for size, big in master.items() if size in learner}
         if not self._levels:
             raise UsageError(
-                "student and teacher have no feature maps of the same size, so that one can give the other no hints: "
+                "student and teacher have no feature maps of the same size, which hints need: "
                 "leave out distillation.hints"
             )
         self.projections = nn.ModuleList(
@@ -57,7 +56,7 @@ class Hints(nn.Module):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While entered, `distance()` can tell of the last forward pass of both networks."""
+        """While entered, hooks record the feature maps of both networks for `distance()`."""
         handles = [
             level.module.register_forward_hook(self._hear(size, role))
             for size, pair in self._levels.items()
@@ -72,7 +71,7 @@ class Hints(nn.Module):
 
     def _hear(self, size: Size, role: int) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            if tuple(output.shape[2:]) == size:  # networks may use one activation at several sizes
+            if tuple(output.shape[2:]) == size:  # a network may use one activation module at several sizes
                 self._maps[size, role] = output
 
         return hook
@@ -89,10 +88,10 @@ class Hints(nn.Module):
 
 @torch.no_grad()
 def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Size, Level]:
-    """The last map of each size on the way down, until maps grow again as a decoder's do.
+    """The last map of each resolution in the encoder, that is, before maps become larger again.
 
-    Logits are no features, neither those of a label map nor the small ones that these are enlarged from. Maps of one
-    pixel, such as those that gate channels, say nothing of positions and are passed over.
+    Logits are excluded, including the small ones that a label map's logits are upsampled from. So are maps of one
+    pixel, such as channel attention, because they have no positions.
     """
     heard: list[tuple[nn.Module, Tensor]] = []
 
@@ -122,7 +121,7 @@ def feature_levels(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
 
 
 def _are_logits(output: Tensor, logits: Tensor) -> bool:
-    """Whether what comes last in a network is its answer, before it is cropped too, or what this is enlarged from."""
+    """Whether the last output of a network is its logits, possibly before cropping, or what they are upsampled from."""
     if output.untyped_storage()._cdata == logits.untyped_storage()._cdata:
         return True
     smaller = output.shape[2:].numel() < logits.shape[2:].numel()

@@ -1,4 +1,4 @@
-"""A round of a run: while it is under way, and when it is done."""
+"""The records of a round in progress and of a finished one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from compress.task import Samples, Statistics
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did: its new samples and its numbers, for whoever watches."""
+    """The new samples and the numbers of a finished round."""
 
     index: int
     samples: Samples
     numbers: dict[str, float]
     notice: str | None = None
-    """What went wrong, and what was done about it."""
+    """Warnings, with what was done about them."""
 
 
 @dataclass
 class PartialRound:
-    """A round that is under way: the samples are made, some steps of the student are done."""
+    """A round in progress: its samples are synthesised, and some student steps are done."""
 
     samples: Samples
     numbers: dict[str, float]
@@ -43,7 +43,7 @@ class PartialRound:
         self.notice = "; ".join(filter(None, (self.notice, line))) or None
 
     def plain(self) -> dict[str, Any]:
-        """The same as tensors, numbers and containers of them, for a checkpoint."""
+        """The round as tensors, numbers and containers of them, for a checkpoint."""
         made, known = self.samples, self.samples.statistics
         samples = [made.images, made.targets, known.confidence, known.histogram]
         kept = {name: getattr(self, name) for name in ("numbers", "seed", "notice", "done", "used", "totals")}
@@ -51,7 +51,7 @@ class PartialRound:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any], device: torch.device) -> PartialRound:
-        """What `plain()` made plain."""
+        """The round from the value of `plain()`."""
         images, targets, confidence, histogram = (tensor.to(device) for tensor in plain["samples"])
         samples = Samples(images, targets, Statistics(confidence, histogram))
         totals = plain["totals"]

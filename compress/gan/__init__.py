@@ -1,1 +1,1 @@
-"""What only hidfd and kd need: a GAN that learns from collected images, and their features."""
+"""Parts of hidfd and kd: collected images, and a GAN that is trained on them."""

@@ -1,4 +1,4 @@
-"""A distillation loss on features: the student learns the teacher's last feature map, not its answers."""
+"""A distillation loss on the last feature map instead of the logits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compress.gan.features import as_feature_model
 class FeatureAlignment:
     """Mean squared error between the last feature maps (SimKD, Chen et al., CVPR 2022, eq. 2).
 
-    For a student whose map has the teacher's channels and whose classifier is the teacher's.
+    The student's map must have the teacher's channels, and its classifier is the teacher's.
     """
 
     name: ClassVar[str] = "alignment"
@@ -34,7 +34,7 @@ class FeatureAlignment:
 
 
 def alignment(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared error `[n]` of maps `[n, c, h, w]`; the finer one is first averaged to the coarser's size."""
+    """Mean squared error `[n]` of maps `[n, c, h, w]`; the larger one is first average-pooled to the smaller size."""
     height, width = (min(a, b) for a, b in zip(student.shape[2:], teacher.shape[2:], strict=True))
     small, aim = (F.adaptive_avg_pool2d(maps.float(), (height, width)) for maps in (student, teacher))
     return (small - aim).pow(2).flatten(1).mean(dim=1)

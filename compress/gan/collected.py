@@ -1,4 +1,4 @@
-"""A small set of real images that the user collected: the one exception to "no real image"."""
+"""A small set of real images that the user collected, for the methods that need some."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compress.task import Samples
 from compress.training.compute import Compute
 from compress.training.random_numbers import RandomNumbers
 
-PIXELS = 256_000  # that the teacher looks at together: 250 images of CIFAR-10
+PIXELS = 256_000  # per teacher batch: 250 images of CIFAR-10
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Collected:
 
     images: Tensor
     labels: Tensor | None
-    """What they show, long `[n]`; None where nobody has said it."""
+    """Labels, long `[n]`; None if there are none."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,7 +39,7 @@ class Collected:
 
 
 class CollectedImages:
-    """In place of an inversion: the collected images, all of them, every round."""
+    """A source of samples that returns all collected images every round, in place of an inversion."""
 
     learning_rate_scale = 1.0
     micro_batches = 1
@@ -60,11 +60,11 @@ class CollectedImages:
         )
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """The same samples as in the round before."""
+        """The same samples every round."""
         return self._samples, {}
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """See `Inversion`: nothing is learnt."""
+        """See `Inversion`: there is no generator to restart."""
         return False
 
     def halve(self) -> bool:
@@ -72,18 +72,18 @@ class CollectedImages:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing is kept from round to round."""
+        """There is no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to continue from."""
+        """There is no state."""
 
 
 class InflatedBuffer:
-    """HiDFD's data inflation: the collected images count `inflation` times beside the generated ones.
+    """HiDFD's data inflation: a collected image has `inflation` times the weight of a generated one.
 
-    A batch holds the share `inflation·collected / (inflation·collected + capacity)` of real images, drawn uniformly as
-    the generated ones are; `capacity` is that of the buffer of generated samples, also before it is full.
+    A batch holds the share `inflation·collected / (inflation·collected + capacity)` of real images. Both kinds
+    are drawn uniformly. `capacity` is that of the buffer of generated samples, even while it is not full.
     """
 
     def __init__(self, collected: Collected, inflation: int, generated: ReplayBuffer, compute: Compute) -> None:
@@ -100,7 +100,7 @@ class InflatedBuffer:
         return self._generated.add(samples)
 
     def draw(self, n: int, numbers: RandomNumbers) -> Draw:
-        """Real images first, then generated ones; places count from 0 in each of the two."""
+        """Real images first, then generated ones; the indices of each kind start at 0."""
         real = round(n * self._share)
         chosen = numbers.whole(0, len(self._collected), real)
         made = self._generated.draw(n - real, numbers)
@@ -111,14 +111,14 @@ class InflatedBuffer:
         )
 
     def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
-        """Draws are uniform: no loss changes them."""
+        """Sampling is uniform, so losses are ignored."""
 
     def numbers(self) -> dict[str, float]:
-        """Those of the generated samples, whose priorities stay as they are."""
+        """The statistics of the generated samples."""
         return {name: value for name, value in self._generated.numbers().items() if name != "buffer_priority"}
 
     def state_dict(self) -> dict[str, Any]:
-        """The generated samples; the collected ones are read again."""
+        """The generated samples. The collected ones are read from disk again."""
         return self._generated.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What methods that look inside a classifier need of it: its last feature map, and the answer from there."""
+"""A classifier in two halves: backbone and classifier, for methods that use the last feature map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compress.errors import UsageError
 
 @runtime_checkable
 class FeatureModel(Protocol):
-    """A model in two halves: `classify(features(images))` is what it answers."""
+    """A model in two halves: its logits are `classify(features(images))`."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits `[n, k]` of images `[n, 3, h, w]` in [0, 1]."""
@@ -24,7 +24,7 @@ class FeatureModel(Protocol):
 
 
 def as_feature_model(model: nn.Module) -> FeatureModel:
-    """The model, seen in its two halves; raises `UsageError` if it has no such halves."""
+    """The model as a `FeatureModel`; raises `UsageError` if it lacks one of the two methods."""
     if not isinstance(model, FeatureModel):
         raise UsageError(
             f"{type(model).__name__} has no `features` and `classify`, which this method needs: "
@@ -34,5 +34,5 @@ def as_feature_model(model: nn.Module) -> FeatureModel:
 
 
 def penultimate(features: Tensor) -> Tensor:
-    """What a linear classifier sees of a last feature map: `[n, c, h, w] -> [n, c]`, in float32."""
+    """A last feature map averaged over positions for a linear classifier, `[n, c, h, w] -> [n, c]`, in float32."""
     return features.float().mean(dim=(2, 3))

@@ -1,4 +1,4 @@
-"""In place of an inversion: a GAN that learns from collected real images under the teacher's guidance."""
+"""A source of samples in place of an inversion: a teacher-guided GAN that is trained on collected real images."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from compress.training.optimizers import adam, descend
 from compress.training.random_numbers import RandomNumbers
 
 BETAS = (0.0, 0.999)
-CHUNK = 250  # images that are made together
+CHUNK = 250  # images per generator batch
 MOST_AHEAD = 1 << 22  # random numbers that are sent to a GPU together: 32 MiB
 SINGULAR_VECTORS = ("._u", "._v")  # of spectral normalisation
 
 
 @dataclass(frozen=True, kw_only=True)
 class GanPlan:
-    """How the GAN learns, and how much it makes."""
+    """The settings of the GAN's training and of the number of samples."""
 
     training_rounds: int
-    """Rounds in which it learns; from then on it only makes samples."""
+    """Rounds that train it. Later rounds only generate samples."""
     iterations: int
     batch: int
     learning_rate: float
     decay: float
-    """Of the moving average of the generator that samples are made with."""
+    """Decay of the moving average of the generator's weights, which generates the samples."""
     average_from: int
-    """Iteration at which that average begins; before, it is the generator."""
+    """Iteration at which the moving average starts; before, it equals the generator."""
     integration: float
     smoothing: float
     samples: int
@@ -63,7 +63,7 @@ class GanInversion:
         plan: GanPlan,
         compute: Compute,
     ) -> None:
-        assert collected.labels is not None, "a conditional GAN needs to know what images show"
+        assert collected.labels is not None, "a conditional GAN needs labels"
         self._task, self._teacher, self._labels = task, teacher, collected.labels.to(compute.device)
         self._images = collected.images.to(compute.home(collected.images.numel()))
         self._generator, self._discriminator = generator, discriminator
@@ -78,7 +78,7 @@ class GanInversion:
         self._iteration = 0
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """Learn, or make samples; while it learns there is one sample a class, to look at."""
+        """Train the GAN, or generate samples. A training round returns one sample per class, for pictures."""
         plan, device = self._plan, self._compute.device
         if index >= plan.training_rounds:
             return self._made(plan.samples, randomness)
@@ -93,7 +93,7 @@ class GanInversion:
         return samples, told | quality
 
     def _iterate(self, numbers: RandomNumbers) -> dict[str, Tensor]:
-        """One step of each network on real images and as many made for the same labels."""
+        """One step of each network on real images and as many generated ones with the same labels."""
         index = numbers.whole(0, len(self._images), self._plan.batch // self.micro_batches)
         labels = self._labels[index]
         real = self._view(self._compute.images(self._compute.rows(self._images, index)), numbers)
@@ -110,7 +110,7 @@ class GanInversion:
         return {name: value.detach() for name, value in report.items()}
 
     def _discriminate(self, images: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One step of the discriminator; `seen [2n, t]` is what the teacher sees in `images [2n, 3, h, w]`."""
+        """One step of the discriminator; `seen [2n, t]` are the teacher's features of `images [2n, 3, h, w]`."""
         with self._compute.autocast():
             score, sides, guess = self._discriminator(images)
         found = discriminator_terms(score, sides, guess, seen, labels)
@@ -119,7 +119,7 @@ class GanInversion:
         return found
 
     def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One step of the generator behind `made`, whose teacher's map is `seen`; the discriminator stays as it is."""
+        """One step of the generator of `made`, whose teacher features are `seen`; the discriminator is not changed."""
         self._discriminator.requires_grad_(requires_grad=False)
         with self._compute.autocast():
             score, sides, _ = self._discriminator(made)
@@ -134,7 +134,7 @@ class GanInversion:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the average towards the generator, batch statistics too; singular vectors have no meaningful average."""
+        """Update the moving average, including batch statistics but not singular vectors, which cannot be averaged."""
         self._iteration += 1
         decay = self._plan.decay if self._iteration > self._plan.average_from else 0.0
         generator = self._generator.state_dict()
@@ -144,7 +144,7 @@ class GanInversion:
 
     @torch.no_grad()
     def _made(self, count: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """Samples of the averaged generator, and how many the teacher takes for what they should be."""
+        """Samples of the averaged generator, and the share that the teacher classifies as their labels."""
         targets = self._task.draw_targets(count, even_share(self._task.spec.num_classes), randomness)
         latents, parts = torch.randn(count, self._generator.latent, generator=randomness), []
         device, at_once = self._compute.device, CHUNK // self.micro_batches
@@ -163,7 +163,7 @@ class GanInversion:
         return self._plan.augment(images, nothing, numbers, IGNORE_INDEX)[0]
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """See `Inversion`: once it has learnt, nothing would teach another."""
+        """See `Inversion`: after the warm-up nothing would train a new generator."""
         return False
 
     def halve(self) -> bool:
@@ -195,7 +195,7 @@ class GanInversion:
 
 
 def discriminator_terms(score: Tensor, sides: Tensor, guess: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Each term's mean `[]`; the first half of every input is real, the second made for the same labels `[n]`."""
+    """Each term's mean `[]`; the first half of every input is real, the second generated for the same labels `[n]`."""
     real, made = score.chunk(2)
     real_sides, made_sides = sides.chunk(2)
     features = (*seen.chunk(2), *guess.chunk(2))

@@ -1,4 +1,4 @@
-"""What generator and discriminator of a teacher-guided GAN minimise; per sample `[n]` unless it says otherwise."""
+"""Losses of the generator and discriminator of a teacher-guided GAN, `[n]` unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COUNT_AT_FIRST = 50.0
-COUNT_KEPT = 0.5  # share of the old count that stays in the new one
+COUNT_KEPT = 0.5  # weight of the previous count in the moving average
 DISCOUNT = 0.99
 
 
@@ -17,7 +17,7 @@ def hinge_real(score: Tensor) -> Tensor:
 
 
 def hinge_made(score: Tensor) -> Tensor:
-    """max(0, 1 + D(x)) for made images."""
+    """max(0, 1 + D(x)) for generated images."""
     return F.relu(1 + score)
 
 
@@ -33,12 +33,12 @@ def passed_off(made: Tensor, labels: Tensor) -> Tensor:
 
 
 def transfer(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_made: Tensor) -> Tensor:
-    """‖t_r − d_r‖ + ‖t_f − d_f‖: the discriminator sees what the teacher sees (HiDFD, feature integration)."""
+    """‖t_r − d_r‖ + ‖t_f − d_f‖: the discriminator's features match the teacher's (HiDFD, feature integration)."""
     return _distance(teacher_real, guess_real) + _distance(teacher_made, guess_made)
 
 
 def blend(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_made: Tensor) -> Tensor:
-    """‖t_r − d_f‖ + ‖t_f − d_r‖: and sees alike what is real and what is made (HiDFD, feature integration)."""
+    """‖t_r − d_f‖ + ‖t_f − d_r‖: they also match across real and generated images (HiDFD, feature integration)."""
     return _distance(teacher_real, guess_made) + _distance(teacher_made, guess_real)
 
 
@@ -48,20 +48,20 @@ def _distance(one: Tensor, other: Tensor) -> Tensor:
 
 
 def updated_counts(counts: Tensor, histogram: Tensor) -> Tensor:
-    """n_k ← ½·n_k + ½·count_k `[k]`, from how many made images the teacher gives to each class."""
+    """n_k ← ½·n_k + ½·count_k `[k]`, where count_k is the number of generated images that the teacher predicts as k."""
     return COUNT_KEPT * counts + (1 - COUNT_KEPT) * histogram
 
 
 def frequency_weights(counts: Tensor) -> Tensor:
     """w_k = (1 − b)/(1 − b^n_k) `[k]`, scaled to sum to k (HiDFD; Cui et al., CVPR 2019, eq. 2).
 
-    A count below 1 is taken for 1: at 0 the weight would be infinite, and all others nothing.
+    A count below 1 counts as 1: at 0 its weight would be infinite and all others would vanish.
     """
     weights = (1 - DISCOUNT) / (1 - DISCOUNT ** counts.clamp(min=1))
     return weights * len(weights) / weights.sum()
 
 
 def frequency(teacher_logits: Tensor, weights: Tensor) -> Tensor:
-    """Σ_k w_k·p̄_k·log p̄_k `[]` on the teacher's mean prediction p̄ of made images: lowest when no class is rare."""
+    """Σ_k w_k·p̄_k·log p̄_k `[]` on the teacher's mean prediction p̄ on generated images: lowest for balanced classes."""
     mean = torch.softmax(teacher_logits.float(), dim=1).mean(dim=0)
     return (weights * torch.xlogy(mean, mean.clamp(min=1e-8))).sum()

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-SMALLEST_MAP = 4  # pixels; from there the generator's maps are enlarged two-fold
-FINAL_MAP = 8  # pixels; down to there the discriminator's maps are halved
-PLAIN_BLOCKS = 2  # of the discriminator, after those that halve
+SMALLEST_MAP = 4  # pixels; the generator upsamples by two from there
+FINAL_MAP = 8  # pixels; the discriminator downsamples by two to there
+PLAIN_BLOCKS = 2  # blocks of the discriminator after those that downsample
 
 
 def _convolution(inputs: int, outputs: int, size: int = 3) -> nn.Module:
@@ -25,7 +25,7 @@ def _linear(inputs: int, outputs: int) -> nn.Module:
 
 
 class ConditionalNorm(nn.Module):
-    """Batch normalisation whose gain and bias are those of the sample's class."""
+    """Batch normalisation with a gain and a bias per class."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class ConditionalNorm(nn.Module):
 
 
 class GeneratorBlock(nn.Module):
-    """Two convolutions beside a shortcut, both at the enlarged size (BigGAN, figure 15b)."""
+    """Residual block of two convolutions at the upsampled size (BigGAN, figure 15b)."""
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class BigGenerator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Two convolutions beside a shortcut, then perhaps an average over 2x2 pixels (BigGAN, figure 15c)."""
+    """Residual block of two convolutions, optionally with average pooling by two (BigGAN, figure 15c)."""
 
     def __init__(self, inputs: int, outputs: int, *, halve: bool, first: bool = False) -> None:
         super().__init__()
@@ -91,17 +91,18 @@ class DiscriminatorBlock(nn.Module):
         self.shortcut = _convolution(inputs, outputs, 1) if inputs != outputs or halve else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[n, inputs, h, w] -> [n, outputs, h, w]`, or half as high and wide."""
+        """`[n, inputs, h, w] -> [n, outputs, h, w]`, or half of h and w with pooling."""
         inner = self.conv2(F.relu(self.conv1(features if self._first else F.relu(features))))
         result: Tensor = inner + self.shortcut(features)
         return F.avg_pool2d(result, 2) if self._halve else result
 
 
 class Discriminator(nn.Module):
-    """Real or made, of which class, and what the teacher would see.
+    """Discriminator with three heads: real or generated, class, and the teacher's features.
 
-    Three heads on one feature vector: `score [n]`, high for real; `sides [n, 2k]`, where class c is 2c if real and
-    2c + 1 if made (ADC-GAN, Hou et al., ICML 2022); `guess [n, t]` in the teacher's penultimate space.
+    The heads share one feature vector: `score [n]`, high for real; `sides [n, 2k]`, where class c is 2c if real and 2c
+    + 1 if generated (ADC-GAN, Hou et al., ICML 2022); `guess [n, t]`, a prediction of the teacher's penultimate
+    features.
     """
 
     def __init__(self, num_classes: int, image_shape: tuple[int, int, int], width: int, teacher_channels: int) -> None:
@@ -114,7 +115,9 @@ class Discriminator(nn.Module):
             *blocks, *(DiscriminatorBlock(width, width, halve=False) for _ in range(PLAIN_BLOCKS))
         )
         self.score, self.sides = _linear(width, 1), _linear(width, 2 * num_classes)
-        self.guess = nn.Linear(width, teacher_channels)  # its scale is the teacher's: no spectral norm
+        self.guess = nn.Linear(
+            width, teacher_channels
+        )  # no spectral norm: its outputs have the scale of the teacher's features
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`score`, `sides` and `guess` of images `[n, 3, h, w]` in [0, 1]."""

@@ -28,7 +28,7 @@ from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs
 def adapt_generator(
     context: MethodContext, objective: Objective, sample_weights: SampleWeights, buffer: ReplayBuffer
 ) -> Distiller:
-    """A distiller with a kept, meta-learned generator, the given objective, per-sample weights and buffer."""
+    """A distiller with a meta-learned generator, the given objective, per-sample weights and buffer."""
     wanted = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), sample_weights, bn_momentum=0.9)
     plan = _inversion_plan(wanted)
@@ -38,9 +38,9 @@ def adapt_generator(
 def train_generator(
     context: MethodContext, objective: Objective, distillation_loss: DistillationLoss | None = None
 ) -> Distiller:
-    """A distiller with an unconditional generator that is itself trained, one Adam step a round, and with no pool.
+    """A distiller with an unconditional generator that is trained with one Adam step per round, without a pool.
 
-    A round's student steps draw from images made for them after that step; the next round's take their place.
+    The student steps of a round draw from images that are generated after that step and replaced in the next round.
     """
     wanted, learning = context.settings.inversion, context.settings.distillation
     count = learning.steps * learning.batch
@@ -55,7 +55,7 @@ def train_generator(
 
 
 def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
-    """A distiller with a new generator for every round, and a pool of everything ever made."""
+    """A distiller with a new generator every round and a pool of all samples."""
     wanted = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), alike)
     plan = _inversion_plan(wanted, keeps_generator=False)
@@ -64,7 +64,7 @@ def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
 
 
 def optimise_pixels(context: MethodContext, objective: Objective, augment: RandomView) -> Distiller:
-    """A distiller without a generator, and a pool of everything ever made."""
+    """A distiller without a generator and with a pool of all samples."""
     wanted = context.settings.inversion
     plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
     inversion_loss = _inversion_loss(context, objective, augment, alike)
@@ -82,7 +82,7 @@ def assemble(
     rate: Schedule | None = None,
     keep_from: int = 0,
 ) -> Distiller:
-    """A distiller of these parts; by default the loss is soft labels, the rate a short rise and half a cosine."""
+    """A distiller of these parts; by default with soft labels and a learning rate with a short warm-up and a cosine."""
     learning, steps = context.settings.distillation, _student_steps(context)
     rise = max(steps // 10, 1)
     plan = DistillationPlan(
@@ -124,7 +124,7 @@ def _inversion_plan(settings: InversionSettings, *, keeps_generator: bool = True
 
 
 def pool(context: MethodContext) -> ReplayBuffer:
-    """A buffer that holds all that a run makes."""
+    """A buffer for all samples of a run."""
     everything = context.settings.distillation.rounds * context.settings.inversion.samples
     return ReplayBuffer(everything, newest, Uniform(), context.compute)
 
@@ -141,7 +141,7 @@ def fast_terms(context: MethodContext) -> dict[str, Schedule]:
 
 
 def after_warmup(context: MethodContext) -> From:
-    """The weight of an adversarial term: none while the student has learnt nothing."""
+    """The weight of an adversarial term: 0 during the warm-up, in which the student is untrained."""
     return From(context.settings.distillation.warmup, context.settings.inversion.adversarial)
 
 
@@ -188,7 +188,7 @@ def _inversion_loss(
 
 
 def _targets(context: MethodContext, buffer: ReplayBuffer) -> DrawTargets:
-    """What was asked for; the task knows which of the kinds that it draws itself."""
+    """The targets that the settings select; the task draws those that do not come from the teacher."""
     drawn = Drawn(context.task, buffer)
     kinds: dict[str, DrawTargets] = {"answers": answers, "layouts": Layouts(drawn, context.teacher, context.compute)}
     return kinds.get(context.settings.inversion.targets or "", drawn)

@@ -1,4 +1,4 @@
-"""φ of SSD-KD: how much a sample adds to the variety and the difficulty of what is already there."""
+"""φ of SSD-KD: a score for samples of rare classes and of low teacher confidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from compress.task import Statistics
 
-COMPARED, PIXELS = 64, 4096  # images, and values of each, that variety looks at in a round of any size
+COMPARED, PIXELS = 64, 4096  # images, and values per image, that `variety` uses at most
 
 
 def balance(statistics: Statistics, class_share: Tensor, gamma: float) -> Tensor:
@@ -25,9 +25,9 @@ def balance(statistics: Statistics, class_share: Tensor, gamma: float) -> Tensor
 
 
 def rescaled(weights: Tensor) -> Tensor:
-    """Weights `[n]` divided by their mean, so that the size of a loss does not depend on φ's; all 1 where φ is 0.
+    """Weights `[n]` divided by their mean, so that the scale of a loss does not depend on φ; all 1 if φ is 0.
 
-    φ is 0 for all when every sample is of one class, as at the start of a run: then none may lose its loss.
+    φ is 0 for all samples if they have one class, as at the start of a run. Their losses must not vanish then.
     """
     positive = weights + 1e-6
     return positive / positive.mean()
@@ -40,7 +40,7 @@ def evenness(class_share: Tensor) -> Tensor:
 
 
 def variety(images: Tensor) -> float:
-    """How much a pixel differs from image to image: its mean deviation over uint8 `[n, 3, h, w]`, of the full range."""
+    """Mean standard deviation of a pixel over images uint8 `[n, 3, h, w]`, as a fraction of the full range."""
     values = images[:: max(len(images) // COMPARED, 1)].flatten(1)
     values = values[:, :: max(values.shape[1] // PIXELS, 1)].float()
     return values.std(dim=0, correction=0).mean().item() / 255

@@ -1,4 +1,4 @@
-"""The replay buffer: a bounded set of synthetic samples in memory, with what the policies know of each."""
+"""The replay buffer: a bounded set of synthetic samples in memory, with the statistics that its policies need."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Draw:
     """Samples drawn for one distillation step."""
 
     index: Tensor
-    """`[n]`: their places in the buffer."""
+    """`[n]`: their indices in the buffer."""
     images: Tensor
     """uint8 `[n, 3, h, w]`."""
     weights: Tensor
     """`[n]`: importance-sampling weights, all 1 for a uniform draw."""
 
 
-LEVELS = 255  # steps in which the share of a class is held
-BLOCK = 65_536  # samples scored at once, so that the scores of millions take no memory
+LEVELS = 255  # resolution of the stored class shares
+BLOCK = 65_536  # samples scored at once, which bounds the memory of scoring millions
 
 
 class Buffer(Protocol):
-    """Where a distiller's samples are kept and drawn."""
+    """The interface of a buffer that keeps and draws a distiller's samples."""
 
     def add(self, samples: Samples) -> int:
-        """Admit new samples; returns how many of them stay."""
+        """Admit new samples; returns how many of them are kept."""
 
     def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """`n` samples for one step."""
@@ -44,7 +44,7 @@ class Buffer(Protocol):
         """Hear what the loss `[n]` of drawn samples was, if the step was `taken []`: else it may not be finite."""
 
     def numbers(self) -> dict[str, float]:
-        """What is held, for the run's record; nothing before the first sample."""
+        """Statistics of the buffer for the run's history; empty before the first sample."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the buffer holds."""
@@ -55,7 +55,7 @@ class Buffer(Protocol):
 
 Keep = Callable[[Statistics, Tensor, Tensor], Tensor]
 """(statistics of candidates, their age ranks `[n]`, newest highest, class shares `[k]` of all candidates) -> scores
-`[n]`; the highest stay."""
+`[n]`; the samples with the highest scores are kept."""
 
 
 def newest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
@@ -64,13 +64,13 @@ def newest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tens
 
 
 def oldest(statistics: Statistics, arrival: Tensor, class_share: Tensor) -> Tensor:
-    """First in, for good: once full, nothing changes."""
+    """Keep the first samples; a full buffer never changes."""
     return -arrival.float()
 
 
 @dataclass(frozen=True)
 class Balanced:
-    """SSD-KD's φ as admission and eviction: samples of crowded classes and of high confidence leave first."""
+    """Admission and eviction by SSD-KD's φ: samples of frequent classes and of high confidence are dropped first."""
 
     gamma: float
 
@@ -81,7 +81,7 @@ class Balanced:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every sample is as likely as every other."""
+    """Uniform sampling."""
 
     def probabilities(self, priorities: Tensor) -> Tensor:
         """`[n]`, summing to 1."""
@@ -105,12 +105,12 @@ class Prioritised:
         return raised / raised.sum()
 
     def weights(self, probabilities: Tensor, size: int) -> Tensor:
-        """What undoes the bias of the draw, in full for β = 1; `probabilities` are those of the drawn samples."""
+        """Importance weights, which correct the sampling bias fully for β = 1, from the samples' `probabilities`."""
         return (size * probabilities) ** -self.beta
 
 
 class ReplayBuffer:
-    """At most `capacity` samples; `keep` decides which stay, `draw_policy` which are drawn.
+    """At most `capacity` samples. `keep` scores which are kept, `draw_policy` which are drawn.
 
     All lies on the compute device, so that a step neither copies nor waits; images that would take more than a share
     of an accelerator's memory stay in the processor's. They are one uint8 tensor that is allocated once; adding writes
@@ -144,7 +144,7 @@ class ReplayBuffer:
         return self._counts / self._counts.sum()
 
     def add(self, samples: Samples) -> int:
-        """Admit what `keep` ranks high enough among old and new together; returns how many of the new stay."""
+        """Keep the samples that `keep` scores highest among old and new; returns how many of the new are kept."""
         device = self._compute.device
         if not self._size:
             home = self._compute.home(self.capacity * samples.images[0].numel())
@@ -174,7 +174,7 @@ class ReplayBuffer:
         self._images[places.to(home)] = images.to(home)
 
     def _admit(self, confidence: Tensor, histogram: Tensor, arrival: Tensor) -> tuple[Tensor, Tensor]:
-        """Which of the new samples enter, and the places they take: those of the lowest scores, then free ones."""
+        """Which of the new samples are kept, and their indices: those of the lowest scores, then free ones."""
         counts = self._counts + histogram.sum(dim=0)
         held = slice(self._size)
         columns = [torch.split(column[held], BLOCK) for column in (self._confidence, self._histogram, self._arrival)]
@@ -207,9 +207,9 @@ class ReplayBuffer:
         self._weight[drawn.index] = torch.where(taken, drawn.weights, weight)
 
     def numbers(self) -> dict[str, float]:
-        """Evenness of the classes, median age in rounds, and the mean priority of what was drawn at least once.
+        """Class evenness, median age in rounds, and the mean priority of samples that were drawn at least once.
 
-        Newcomers stand at the highest priority until they are drawn: they would hide what the student finds hard.
+        New samples have the highest priority until they are drawn, so including them would hide the trend.
         """
         if not self._size:
             return {}
@@ -229,7 +229,7 @@ class ReplayBuffer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         if not len(state["images"]):
-            return  # nothing to hold yet, and no image to tell the shape
+            return  # nothing is stored yet, and the shape of the images is unknown
         self._size, self._arrivals = len(state["images"]), state["arrivals"]
         self._newcomers = state["newcomers"]
         for name in _COLUMNS:

@@ -1,4 +1,4 @@
-"""The page that people read: what a run came to, made from the files of its folder alone.
+"""The HTML report of a run, made from the files of its folder alone.
 
 It knows no task and no exporter: what it shows of either stands in `report.json`.
 """

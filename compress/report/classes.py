@@ -1,4 +1,4 @@
-"""How teacher and student do on each class, and what the student takes one class for."""
+"""Scores of teacher and student by class, and the student's confusions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .wording import metric_name
 
 MOST_BARS = 40
 MOST_CELLS = 20
-"""Classes whose confusion is a table with names; that of more is a picture."""
+"""Largest number of classes whose confusion matrix is a table; that of more is a picture."""
 MISTAKES = 8
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One class; None where a network has no number for it."""
+    """The scores of one class; None if a network has none."""
 
     name: str
     teacher: float | None
@@ -28,17 +28,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A number by class of both networks."""
+    """The scores of both networks by class."""
 
     title: str
     rows: Sequence[Bar]
     left_out: int
-    """Classes that are not shown, of which the student's numbers are higher."""
+    """Number of classes that are not shown, for which the student scores higher."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One class taken for another, a share of what it should have been."""
+    """A confusion of one class with another, as a share of the true class."""
 
     true: str
     seen: str
@@ -47,13 +47,13 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows are what is there, columns what the student sees, cells the share of their row."""
+    """The confusion matrix: rows are true classes, columns predicted ones, cells shares of their row."""
 
     names: Sequence[str]
     rows: Sequence[Sequence[float]]
-    """Empty where there are too many classes for a table."""
+    """Empty if there are too many classes for a table."""
     picture: str
-    """A data URI; empty where there is a table."""
+    """A data URI; empty if there is a table."""
     mistakes: Sequence[Mistake]
 
 

@@ -1,4 +1,4 @@
-"""What rose and fell over the rounds: small multiples, one number each, as lines for SVG."""
+"""Curves over the rounds, as small multiples for SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .wording import number
 WIDTH, HEIGHT = 260, 90
 """Of the drawing, in its own units; the page scales it."""
 MOST_POINTS = 200
-LOGARITHMIC_FROM = 30  # times the smallest value: beyond, most of a linear curve lies flat on its axis
+LOGARITHMIC_FROM = 30  # ratio of the largest to the smallest value above which the axis is logarithmic
 
 SHARE, LOSS = "share", "loss"
 GROUPS = ("What the samples are held to", "What the student learns", "What the buffer holds")
@@ -45,7 +45,7 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One small plot: what it is called and means, its axis, and its line."""
+    """One small plot: its title, description, axis and line."""
 
     title: str
     meaning: str
@@ -64,7 +64,7 @@ class Group:
     title: str
     curves: Sequence[Curve]
     unchanging: Sequence[str]
-    """What never changed, in words: a flat line says no more."""
+    """Constant quantities, as text instead of a flat line."""
 
 
 def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] | None = None) -> list[Group]:

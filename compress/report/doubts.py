@@ -1,4 +1,4 @@
-"""What the numbers of this run do not say, in plain words."""
+"""The limits of a run's numbers, in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED = 3
 
 
 def doubts(record: Record) -> list[str]:
-    """One sentence or two for each doubt that this run's facts raise."""
+    """One or two sentences for each limit that applies to this run."""
     if not record.results:
         return [_unfinished(record)]
     given = (_worthless(record), _scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
@@ -37,7 +37,7 @@ def _worthless(record: Record) -> str:
 
 
 def _scored_on(record: Record) -> str:
-    """What the score is of."""
+    """What the score was measured on."""
     results = record.results
     if not record.labelled:
         return (
@@ -55,7 +55,7 @@ def _scored_on(record: Record) -> str:
 
 
 def _chosen(record: Record) -> str:
-    """Whether the data that scores also chose."""
+    """Whether the settings were chosen on the data of the score."""
     if not record.labelled:
         return ""
     if record.results.get("embedded"):
@@ -79,7 +79,7 @@ def _seed(record: Record) -> str:
 
 
 def _chance(record: Record) -> str:
-    """How far the choice of held-out images alone moves a share of images; pixels of one image are no such choice."""
+    """The sampling error of a share of images. Pixels of one image are not independent, so label maps have none."""
     metric, count = record.metric, record.results["n"]
     if metric == "top1":
         share = record.results["student"][metric]
@@ -97,7 +97,7 @@ def _chance(record: Record) -> str:
 
 
 def _weakest(record: Record) -> str:
-    """Classes that the mean hides."""
+    """Classes far below the mean."""
     results = record.results
     for name in BY_CLASS:
         teacher, student = (results[role].get(name, {}) for role in ("teacher", "student"))
@@ -114,7 +114,7 @@ def _weakest(record: Record) -> str:
 
 
 def _files(record: Record) -> Iterator[str]:
-    """What is particular to the ONNX files."""
+    """Limits of the ONNX files."""
     files: Mapping[str, Mapping[str, Any]] = record.results.get("exported", {})
     failed = [check for check in record.results["parity"] if not check["passed"]]
     if failed:
@@ -134,7 +134,7 @@ def _files(record: Record) -> Iterator[str]:
 
 
 def _speed(record: Record) -> str:
-    """What the latencies are of."""
+    """How the latencies were measured."""
     latency = record.results.get("latency")
     if not latency:
         return ""

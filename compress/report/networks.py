@@ -1,4 +1,4 @@
-"""Teacher, student and files beside each other, and the sentence that says what came of it."""
+"""The table of teacher, student and files, and the sentence that states the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .wording import amount, megabytes, metric_name, percent, several, times
 
 @dataclass(frozen=True)
 class Network:
-    """A row of the table, as text; what is not known is empty."""
+    """A row of the table, as text; unknown values are empty."""
 
     role: str
     name: str
@@ -21,7 +21,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Networks:
-    """The table; columns of which nothing is known are left out."""
+    """The table without empty columns."""
 
     columns: Sequence[str]
     rows: Sequence[Network]
@@ -71,7 +71,7 @@ def _cells(facts: Mapping[str, Any], teacher: Mapping[str, Any], metric: str, *,
 
 
 def headline(record: Record) -> str:
-    """What came of the run, in one sentence."""
+    """The result of the run in one sentence."""
     settings, results = record.settings, record.results
     if not results:
         done = f"{len(record.history)} of {several(record.rounds, 'round')} done"

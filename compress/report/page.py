@@ -1,4 +1,4 @@
-"""The page itself: what is in it, and how it is written."""
+"""Rendering and writing the HTML page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .record import Record, read_record
 from .wording import duration, percent, several
 
 PLACES = ("teacher_weights", "data_root", "collected")
-"""Settings that hold paths of the machine: the page is for showing around and says their last part only."""
+"""Settings that hold local paths. The page is meant to be shared, so it shows only their last part."""
 ANSWERS: Mapping[str, str] = {
     "classification": "Under each image stands the class it was made for, then what the teacher and the student see.",
     "segmentation": "Each row: the image, the label map it was made for, the teacher’s answer, the student’s answer.",
@@ -30,7 +30,7 @@ ANSWERS: Mapping[str, str] = {
 
 
 def write_page(run: RunDirectory) -> Path:
-    """Write `report.html`, whole or not at all; raises `UsageError` if a file of the run is broken."""
+    """Write `report.html` atomically; raises `UsageError` if a file of the run is broken."""
     page, record = run.path / "report.html", read_record(run)
     try:
         text = rendered(record)
@@ -45,7 +45,7 @@ def write_page(run: RunDirectory) -> Path:
 
 
 def rendered(record: Record) -> str:
-    """The page; every text that comes from outside is escaped."""
+    """The page, with untrusted text escaped."""
     environment = Environment(
         loader=PackageLoader("compress.report", "."),
         autoescape=True,
@@ -81,7 +81,7 @@ def _meanings(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _finished(record: Record) -> dict[str, Any]:
-    """What only a finished run has."""
+    """The parts that only a finished run has."""
     results, folder = record.results, record.folder
     shown = []
     for entry in results.get("shown", ()):

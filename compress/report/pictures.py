@@ -18,7 +18,7 @@ PIXELS = 50_000_000
 WIDEST = 1600
 """Pixels; wider pictures are reduced."""
 LARGEST = 400_000
-"""Bytes of a picture as PNG; larger ones are photographs or noise, and go as JPEG."""
+"""Largest PNG in bytes; larger pictures are photographs or noise and are embedded as JPEG."""
 TILE = 96
 """Pixels of the longer side of single images, which the page shows at this size: smaller ones are enlarged by it."""
 ACCENT = (0, 114, 178)

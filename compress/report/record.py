@@ -1,4 +1,4 @@
-"""What a run's folder says of the run, read once."""
+"""The content of a run directory, read once."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Record:
     history: Sequence[Mapping[str, float]]
     """One row a round, of a run that was killed also those after its last checkpoint."""
     results: Mapping[str, Any]
-    """What report.json holds; empty while the run is unfinished."""
+    """The content of report.json; empty while the run is unfinished."""
     buffer: Mapping[str, Any]
-    """The replay buffer's columns in the last checkpoint; empty where there is none that can be shown."""
+    """The replay buffer's columns in the last checkpoint; empty if there are none to show."""
 
     @property
     def rounds(self) -> int:
-        """How many were asked for."""
+        """The number of rounds in the settings."""
         return int(self.settings["distillation"]["rounds"])
 
     @property
@@ -66,7 +66,7 @@ class Record:
 
 
 def read_record(run: RunDirectory) -> Record:
-    """All that the page is made of; raises `UsageError` if a file of the run is broken."""
+    """The data of the page; raises `UsageError` if a file of the run is broken."""
     results, surroundings = read_results(run), run.path / "environment.json"
     config = run.path / "config.yaml"
     return Record(

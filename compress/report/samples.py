@@ -1,4 +1,4 @@
-"""The synthetic samples: how they grew, which are the hardest, which were drawn most."""
+"""The synthetic samples: over the rounds, the hardest, and the most often drawn."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sample:
 
     uri: str
     seen: str
-    """What the teacher sees in it."""
+    """The teacher's prediction."""
     facts: Sequence[str]
 
 
@@ -50,7 +50,7 @@ def growth(record: Record) -> list[Picture]:
 
 
 def hardest(record: Record) -> list[Sample]:
-    """The highest priorities among samples that were drawn: others only wait for their first draw."""
+    """The samples with the highest priorities among those that were drawn; new samples have a placeholder priority."""
     if not record.buffer or not any("buffer_priority" in row for row in record.history):
         return []
     drawn = record.buffer["draws"] > 0
@@ -58,7 +58,7 @@ def hardest(record: Record) -> list[Sample]:
 
 
 def most_drawn(record: Record) -> list[Sample]:
-    """Those that the student saw most often."""
+    """The samples that were drawn most often."""
     if not record.buffer:
         return []
     draws = record.buffer["draws"]
@@ -79,7 +79,7 @@ def _sample(record: Record, place: int) -> Sample:
 
 
 def _seen(record: Record, histogram: Tensor) -> str:
-    """The classes that cover most of a sample in the teacher's answer."""
+    """The classes that cover most of a sample in the teacher's prediction."""
     shares = histogram.float() / histogram.sum().clamp(min=1)
     order: Sequence[int] = shares.argsort(descending=True, stable=True).tolist()
     shown = [at for at in order[:MOST_NAMED] if shares[at] >= LEAST_NAMED]

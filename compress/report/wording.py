@@ -1,4 +1,4 @@
-"""Numbers and names as people write them."""
+"""Formatting of numbers and names."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def times(ratio: float) -> str:
-    """Two digits that count: `1.8`, `79`."""
+    """Two significant digits: `1.8`, `79`."""
     return f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def number(value: float) -> str:
-    """Three digits that count, without an exponent where that is short."""
+    """Three significant digits, without an exponent if that is short."""
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
 
 

@@ -1,1 +1,1 @@
-"""Jobs: resolve settings, prepare models and data, follow the rounds, score, hand over."""
+"""Jobs: resolve settings, prepare models and data, run all rounds, score, export."""

@@ -1,4 +1,4 @@
-"""The job of a benchmark: what models take, side by side: torch, compiled torch and onnxruntime."""
+"""The job of a benchmark: time models in torch, compiled torch and onnxruntime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compress.training.progress import Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What was timed, and the one object of `--json`."""
+    """The timed models and the report of `--json`."""
 
     contenders: list[Contender]
     report: dict[str, Any]
@@ -45,12 +45,12 @@ def benchmark(
 ) -> Benchmark:
     """Time models side by side in interleaved rounds; ratios are to the first.
 
-    `size` is height and width, those of the first model if None; `seconds` are spent on each model, batch and way of
-    asking. Raises `UsageError` if there is nothing to time, or a model cannot be opened.
+    `size` is height and width, those of the first model if None; `seconds` are spent on each model, batch and kind of
+    measurement. Raises `UsageError` if there is nothing to time, or a model cannot be opened.
     """
     contenders = [contender for path in models for contender in contenders_of(path, provider, compiled=compiled)]
     if not contenders:
-        raise UsageError("nothing to time: name runs, models or ONNX files, `compress benchmark MODEL...`")
+        raise UsageError("no models to time: `compress benchmark MODEL...`")
     running = {contender.name: contender.start() for contender in contenders}
     own = running[contenders[0].name].image_shape
     shape, rows = (3, *(size or own[1:])), list[dict[str, Any]]()

@@ -1,4 +1,4 @@
-"""Charts of what was measured."""
+"""Charts of scores and speeds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import matplotlib as mpl
 from compress.storage.files import write_with
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
-"""Okabe and Ito's, for all eyes."""
+"""Okabe and Ito's colours, which are safe for colour vision deficiency."""
 MOST_BARS = 60
 as_it_is = mpl.rc_context({"text.parse_math": False})
-"""Names of classes and files are no formulas, whatever stands between dollar signs in them."""
+"""Text for matplotlib with dollar signs escaped, so that names are not read as formulas."""
 
 
 @as_it_is
 def class_bars(path: Path, label: str, values: Mapping[str, Mapping[str, float]]) -> None:
-    """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` where there is one.
+    """A png of horizontal bars: fractions by class for one or two models, `values[model][class]` if there is one.
 
-    Of more than `MOST_BARS` classes it shows those of which the last model has the lowest.
+    Of more than `MOST_BARS` classes it shows those with the lowest values of the last model.
     """
-    from matplotlib.figure import Figure  # without pyplot nothing global is touched, and no display is looked for
+    from matplotlib.figure import Figure  # pyplot would change global state and look for a display
 
     names = list(dict.fromkeys(name for by_class in values.values() for name in by_class))
     if len(names) > MOST_BARS:

@@ -24,15 +24,15 @@ Array = NDArray[Any]
 
 
 class Running(Protocol):
-    """A loaded model: what it wants to see, and two ways to ask it."""
+    """A loaded model with its input shape and two functions to time."""
 
     image_shape: tuple[int, int, int]
 
     def whole(self, images: Array) -> Once:
-        """From float32 `[n, 3, h, w]` in [0, 1] on the host to an answer on the host."""
+        """From float32 `[n, 3, h, w]` in [0, 1] on the host to outputs on the host."""
 
     def inside(self, images: Array) -> Once:
-        """The network alone: input and output stay where they are computed."""
+        """The network alone, with input and output on its device."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def contenders_of(path: Path, provider: str, *, compiled: bool) -> list[Contende
 
 
 def cold_start(contender: Contender, shape: tuple[int, ...]) -> dict[str, float]:
-    """What the first answer takes a new process: seconds from its start, and its memory at most, in megabytes."""
+    """The first inference of a new process: seconds since its start, and its peak memory in megabytes."""
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(1) as process:
         memory = process.apply(peak_of_first_answer, (contender.kind, contender.path, contender.provider, shape))

@@ -1,4 +1,4 @@
-"""What the command line says of the files that it read."""
+"""Opening data and reporting about its files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from compress.training.progress import console
 
 
 def place_of(card: Card) -> Place:
-    """What the data of a model is brought to, where nothing else is asked for."""
+    """The default image size and framing for the data of a model."""
     return Place(image_size=card.image_size, crop_size=card.crop_size, framing=card.framing)
 
 
 def inspect(source: DataSource) -> None:
-    """Open the held-out split of data on disk, so that a broken file ends a command before any work is done.
+    """Open the held-out split of data on disk, so that a broken file ends a command before any work.
 
-    The embedded data costs time to make and cannot be broken: it is opened when it is needed.
+    The embedded data takes time to create and cannot be broken, so it is opened on demand.
     """
     for note in source.notes:
         console.print(f"{source.name}: {note}", soft_wrap=True)

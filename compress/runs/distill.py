@@ -1,4 +1,4 @@
-"""The job of a distillation: networks and data by name or a user's own, all rounds, and what is handed over."""
+"""The job of a distillation, for networks and data by name or the user's own: all rounds, scores and export."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a run goes, how it begins, and who can stop it."""
+    """Options of a run: its folder, its start, and whether signals stop it."""
 
     out: Path | None = None
     """Folder of the run; `runs/DATA-METHOD-N` if None."""
     init_from: Path | None = None
-    """The student begins with the weights of this run directory, student directory or .safetensors file."""
+    """Run directory, student directory or .safetensors file whose weights the student starts from."""
     resume: bool = False
     overwrite: bool = False
     tensorboard: bool = False
@@ -111,7 +111,7 @@ def distil_by_name(settings: ResolvedSettings, options: RunOptions) -> Outcome |
 def check_by_name(settings: ResolvedSettings, options: RunOptions) -> bool:
     """What `distil_by_name` checks before it writes anything; returns whether this process is the first one.
 
-    Raises `UsageError` if networks, weights, data or settings do not go together.
+    Raises `UsageError` if networks, weights, data or settings do not fit together.
     """
     workers = _workers(settings)
     options.check()
@@ -181,7 +181,7 @@ def method_context(
     workers: Workers,
     collected: Collected | None,
 ) -> MethodContext:
-    """What the method works on, with both networks on the device."""
+    """The context of the method, with both networks on the device."""
     for model in (teacher, student):
         compute.place(model)
     task = make_task(source, settings.inversion.targets)
@@ -198,7 +198,7 @@ def method_context(
 
 
 def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> Distiller:
-    """The method's distiller, continued from `state` if there is any; what the first worker has, all have."""
+    """The method's distiller, continued from `state` if there is one, with the first worker's state on all workers."""
     context.workers.align(context.teacher)
     seed_all(context.settings.seed)
     distiller = find_method(context.settings.method).build(context)
@@ -209,7 +209,7 @@ def prepared(context: MethodContext, state: Mapping[str, Any] | None = None) -> 
 
 
 def run_folder(source: DataSource, settings: ResolvedSettings, options: RunOptions) -> Path:
-    """Where the run is or will be; raises `UsageError` if it cannot be there, or cannot go on with these settings."""
+    """The folder of a new or resumed run; raises `UsageError` if it cannot be used, or with other settings."""
     stem = f"{source.name}-{settings.method}"
     if options.resume:
         folder = RunDirectory.open(options.out or latest(RUNS, stem)).path
@@ -221,7 +221,7 @@ def run_folder(source: DataSource, settings: ResolvedSettings, options: RunOptio
 
 
 def _workers(settings: ResolvedSettings) -> Workers:
-    """This process among those that torchrun started; only the first of them is heard."""
+    """The workers of torchrun; only the first one prints."""
     workers = Workers.from_environment()
     console.quiet = console.quiet or not workers.leads
     if workers.size > 1 and find_method(settings.method).one_process:
@@ -234,7 +234,7 @@ def _workers(settings: ResolvedSettings) -> Workers:
 
 def _checked_teacher(teacher: nn.Module, held_out: HeldOut, compute: Compute) -> Score | None:
     if not any(len(batch.images) for batch in held_out.batches()):
-        console.print("no held-out data: whether the teacher is better than chance is not checked")
+        console.print("no held-out data: the teacher is not compared with chance")
         return None
     score = evaluate(teacher, held_out, compute.exact)
     chance = "" if score.chance is None else f" (answers that ignore the image: up to {score.chance:.4f})"

@@ -1,4 +1,4 @@
-"""The job of an evaluation: one metric for runs, models and ONNX files."""
+"""The job of an evaluation: the same metric for runs, models and ONNX files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from compress.training.compute import Compute
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a model scored on a data set."""
+    """The score of a model on a data set."""
 
     task: str
     data: str
     score: Score
     sums: dict[str, Any]
-    """Whether the data set's files are the published ones, where it publishes sums."""
+    """The md5 sums of the data set's files, if it publishes sums."""
 
     def report(self) -> dict[str, Any]:
         """The one object of `--json`: task, data, `n` and the metric's numbers, fractions."""

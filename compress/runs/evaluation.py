@@ -1,4 +1,4 @@
-"""Scores on held-out data: one function for teachers, students and ONNX files alike."""
+"""Scores on held-out data, with one function for teachers, students and ONNX files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from compress.training.compute import Compute
 
 @dataclass(frozen=True)
 class Score:
-    """What a metric said of a whole data set."""
+    """The metric's numbers for a whole data set."""
 
     metric: str
     """Name of the headline number."""
     numbers: Mapping[str, Any]
     count: int
-    """Images it was measured on."""
+    """Number of images."""
     seconds: float = 0.0
-    """What the measurement took."""
+    """Seconds of the measurement."""
     chance: float | None = None
-    """What answers that ignore the images may score at most, where the metric counts by class."""
+    """The highest score of predictions that ignore the images, if the metric counts by class."""
     confusion: Tensor | None = None
-    """Long `[k, k]`: true class by predicted class, where the metric counts them."""
+    """Long `[k, k]`: true by predicted class, if the metric counts them."""
 
     @property
     def by_class(self) -> dict[str, Mapping[str, float]]:
-        """The numbers that there is one of for each class."""
+        """The numbers by class."""
         return {name: value for name, value in self.numbers.items() if isinstance(value, Mapping)}
 
     @property
     def headline(self) -> float:
-        """The number that the task is judged by."""
+        """The headline number of the task."""
         value = self.numbers[self.metric]
         assert isinstance(value, float)
         return value
@@ -61,16 +61,16 @@ def evaluate(predict: Callable[[Tensor], Tensor], held_out: HeldOut, compute: Co
 
 
 def require_better_than_chance(teacher: Score) -> None:
-    """Raise `UsageError` unless the teacher beats whatever answers that ignore the images may score."""
+    """Raise `UsageError` unless the teacher beats the best predictions that ignore the images."""
     if teacher.chance is not None and teacher.headline <= teacher.chance:
         raise UsageError(
-            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f} where answers that ignore "
-            f"the image get up to {teacher.chance:.3f}; check its weights, its classes and its normalisation"
+            f"the teacher is not better than chance: {teacher.metric} {teacher.headline:.3f}; answers that ignore "
+            f"the image reach {teacher.chance:.3f}; check its weights, its classes and its normalisation"
         )
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable or frozen, all parameters."""
+    """The number of parameters, trainable or frozen."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

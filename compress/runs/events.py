@@ -1,4 +1,4 @@
-"""The numbers and pictures of a run as event files, which TensorBoard shows."""
+"""TensorBoard event files with the numbers and pictures of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compress.storage.files import room_for
 
 
 def require_tensorboard() -> None:
-    """Raise `UsageError` unless event files can be written here."""
+    """Raise `UsageError` unless TensorBoard is installed."""
     if find_spec("tensorboard") is None:
         raise UsageError("`tensorboard` needs TensorBoard, which is not installed: pip install tensorboard")
 
@@ -22,7 +22,7 @@ class EventFiles:
     """A writer of event files; the step of an event is the round's number in metrics.jsonl."""
 
     def __init__(self, folder: Path, next_round: int) -> None:
-        """In `folder`; TensorBoard forgets what earlier files there hold of `next_round` and of those after it."""
+        """Write to `folder`. TensorBoard drops events of earlier files there from `next_round` on."""
         self._folder = folder
         self._begin(next_round)
 
@@ -32,12 +32,12 @@ class EventFiles:
         self._writer = SummaryWriter(str(self._folder), purge_step=next_round)
 
     def go_back(self, next_round: int) -> None:
-        """What is added next takes the place of that round and of those after it."""
+        """Replace the events from that round on."""
         self.close()
         self._begin(next_round)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """The numbers of one round, which can be seen at once."""
+        """Write the numbers of one round and flush them."""
         with room_for(self._folder):
             for name, value in row.items():
                 if name != "round":
@@ -51,5 +51,5 @@ class EventFiles:
             self._writer.flush()
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Close the writer."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""What the report shows of held-out images: some of them with their answers, and what is taken for what."""
+"""The report's view of held-out images: some with predictions, and the confusions of classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 12
 
 
 def mistakes(counts: Tensor | None, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """A confusion matrix `[k, k]` by name: how often each class, the true one first, was taken for which, if ever."""
+    """The non-zero counts of a confusion matrix `[k, k]` by name, the true class first."""
     if counts is None:
         return {}
     return {
@@ -33,7 +33,7 @@ def mistakes(counts: Tensor | None, names: Sequence[str]) -> dict[str, dict[str,
 def show_held_out(
     folder: Path, split: LabelledImages, held_out: HeldOut, networks: Sequence[nn.Module], compute: Compute
 ) -> list[dict[str, Any]]:
-    """Some held-out images, evenly spread, as pictures in `folder`, with what teacher and student see in them."""
+    """Some held-out images, evenly spread, as pictures in `folder`, with the predictions of teacher and student."""
     chosen = torch.linspace(0, len(split) - 1, min(SHOWN, len(split))).round().long()
     sizes = None if split.sizes is None else split.sizes[chosen]
     some = replace(split, images=split.images[chosen], targets=split.targets[chosen], sizes=sizes)
@@ -49,7 +49,7 @@ def show_held_out(
 
 
 def _shown(file: Path, one: Batch, answers: Sequence[Tensor], held_out: HeldOut) -> dict[str, Any]:
-    """One image: alone with the names of what it is and what is seen in it, or beside its label maps."""
+    """One image, with its true and predicted class names or beside its label maps."""
     teacher, student = (logits.argmax(dim=1) for logits in answers)
     counted = one.targets != held_out.spec.ignore_index
     facts = {"right": (student == one.targets)[counted].float().mean().item() if counted.any() else None}

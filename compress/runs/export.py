@@ -1,4 +1,4 @@
-"""The job of an export: a model as a verified ONNX file, whole, in half precision or in INT8."""
+"""The job of an export: a model as a verified ONNX file, in float32, float16 or INT8."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from compress.tasks.models.saved import Card, load_model, weights_file
 from compress.training.compute import Compute
 
 SYNTHETIC = 512
-"""Samples of a run at most that a file is compared and calibrated on."""
+"""Largest number of a run's samples for comparison and calibration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What is to be written."""
+    """The options of the file."""
 
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     input: Literal["float", "uint8"] = "float"
@@ -50,7 +50,7 @@ class ExportOptions:
     fixed_size: bool = False
     opset: int = 18
     most_lost: float = MOST_LOST
-    """Of the metric, a fraction, that the file may lose against the model."""
+    """Largest loss of the metric against the model, as a fraction."""
     overwrite: bool = False
     """Replace a file that this package did not write; its own are replaced anyway."""
 
@@ -62,7 +62,7 @@ class Exported:
     facts: ExportFacts
     parity: list[Parity]
     scores: tuple[Score, Score] | None
-    """Of model and file on held-out data; None where none is at hand."""
+    """Scores of model and file on held-out data; None if there is none."""
     most_lost: float
 
     def require(self) -> None:
@@ -76,10 +76,10 @@ class Exported:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a file is held against."""
+    """The data that a file is compared on."""
 
     held_out: HeldOut | None
-    """With held-out data; None where none is at hand."""
+    """The task with held-out data; None if there is none."""
     images: Tensor | None
     """`[n, 3, h, w]` in [0, 1] for the comparison of outputs: held-out images, or else synthetic ones."""
     calibration: Tensor | None
@@ -94,7 +94,7 @@ def export(
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
 ) -> Exported:
-    """Write a model as one ONNX file, compare it with torch and, where held-out images are at hand, score both.
+    """Write a model as one ONNX file, compare it with torch and, if held-out images are available, score both.
 
     `out` is RUN/export/model.onnx, with the precision in its name, if None. Raises `UsageError` for what cannot be
     exported as asked; `Exported.require` raises `GateError` for a file that differs.
@@ -159,7 +159,7 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
 
 
 def _synthetic_samples(run: Path) -> Tensor | None:
-    """uint8 `[n, 3, h, w]` from what a run still holds, spread over its length; None if it is no run."""
+    """uint8 `[n, 3, h, w]` from a run's buffer, evenly spread over it; None if `model` is not a run."""
     if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
         return None
     buffer = RunDirectory(run).read_checkpoint().get("buffer")

@@ -1,4 +1,4 @@
-"""What lies in a run's `export/`: what each file is and scores, and how fast the networks and their file are."""
+"""The files in a run's `export/`: their facts, scores and latencies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from compress.task import HeldOut
 from compress.training.compute import Compute
 
 SECONDS = 0.1
-"""Spent on the timing of each network; it takes five rounds at least."""
+"""Seconds of timing per network, with at least five rounds."""
 SLOWEST = 0.3
-"""Seconds that the first network may take for an image: with slower ones the timing would cost more than it tells."""
+"""Longest time per image of the first network, in seconds; slower ones are not timed."""
 
 
 def file_facts(file: OnnxModel, path: Path, score: Score | None) -> dict[str, Any]:
-    """What a file is, and what it scored."""
+    """The facts and the score of a file."""
     facts = {"precision": file.card.precision, "bytes": path.stat().st_size, "sha256": _digest(path)}
     return facts | (dict(score.numbers) if score else {})
 
@@ -53,9 +53,9 @@ def _digest(path: Path) -> str:
 
 
 def latencies(networks: Mapping[str, nn.Module], file: Path, shape: tuple[int, int, int]) -> dict[str, Any] | None:
-    """Milliseconds for one image on the CPU, networks in torch and the file in onnxruntime, timed in turn.
+    """Milliseconds for one image on the CPU, networks in torch and the file in onnxruntime, in interleaved rounds.
 
-    None if the first network is so slow that this would take long. The networks are moved to the CPU.
+    None if the first network is too slow. The networks are moved to the CPU.
     """
     image, cpu = np.random.default_rng(0).random((1, *shape), dtype=np.float32), torch.device("cpu")
     asked = {name: InTorch(network, shape, cpu).whole(image) for name, network in networks.items()}

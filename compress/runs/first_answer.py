@@ -1,4 +1,4 @@
-"""What a new process does to time a first answer; it imports what the model's runtime needs and no more."""
+"""The first inference of a new process, which imports only what the model's runtime needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def peak_of_first_answer(kind: str, path: Path, provider: str, shape: tuple[int, ...]) -> float:
-    """Load one model, answer once and return the process's peak memory in megabytes; `shape` is that of one image."""
+    """Load one model, run it once and return the process's peak memory in megabytes; `shape` is that of one image."""
     image = np.zeros((1, *shape), np.float32)
     if kind == "onnxruntime":
         from compress.export import OnnxModel
@@ -22,7 +22,7 @@ def peak_of_first_answer(kind: str, path: Path, provider: str, shape: tuple[int,
 
         Contender(path, "compiled" if kind == "compiled" else "eager", provider).start().whole(image)()
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux counts into ru_maxrss what the process that started this one held
+    if status.is_file():  # on Linux ru_maxrss includes the memory of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kibibytes elsewhere

@@ -1,4 +1,4 @@
-"""The end of a run: the student saved, scored, exported, verified and shown beside its teacher."""
+"""The end of a run: save, score, export and verify the student, and write the report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNLABELLED = "new synthetic samples, against the teacher's answers: there is no 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run whose rounds are done."""
+    """A run after its last round."""
 
     context: MethodContext
     held_out: HeldOut
@@ -48,18 +48,18 @@ class Finished:
     teacher_score: Score
     seconds: Mapping[str, float]
     began_with: str | None
-    """SHA-256 of the weights that the student was given at the start; None if they were random."""
+    """SHA-256 of the student's initial weights; None if they were random."""
     synthetic: Tensor | None = None
     """Samples that the run still holds, uint8 `[n, 3, h, w]`, one of every class in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to, with all its files written."""
+    """The result of a run, with all its files written."""
 
     run: RunDirectory
     report: dict[str, Any]
-    """What report.json holds."""
+    """The content of report.json."""
     metric: str
     """Name of the headline number in the report's rows."""
     facts: ExportFacts
@@ -85,9 +85,9 @@ class Outcome:
 
 
 def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
-    """Write student, ONNX file, report and page.
+    """Write student, ONNX file, report.json and report.html.
 
-    Without a `card`, for a network that no name makes, the student's folder holds its weights and no config.json.
+    Without a `card`, for a network without a name, the student's folder holds its weights and no config.json.
     """
     run, held_out, settings, student = done.run, done.held_out, done.context.settings, done.context.student
     student_score = evaluate(student.eval(), held_out, done.context.compute.exact)
@@ -150,7 +150,7 @@ def _networks(done: Finished, student: Score, onnx: Score) -> tuple[dict[str, di
 
 
 def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, Any]:
-    """What the report shows of held-out images."""
+    """The report's view of held-out images."""
     held_out, context = done.held_out, done.context
     networks = (context.teacher, context.student)
     return {
@@ -161,7 +161,7 @@ def _exhibits(done: Finished, source: DataSource, student: Score) -> dict[str, A
 
 
 def _draw_classes(report: Mapping[str, Any], done: Finished, student: Score) -> None:
-    """Bars by class, as pictures."""
+    """Bar charts by class."""
     scored_on = report["scored_on"]
     for name, by_class in student.by_class.items():
         both = {"teacher": done.teacher_score.by_class[name], "student": by_class}
@@ -169,7 +169,7 @@ def _draw_classes(report: Mapping[str, Any], done: Finished, student: Score) -> 
 
 
 def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
-    """What student and file say of where they come from."""
+    """The origin in the metadata of student and file."""
     settings, threshold = done.context.settings, threshold_of(done.context.student)
     return {
         "method": settings.method,

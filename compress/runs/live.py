@@ -1,4 +1,4 @@
-"""What can be seen of a run while it goes on."""
+"""Live progress of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_LOSSES = frozenset({"round", "agreement", "confidence", "variety", "collapsed
 
 
 def phase(distiller: Distiller) -> str:
-    """What is being done: samples before the student learns, samples of a round, or the student's steps."""
+    """The phase of a run: warm-up, inversion of a round, or student steps."""
     if distiller.next_round < distiller.plan.warmup_rounds:
         return "warming up"
     return "distilling" if distiller.partial or distiller.next_round == distiller.plan.rounds else "inverting"
@@ -27,28 +27,28 @@ def phase(distiller: Distiller) -> str:
 class Live:
     """Phase, place within the round, images per second, agreement and losses, for a bar or for plain lines.
 
-    Images per second of the clock, since the run was begun or taken up, or since its warm-up ended: "made" are new
-    samples, "learnt from" is what the student was shown, a sample again whenever it was drawn again.
+    Images per second are of wall-clock time since the start of the process or the end of the warm-up. "made" counts new
+    samples, "learnt from" the samples of student steps, repeats included.
 
-    The agreement is the student's with its teacher on the samples of a round's steps, synthetic ones. The best so far
-    tells whether it still rises, and nothing else: the last student is the one that is handed over. There is no score
-    on held-out images before the end, so that nobody chooses a round by the images that the result is judged on.
+    The agreement is that of student and teacher on the synthetic samples of a round's steps. The best so far only shows
+    whether it still rises, because the last student is the result. There is no score on held-out images before the end,
+    so that no round is selected by the images of the final score.
     """
 
     def __init__(self, distiller: Distiller, steps: Steps, rows: Iterable[Mapping[str, float]]) -> None:
-        """`rows` are the numbers of the rounds so far."""
+        """`rows` are the numbers of the finished rounds."""
         self._distiller, self._steps = distiller, steps
         self.go_on(rows)
 
     def go_on(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Count from here on: `rows` are the numbers of the rounds that are behind."""
+        """Start counting here; `rows` are the numbers of the finished rounds."""
         self._losses, self._agreement, self._best = "", "", 0.0
         for row in rows:
             self._read(row)
         self._count()
 
     def _count(self) -> None:
-        """Begin to count images, and to judge how long the rest takes."""
+        """Start counting images and estimating the ETA."""
         self._since, self._made, self._first_step = time.monotonic(), 0, self._distiller.step
         self._begun_before = self._distiller.next_round if self._distiller.partial else None
         self._steps.restart(self._rounds())
@@ -61,25 +61,25 @@ class Live:
             self._agreement = f"agreement {row['agreement']:.3f}, best {self._best:.3f}"
 
     def moved(self) -> None:
-        """There is something new to see."""
+        """Update the display."""
         begun, now = self._distiller.partial, phase(self._distiller)
         place = f"step {begun.done + 1} of {self._distiller.plan.steps_per_round}" if begun else ""
         words = "  ".join(filter(None, (place, self._speed(), self._agreement)))
         self._steps.update(self._rounds(), words, self._losses, title=now)
 
     def _rounds(self) -> float:
-        """How many are done, with the part of the one that is under way."""
+        """Finished rounds, including the finished fraction of the current one."""
         begun = self._distiller.partial
         part = begun.done / self._distiller.plan.steps_per_round if begun else 0.0
         return self._distiller.next_round + part
 
     def add(self, done: Round, row: Mapping[str, float]) -> None:
-        """A round is done, with these numbers."""
+        """Record a finished round with its numbers."""
         if done.index != self._begun_before:
             self._made += len(done.samples.images)
         self._read(row)
         if phase(self._distiller) == "warming up":
-            self._steps.restart(self._rounds())  # no student has learnt yet, which is what takes the time
+            self._steps.restart(self._rounds())  # rounds without student steps say nothing about the ETA
         elif done.index + 1 == self._distiller.plan.warmup_rounds:
             self._count()
         self.moved()

@@ -1,4 +1,4 @@
-"""Teachers, students and tasks from what the flags say."""
+"""Teachers and students from settings."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
 
 
 def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
-    """A new model with ImageNet weights if there are any to be had; says so if there are none."""
-    torch.manual_seed(seed)  # the decoder or the last layer is new in any case
+    """A new model with ImageNet weights if they are available; prints a note if not."""
+    torch.manual_seed(seed)  # the decoder or the last layer starts from random weights anyway
     try:
         model = _answering(create_pretrained, name, source)
     except UsageError as error:
-        console.print(f"{name} begins with random weights: {error}", soft_wrap=True)
+        console.print(f"{name} starts from random weights: {error}", soft_wrap=True)
         return new_model(name, source, seed)
     require_logits(model, name, source)
     return model
@@ -87,7 +87,7 @@ def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
 
 
 def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
-    """Raise `UsageError` unless the model answers the data's images with logits `[n, k, *s]` of its classes."""
+    """Raise `UsageError` unless the model's logits for the data's images are `[n, k, *s]` with its classes."""
     shape = require_image_size(model, name, source.image_shape)
     wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
     if tuple(shape) != wanted:
@@ -96,7 +96,7 @@ def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
 
 
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
-    """What will be said of the model in its own file."""
+    """The card of the model's file."""
     mean, std = (tuple(t.flatten().tolist()) for t in (model.mean, model.std))
     shared = model.network if isinstance(model.network, ClassifierSharing) else None
     return Card(
@@ -119,10 +119,10 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
 def student_of(
     method: str, student: NormalisedModel, teacher: NormalisedModel, source: DataSource, seed: int
 ) -> NormalisedModel:
-    """The student as the method wants it: as it is, or with the teacher's classifier."""
+    """The student for the method: unchanged, or with the teacher's classifier."""
     if not find_method(method).shares_classifier:
         return student
-    torch.manual_seed(seed)  # the projector's weights must not depend on what was done for the teacher
+    torch.manual_seed(seed)  # the projector's weights must not depend on random numbers drawn for the teacher
     return share_classifier(student, teacher, source.image_shape)
 
 
@@ -146,7 +146,7 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
 
 
 def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
-    """Raise `UsageError` if neither a file nor the name brings weights and the data is not ours to teach on."""
+    """Raise `UsageError` if neither a file nor the name has weights and the data is not embedded."""
     if weights is None and source.fingerprint is None and not name.startswith(STORED):
         raise UsageError(
             f"no teacher for {source.name}: name its weights with `teacher_weights`, "
@@ -186,11 +186,11 @@ def fit_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedMo
 
 
 def taught_teacher(name: str, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
-    """The default teacher of an embedded data set: from the cache, or trained now and put there."""
+    """The default teacher of an embedded data set: from the cache, or trained and cached now."""
     plan = usual_plan(source)
     folder = user_cache_path("compress-kd") / "teachers" / cache_key(name, source, plan, compute, seed)
-    if (folder / "README.md").is_file():  # the file that is written last
-        console.print(f"teacher {name}: taught before, read from the cache")
+    if (folder / "README.md").is_file():  # this file is written last
+        console.print(f"teacher {name}: read from the cache")
         return load_model(folder)[0]
     model, data = new_model(name, source, seed), source.training()
     compute.place(model)

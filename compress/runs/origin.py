@@ -1,4 +1,4 @@
-"""What a run began with besides its settings: contents that a path or a name does not tell."""
+"""The inputs of a run besides its settings: digests of weights and data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from compress.tasks.models.saved import weights_file
 
 
 def origin_of(context: MethodContext, held_out: HeldOut) -> dict[str, str]:
-    """SHA-256 of the teacher's weights, of the held-out data and of the collected images, by what they are called."""
+    """SHA-256 of the teacher's weights, the held-out data and the collected images, by name."""
     origin = {
         "the teacher's weights": fingerprint(context.teacher),
         "the held-out data": _digest(part for b in held_out.batches() for part in (b.images, b.targets)),
@@ -51,7 +51,7 @@ def _is_place(key: str, value: object) -> bool:
 
 
 def require_same_origin(before: dict[str, str] | None, now: dict[str, str], folder: Path) -> None:
-    """Raise `UsageError` that names what differs from what the run in `folder` began with."""
+    """Raise `UsageError` if inputs differ from those that the run in `folder` started with."""
     if before is None:
         raise UsageError(f"the run in {folder} was begun by another version of compress: run it anew with `overwrite`")
     changed = [name for name in now if now[name] != before.get(name)]

@@ -1,4 +1,4 @@
-"""The job of a prediction: what a model sees in the user's own photographs."""
+"""The job of a prediction on the user's own images."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def predict(
     mask_format: Sequence[MaskFormat] = ("index",),
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
-    """Write what a run's student, a model directory, a .safetensors or an .onnx file sees in photographs to `out`.
+    """Write the predictions of a run's student, a model directory, a .safetensors or an .onnx file to `out`.
 
     Folders are searched with the folders in them, which `out` has then, too. A segmenter leaves NAME.png and the masks
     of `mask_format` for each photograph, a classifier its five best guesses. Returns the rows of predictions.json:
     `file`, and `guesses` (`class`, `probability`), or `shares` by class and `confidence`. Broken files in folders are
     passed over, said, and listed with the reason. Raises `UsageError` for a model, a photograph or a folder that cannot
-    be used; `out` is then as it was.
+    be used; `out` is then unchanged.
     """
     listed = photographs(images)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
@@ -126,7 +126,7 @@ def _listed(file: Path) -> set[str]:
 
 
 def _opened(path: Path, size: int | None) -> Look:
-    """What tells of a photograph what a model sees in it; `size` is the shorter side that it is shown at."""
+    """The function that predicts one image; `size` is the shorter side that images are resized to."""
     if path.suffix == ".onnx":
         onnx = OnnxModel(path)
         onnx.card = _at_size(onnx.card, size)
@@ -165,7 +165,7 @@ def _at_size(card: FileCard, size: int | None) -> FileCard:
     if size is None:
         return card
     if card.input == "uint8" or not card.dynamic_size:
-        raise UsageError("this file brings photographs to its own size: leave out `image_size`")
+        raise UsageError("this file resizes images itself: leave out `image_size`")
     return (
         replace(card, image_shape=(3, size, size)) if card.task == "classification" else replace(card, image_size=size)
     )

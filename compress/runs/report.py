@@ -1,4 +1,4 @@
-"""The job of a report: files scored that were not yet, and the page of a run written from its folder."""
+"""The job of a report: score files without a score, and write the page of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from compress.training.progress import console
 
 
 def report(run: Path) -> Path:
-    """Write RUN/report.html and return its path; raises `UsageError` for what is no run directory."""
+    """Write RUN/report.html and return its path; raises `UsageError` if it is not a run directory."""
     folder = RunDirectory.open(run)
     results = read_results(folder)
     folder.sweep()

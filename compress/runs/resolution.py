@@ -1,4 +1,4 @@
-"""From what was asked for to the settings of a run."""
+"""Resolving the settings of a run from flags, files and recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compress.tasks.targets import DRAWN, TAKEN
 
 
 def resolved(settings: DistillSettings) -> dict[str, Any]:
-    """The settings that the method looks at, as plain data."""
+    """The settings that the method uses, as plain data."""
     return reduce(without, unused_settings(settings.method), settings.model_dump(mode="json"))
 
 
@@ -58,7 +58,9 @@ def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
     """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
     kinds, asked = [*DRAWN[settings.task], *TAKEN[settings.task]], settings.inversion.targets
     if asked is not None and asked not in kinds:
-        raise UsageError(f"inversion.targets {asked!r} are not for {settings.task}: choose {', '.join(kinds)}")
+        raise UsageError(
+            f"inversion.targets {asked!r} are not available for {settings.task}: choose {', '.join(kinds)}"
+        )
     inversion = settings.inversion.model_copy(update={"targets": asked or kinds[0]})
     return settings.model_copy(update={"inversion": inversion})
 

@@ -22,7 +22,7 @@ from compress.training.progress import Steps, console
 from compress.training.stopping import StopSignal
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-SLOWEST = 1 / 8  # of the learning rates that were asked for: three times half
+SLOWEST = 1 / 8  # smallest factor of the learning rates: three times half
 SHOWN = 24  # samples in a picture
 Picture = Callable[..., torch.Tensor]
 """A batch and the logits of teacher and student -> a uint8 RGB picture `[3, H, W]`."""
@@ -51,7 +51,7 @@ class Record:
         self._drawn = {0, distiller.plan.warmup_rounds - 1, total // 2, total - 1}
 
     def add(self, done: Round) -> None:
-        """A round, and a checkpoint if the last one is a while ago."""
+        """Record a round, with a checkpoint if the last one is old enough."""
         total, row = self._distiller.plan.rounds, {"round": done.index, **done.numbers}
         self._history.add(row)
         self._run.log(f"round {done.index + 1}/{total} " + " ".join(f"{k} {v:.4f}" for k, v in done.numbers.items()))
@@ -73,7 +73,7 @@ class Record:
             self._events.add_picture(picture, done.index)
 
     def say(self, line: str, style: str = "") -> None:
-        """One line for whoever watches, and for whoever reads the log."""
+        """Print a line and append it to the log."""
         console.print(line, style=style, soft_wrap=True)
         self._run.log(line)
 
@@ -83,7 +83,7 @@ class Record:
         self._saved = time.monotonic()
 
     def go_back(self, reason: Diverged) -> None:
-        """Continue from the last checkpoint with half of its learning rates, and keep that in it."""
+        """Continue from the last checkpoint with half of its learning rates, and save them in it."""
         state = self._run.read_checkpoint()
         self._kept["history"] = state["history"]
         scale = self._distiller.learning_rate_scale / 2
@@ -111,7 +111,7 @@ def lead(
 
     Raises `Interrupted` after a checkpoint if asked to stop by Ctrl-C or SIGTERM, which only `heed_signals` listens to.
 
-    Raises `CompressError` if the losses stop being numbers with learning rates of an eighth too.
+    Raises `CompressError` if losses are NaN or infinite with an eighth of the learning rates, too.
     """
     stopping, total = StopSignal("step", heed_signals=heed_signals), distiller.plan.rounds
     events = EventFiles(run.events, distiller.next_round) if tensorboard else None

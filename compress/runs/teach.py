@@ -1,4 +1,4 @@
-"""The job of teaching: a network trained on labelled data and saved as a model directory."""
+"""The job of training a teacher on labelled data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SHOWN = 12  # held-out images in the picture
 
 @dataclass(frozen=True, kw_only=True)
 class Taught:
-    """A network that was trained, and what it scored."""
+    """A trained network and its score."""
 
     folder: Path
     """The model directory."""
@@ -107,7 +107,7 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _plan(settings: TeachSettings, source: DataSource) -> TeachingPlan:
-    """The data's usual plan with what was asked for in its place."""
+    """The data's default plan with the given settings."""
     named = ("steps", "batch", "weight_decay", "optimizer", "schedule", "loss", "class_weights", "zoom")
     asked: dict[str, Any] = {key: getattr(settings, key) for key in named} | {"learning_rate": settings.lr}
     return replace(usual_plan(source), **{key: value for key, value in asked.items() if value is not None})
@@ -140,7 +140,7 @@ def _unfinished(checkpoint: Path, facts: dict[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] = load_plain(checkpoint)
         before = dict(json.loads(state.pop("facts")))
     except Exception as error:  # broken checkpoints raise nine unrelated types
-        raise UsageError(f"{checkpoint} is broken: begin anew with `overwrite`") from error
+        raise UsageError(f"{checkpoint} is broken: start again with `overwrite`") from error
     changed = [key for key, value in facts.items() if before.get(key) != value]
     if changed:
         raise UsageError(
@@ -152,7 +152,7 @@ def _unfinished(checkpoint: Path, facts: dict[str, Any]) -> dict[str, Any]:
 def _hand_over(
     training: Training, model: NormalisedModel, facts: dict[str, Any], source: DataSource, out: Path
 ) -> Score:
-    """Score the network, draw what it sees, write its report and then its model directory."""
+    """Score the network, draw its predictions, write its report and then its model directory."""
     name, labelled = facts["network"], held_out_of(source)
     score = evaluate(model, labelled, training.compute.exact)
     scored_on = f"{score.count} held-out images of {source.name}"

@@ -1,4 +1,4 @@
-"""What is measured where there is no held-out data: how often the student answers as its teacher does."""
+"""The agreement of student and teacher, for runs without held-out data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGREEMENT = "agreement"
 
 
 class Agreement:
-    """Share of positions with the teacher's class; no accuracy, since the teacher may be wrong."""
+    """Share of positions with the teacher's class. It is not an accuracy, because the teacher may be wrong."""
 
     def __init__(self) -> None:
         self._count = 0

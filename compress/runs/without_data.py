@@ -1,4 +1,4 @@
-"""What can be said of a student where nobody has labels: how often it answers as its teacher on images new to it."""
+"""Evaluation without data: the agreement of student and teacher on new synthetic images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from compress.training.parallel import Workers
 from compress.training.progress import Steps
 
 IMAGES = 1000
-"""At least; whole rounds are made."""
+"""Smallest number of images; whole rounds are synthesised."""
 CONFIDENCE = 0.95
 SEED = 2**31 - 1
 """Of the new images: no run that was given a smaller one has drawn the same."""
@@ -38,7 +38,7 @@ SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Agreement:
-    """The share of positions at which student and teacher see the same class, and where it lies with `CONFIDENCE`."""
+    """The share of positions with the same predicted class, and its interval at `CONFIDENCE`."""
 
     share: float
     low: float
@@ -47,7 +47,7 @@ class Agreement:
 
     @classmethod
     def of(cls, shares: Tensor) -> Agreement:
-        """From one share an image, `[n]`: Wilson's interval, which is on the safe side for shares between 0 and 1."""
+        """Wilson's interval from one share per image, `[n]`; it is conservative for shares between 0 and 1."""
         n, mean = len(shares), shares.double().mean().item()
         z = float(norm.ppf((1 + CONFIDENCE) / 2))
         centre = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -57,10 +57,10 @@ class Agreement:
 
 
 def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card]:
-    """Make new images as the run made its own, where its rounds ended, and compare both networks on them in fp32.
+    """Synthesise new images with the run's final state and compare both networks on them in fp32.
 
-    The images are none that the student was shown, and are made to find its mistakes where the method does so; for real
-    images nothing follows from it by itself. Raises `UsageError` for what is no finished run of networks by name, for
+    The student has not been trained on these images, and if the method is adversarial, they maximise its errors. The
+    result does not transfer to real images. Raises `UsageError` for what is no finished run of networks by name, for
     another teacher than the run's, and for methods that make no images of the teacher alone.
     """
     folder = RunDirectory.open(run)
@@ -100,7 +100,7 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
 
 
 def _shares(distiller: Distiller, student: nn.Module, compute: Compute) -> Tensor:
-    """`[n]`: of every new image, the share of positions at which both see the same class."""
+    """`[n]`: for every new image, the share of positions with the same predicted class."""
     shares: list[Tensor] = []
     with Steps("making images", IMAGES) as steps:
         while (made := sum(map(len, shares))) < IMAGES:
@@ -137,4 +137,4 @@ def _source(card: Card) -> DataSource:
 
 
 def _nothing() -> LabelledImages:
-    raise UsageError("there is no data here: this is an estimate without any")
+    raise UsageError("this estimate uses no data")

@@ -1,1 +1,1 @@
-"""What is read from and written to disk: files, locks, checkpoints, settings files, the run directory."""
+"""Reading and writing: files, locks, checkpoints, settings files, the run directory."""

@@ -1,7 +1,7 @@
-"""torch's files from outside: what they would allocate is added up before anything is.
+"""Untrusted torch files: the memory of their tensors is added up before anything is allocated.
 
-`torch.load(weights_only=True)` runs no code, but lets a file of some kilobytes ask for gigabytes: by compressed
-records, by storages that are larger than the file, or by calling the types that are allowed.
+`torch.load(weights_only=True)` runs no code, but a file of some kilobytes can make it allocate gigabytes: with
+compressed records, with storages larger than the file, or with calls of allowed types.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from compress.storage.pickles import INSTRUCTIONS, PlainReader, StandIn, end_of_
 from compress.storage.untrusted import require_regular
 
 PICKLE_LIMIT = 10_000_000
-"""Bytes of what describes the tensors, some 200 each."""
+"""Limit in bytes of the description of the tensors, which takes about 200 bytes per tensor."""
 LEGACY_PICKLES = 5
-"""Before the numbers, in files without an archive: mark, protocol, machine, tensors, order of the storages."""
+"""Pickles before the data in files without an archive: magic number, protocol, machine, tensors, storage order."""
 DIMENSIONS = 64  # of a tensor, torch's own limit
 _INSTRUCTIONS = INSTRUCTIONS | {"LONG1", "BINFLOAT", "BINPERSID"}
 _BYTES = {
@@ -33,17 +33,17 @@ _BYTES = {
 
 
 def load_plain(file: Path, device: torch.device | None = None) -> Any:
-    """What a torch file holds: tensors, numbers and text in lists and dictionaries.
+    """The content of a torch file: tensors, numbers and text in lists and dictionaries.
 
     Raises one of many types, `ValueError` and `UnpicklingError` among them, if it is broken, holds anything else, or
-    would take more memory than its own size says.
+    its tensors would need more memory than its size.
     """
     require_plain(file)
     return torch.load(file, map_location=device, weights_only=True)
 
 
 def require_plain(file: Path) -> None:
-    """Raise what `load_plain` raises, by what the file says of itself; no tensor is made."""
+    """Raise the errors of `load_plain` from the file's description alone, without creating a tensor."""
     require_regular(file)
     with file.open("rb") as opened:
         size = file.stat().st_size
@@ -53,34 +53,34 @@ def require_plain(file: Path) -> None:
             opened.seek(0)
             declared = _bytes_of(opened.read(PICKLE_LIMIT), LEGACY_PICKLES)
     if declared > size:
-        raise ValueError(f"its tensors say that they have {declared} bytes, but the file has {size}")
+        raise ValueError(f"its tensors claim {declared} bytes, but the file has {size}")
 
 
 class Resumable(Protocol):
-    """What goes on from a checkpoint."""
+    """An object that continues from a checkpoint."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Continue from it; raises anything if it does not fit."""
+        """Continue from a state; may raise any exception if it does not fit."""
 
 
 def restore(resumable: Resumable, state: dict[str, Any]) -> None:
-    """Continue from a state that was read; raises `UsageError` if it is that of something else."""
+    """Continue from a state; raises `UsageError` if it does not fit."""
     try:
         resumable.load_state_dict(state)
-    except Exception as error:  # a state of something else fails in every part in its own way
+    except Exception as error:  # a state of another object fails with many exception types
         raise UsageError(
-            f"the checkpoint does not fit: {type(error).__name__}, {first_line(error)}; begin anew with `overwrite`"
+            f"the checkpoint does not fit: {type(error).__name__}, {first_line(error)}; start again with `overwrite`"
         ) from error
 
 
 def _described(opened: BinaryIO, size: int) -> bytes:
-    """The pickle in an archive whose records, as torch writes them, are not compressed and do not overlap."""
+    """The pickle in an archive; its records must be uncompressed and must not overlap, as torch writes them."""
     with zipfile.ZipFile(opened) as archive:
         records = archive.infolist()
         if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise ValueError("its records are compressed, which torch's own never are")
+            raise ValueError("its records are compressed; torch never writes such files")
         if sum(record.file_size for record in records) > size:
-            raise ValueError("its records say that they are larger than the file")
+            raise ValueError("its records claim more bytes than the file has")
         described = [record for record in records if record.filename.rpartition("/")[2] == "data.pkl"]
         if len(described) != 1 or described[0].file_size > PICKLE_LIMIT:
             raise ValueError("it holds no data.pkl, several, or one that is too large")
@@ -88,7 +88,7 @@ def _described(opened: BinaryIO, size: int) -> bytes:
 
 
 def _bytes_of(content: bytes, pickles: int) -> int:
-    """What all storages that are named in the first pickles of `content` have together."""
+    """Total bytes of the storages in the first pickles of `content`."""
     stream, storages = io.BytesIO(content), dict[str, int]()
     for _ in range(pickles):
         start = stream.tell()
@@ -100,7 +100,7 @@ def _bytes_of(content: bytes, pickles: int) -> int:
 
 
 class _Census(PlainReader):
-    """Notes the storages that a pickle names; makes no tensor."""
+    """Collects the storages in a pickle without creating a tensor."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -112,7 +112,7 @@ class _Census(PlainReader):
             case (b"storage" | "storage", _Name(name=name), key, _, int(count), *_):
                 element = _BYTES.get(name.rpartition(".")[2].removesuffix("Storage"))
             case _:
-                raise pickle.UnpicklingError("it names something that is no storage of tensors")
+                raise pickle.UnpicklingError("it refers to something other than a tensor storage")
         if element is None or count < 0:
             raise pickle.UnpicklingError(f"it holds {count} numbers of the type {name}")
         self.storages[str(key)] = max(self.storages.get(str(key), 0), count * element)
@@ -125,7 +125,7 @@ class _Storage:
 
 
 class _Name:
-    """A type or a number format, which is named and never called."""
+    """A type or number format, which is referred to but never called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -136,9 +136,7 @@ class _Name:
 
 def _tensor(storage: object, offset: object, shape: Any, *_: object) -> None:
     if not isinstance(storage, _Storage) or len(shape) > DIMENSIONS or math.prod(shape) > storage.count:
-        raise pickle.UnpicklingError(
-            f"a tensor says that it has the shape {shape!r:.80}, which its numbers do not fill"
-        )
+        raise pickle.UnpicklingError(f"a tensor claims the shape {shape!r:.80}, but its storage is smaller")
 
 
 def _shape(sides: Any) -> None:
@@ -147,12 +145,12 @@ def _shape(sides: Any) -> None:
 
 
 def _empty() -> OrderedDict[object, object]:
-    """A call with content could have the same content copied again and again."""
+    """A call with arguments, which could copy the same content many times."""
     return OrderedDict()
 
 
 def _nothing(*_: object) -> None:
-    """Stands for a call that makes nothing large."""
+    """A stand-in for a call that allocates nothing large."""
 
 
 def _typed(rebuild: StandIn, kind: object, arguments: Any, *_: object) -> None:
@@ -177,7 +175,7 @@ _CALLS: dict[str, StandIn] = {
 
 
 def _stand_in(name: str) -> StandIn | None:
-    """For what torch writes checkpoints with: a few calls, and types by their names."""
+    """The stand-in for a name in torch's checkpoints: a few calls, and types."""
     module, _, last = name.rpartition(".")
     is_type = module == "torch" and (last.endswith("Storage") or isinstance(getattr(torch, last, None), torch.dtype))
     return _CALLS.get(name) or (_Name(name) if is_type else None)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the digests that tell one content from another."""
+"""Atomic file writes, free-space checks, and content digests."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ except ImportError:  # Windows, where an open file cannot be deleted anyway
     fcntl = None  # type: ignore[assignment]
 
 TEMPORARY = re.compile(r"\..+\.compress-[a-z0-9_]{8}\.part")
-"""Names of files that are being written, and of those that a killed process left behind."""
+"""Names of temporary files, including those that a killed process left behind."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; on success it is flushed to disk and takes the name.
+    """A temporary path beside `path` to write to. On success it is flushed to disk and renamed to `path`.
 
     What processes that were killed left half-written for the same name is deleted first. Raises `UsageError` when the
     disk is full. After any error what stood under the name before stands there still.
@@ -92,10 +92,10 @@ def require_replaceable(path: Path, ours: Callable[[Path], bool], *, overwrite: 
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """While entered, a full disk is a `UsageError` that names `path`, whatever a library makes of it."""
+    """While entered, a full disk raises `UsageError` with `path`, whatever the library raises."""
     try:
         yield
-    except Exception as error:  # torch raises RuntimeError, safetensors an error of its own
+    except Exception as error:  # torch raises RuntimeError, safetensors its own error
         if _tells_of_a_full_disk(error):
             raise UsageError(f"no space left on the device while writing {path}: free some and run again") from error
         raise
@@ -110,7 +110,7 @@ def _tells_of_a_full_disk(error: BaseException | None) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files, and nothing else, that killed processes left in `folder` and below it."""
+    """Delete only the temporary files that killed processes left in and below `folder`."""
     for path in folder.rglob(".*.part"):
         _remove_if_left(path)
 
@@ -141,15 +141,15 @@ def _remove_if_left(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add `text` to the end of a file in one piece, so that nobody finds half of it there.
+    """Append `text` to a file in one write, so that a reader never sees a part of it.
 
-    Raises `UsageError` when the disk is full; the file is then as it was.
+    Raises `UsageError` if the disk is full; the file is then unchanged.
     """
     data = text.encode()
     with room_for(path), path.open("ab", buffering=0) as file:
@@ -160,13 +160,13 @@ def append_text(path: Path, text: str) -> None:
 
 
 def write_with(path: Path, save: Callable[[Path], object]) -> None:
-    """Let `save` write to a temporary path that then takes the name `path`."""
+    """Let `save` write to a temporary path, which is then renamed to `path`."""
     with whole_file(path) as temporary:
         save(temporary)
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise `UsageError` unless `needed` bytes are free where `folder` is or will be."""
+    """Raise `UsageError` unless `needed` bytes are free on the disk of `folder`, which need not exist."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

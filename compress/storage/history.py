@@ -1,4 +1,4 @@
-"""The numbers of a run's rounds, on disk while the run goes on."""
+"""The history of a run: the numbers of each round, on disk during the run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Row = dict[str, float]
 
 
 class History:
-    """One row a round: in memory for checkpoints, in metrics.jsonl and metrics.csv for whoever reads along.
+    """One row per round, in memory for checkpoints and in metrics.jsonl and metrics.csv for readers.
 
-    A row is added to the end of both files in one piece; the table is written anew only when a row brings new columns.
-    So files are whole at any time, and what a run writes grows with its rounds, not with their square. Rows are not
-    forced to the disk one by one: what a crash of the machine takes is in the checkpoint, or is done again.
+    A row is appended to both files in one write. The table is rewritten only if a row has new columns. The files are
+    therefore complete at any time, and the written bytes grow linearly with the rounds. Rows are not flushed to disk
+    one by one: after a crash of the machine they are restored from the checkpoint, or their rounds are repeated.
     """
 
     def __init__(self, folder: Path, rows: list[Row]) -> None:
-        """The files hold `rows` from now on, and nothing of what was added after the checkpoint that these are of."""
+        """Replace the content of the files by `rows`, the history in a checkpoint."""
         self.rows = rows
         self._lines, self._table = folder / "metrics.jsonl", folder / "metrics.csv"
         self._columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -30,7 +30,7 @@ class History:
         self._write_table()
 
     def add(self, row: Row) -> None:
-        """The numbers of the round that follows."""
+        """Append the numbers of the next round."""
         self.rows.append(row)
         append_text(self._lines, _line(row))
         new = [name for name in row if name not in self._columns]

@@ -1,4 +1,4 @@
-"""One process at a time: a folder that is being written to is nobody else's."""
+"""A lock on folders, so that only one process writes to each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOCK, HOLDER = ".lock", ".lock-holder"
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """While entered, no other process may enter the same folder, which is made if it is not there.
+    """While entered, no other process can lock the same folder, which is created if it is missing.
 
-    The lock is the operating system's, released by it when a process dies however it may. Raises `UsageError` that
-    names the process that holds it. New folders into which nothing was put are taken away again.
+    The operating system releases the lock when the process ends for any reason. Raises `UsageError` with the number of
+    the process that holds it. A new folder that stays empty is removed again.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     with room_for(folder):
@@ -33,7 +33,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     except Timeout as error:
         number = holder.read_text(encoding="ascii") if holder.is_file() else "unknown"
         raise UsageError(
-            f"{folder} is in use by another process, number {number}: wait for it, end it, or choose another `out`"
+            f"{folder} is in use by process {number}: wait for it, end it, or choose another `out`"
         ) from error
     try:
         with room_for(holder):
@@ -43,7 +43,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.release()
         if made and not holds_anything(folder):
             shutil.rmtree(folder)
-            with suppress(OSError):  # somebody else may have put something there
+            with suppress(OSError):  # another process may have written something there
                 for above in made[1:]:
                     above.rmdir()
 

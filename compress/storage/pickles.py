@@ -1,8 +1,8 @@
-"""Pickles from outside, as far as they are data.
+"""Untrusted pickles that contain plain data.
 
-A pickle is a program. What is wanted of one uses a small part of its language: numbers, text, lists, dictionaries, and
-a few names. So two things are checked before anything is made: every instruction is one of that part, and every name is
-one that the reader knows. The names are then answered with stand-ins; nothing is called by the file.
+A pickle is a program. Plain data needs only a small part of its language: numbers, text, lists, dictionaries, and a few
+names. Two things are checked before any object is created: every instruction is in that part, and every name is one
+that the reader knows. The names then resolve to stand-ins, so the file calls nothing.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ INSTRUCTIONS = frozenset({
     "TUPLE3", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "SHORT_BINSTRING", "BINSTRING",
     "SHORT_BINBYTES", "BINBYTES", "BINUNICODE",
 })  # fmt: skip
-"""Those of protocol 2 that plain data and arrays of it are written with."""
+"""Instructions of protocol 2 that plain data and arrays of it need."""
 
 StandIn = Callable[..., Any]
 Find = Callable[[str], StandIn | None]
-"""What stands for a dotted name; None for a name that has no place in the file."""
+"""From a dotted name to its stand-in; None for a name that the file must not have."""
 
 
 class PlainReader(pickle.Unpickler):
-    """Reads one pickle that `end_of_plain` has passed; names are answered by `find` alone."""
+    """Reads one pickle that `end_of_plain` has accepted; names are resolved by `find` only."""
 
     def __init__(self, content: bytes, find: Find) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
         self._find = find
 
     def find_class(self, module: str, name: str) -> Any:
-        """The second wall: whatever the check overlooked, a name that has no stand-in is not looked up."""
+        """The second line of defence: a name without a stand-in is never imported, even if the check missed it."""
         return known(f"{module}.{name}", self._find)
 
 
@@ -42,7 +42,7 @@ def known(name: str, find: Find) -> StandIn:
     """The stand-in for a dotted name; raises `UnpicklingError` if there is none."""
     stand_in = find(name)
     if stand_in is None:
-        raise pickle.UnpicklingError(f"it names {name}, which is no plain data")
+        raise pickle.UnpicklingError(f"it refers to {name}, which is not plain data")
     return stand_in
 
 
@@ -53,11 +53,11 @@ def end_of_plain(
     start, argument = file.tell(), None  # type: tuple[int, Any]
     for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
         if instruction.name not in instructions:
-            raise ValueError(f"it holds the instruction {instruction.name}, which plain data does not need")
+            raise ValueError(f"it has the instruction {instruction.name}, which plain data does not need")
         if instruction.name == "PROTO" and argument not in protocols:
-            raise ValueError(f"it is of protocol {argument}, where {protocols[0]} is expected")
+            raise ValueError(f"it has protocol {argument}, not {protocols[0]}")
         if instruction.name == "GLOBAL":
             known(argument.replace(" ", "."), find)
         if instruction.name in ("BINPUT", "LONG_BINPUT") and argument > count + 1:
-            raise ValueError("it asks for memory that it does not use")  # the reader would allocate it
+            raise ValueError("it requests memory that it does not use")  # the reader would allocate it
     return file.tell() - start

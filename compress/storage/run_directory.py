@@ -1,4 +1,4 @@
-"""The run directory: everything that a run leaves, in files that appear whole or not at all."""
+"""The run directory: all files of a run, written atomically."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from compress.storage.files import append_text, require_space, sweep, whole_file
 from compress.storage.lock import holds_anything
 from compress.storage.marker import FORMAT, clear, kind_of, mark, require_own
 
-NEEDED_BYTES = 500_000_000  # a checkpoint of the default runs, twice while it is replaced, and the models
+NEEDED_BYTES = 500_000_000  # bytes: two checkpoints of the default runs, while one is replaced, and the models
 LIBRARIES = (
     "compress-kd", "torch", "torchvision", "timm", "segmentation-models-pytorch", "onnx", "onnxscript",
     "onnxruntime-gpu", "onnxruntime", "numpy", "scikit-learn", "safetensors",
@@ -42,7 +42,7 @@ WRITTEN = (
 
 
 def next_free(parent: Path, stem: str) -> Path:
-    """`parent/stem-1`, or the first higher number that is not taken."""
+    """`parent/stem-N` with the lowest free number N from 1."""
     return parent / f"{stem}-{max(_numbers(parent, stem), default=0) + 1}"
 
 
@@ -89,7 +89,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
-        """A folder that holds a run; raises `UsageError` if it does not."""
+        """The run in a folder; raises `UsageError` if it holds none."""
         if path.is_dir():
             kind_of(path)  # of a later format, it is refused
         if not (path / "config.yaml").is_file():
@@ -108,7 +108,7 @@ class RunDirectory:
 
     @property
     def events(self) -> Path:
-        """Folder of what TensorBoard reads."""
+        """Folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
     @property
@@ -117,7 +117,7 @@ class RunDirectory:
         return self.path / "checkpoints" / "last" / "state.pt"
 
     def write_config(self, values: Mapping[str, Any], workers: int = 1) -> None:
-        """The resolved settings, and what they ran on, in how many processes."""
+        """Write the resolved settings, the versions and hardware, and the number of processes."""
         write_text(self.path / "config.yaml", yaml.safe_dump({"format": FORMAT, **values}, sort_keys=False))
         write_text(self.path / "environment.json", json.dumps(environment(workers), indent=2) + "\n")
 
@@ -144,7 +144,7 @@ class RunDirectory:
             require_sums(self.checkpoint)
             state: dict[str, Any] = load_plain(self.checkpoint, torch.device("cpu"))
             require_contents(state, rounds)
-        except Exception as error:  # broken checkpoints raise nine unrelated types
+        except Exception as error:  # broken checkpoints raise nine unrelated exception types
             raise UsageError(
                 f"the checkpoint of {self.path} is broken: {first_line(error)}; run it anew with `overwrite`"
             ) from error
@@ -157,24 +157,24 @@ class RunDirectory:
         append_text(self.path / "train.log", printable(line) + "\n")
 
     def sweep(self) -> None:
-        """Delete what a killed process left half-written."""
+        """Delete the temporary files of a killed process."""
         sweep(self.path)
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Tensors, numbers and containers of them as a file, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:  # a path would hide why torch cannot write
+    """Write tensors, numbers and containers of them to a file, atomically."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # with a path, torch hides why it cannot write
         torch.save(state, file)
 
 
 def write_png(path: Path, picture: Tensor) -> None:
-    """A uint8 RGB picture `[3, H, W]` as a file, whole or not at all."""
+    """Write a uint8 RGB picture `[3, H, W]` to a file, atomically."""
     pixels = bytes(encode_png(picture.contiguous()).numpy())
     write_with(path, lambda temporary: temporary.write_bytes(pixels))
 
 
 def environment(workers: int = 1) -> dict[str, Any]:
-    """Versions and machine, without names or paths of either; `workers` is how many processes are at work."""
+    """Versions and hardware, without host names or paths; `workers` is the number of processes."""
     versions = {}
     for library in LIBRARIES:
         try:

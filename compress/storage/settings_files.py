@@ -15,16 +15,16 @@ from compress.errors import UsageError, first_complaint, unknown_name
 from compress.storage.marker import FORMAT, require_format
 from compress.storage.untrusted import read_bytes
 
-SIZE_LIMIT = 50_000  # bytes; a settings file is a few hundred
+SIZE_LIMIT = 50_000  # bytes; a settings file has a few hundred
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as data: no tags, no duplicate keys, no aliases, and `1e-3` is a number."""
+    """A YAML loader without tags, duplicate keys and aliases, for which `1e-3` is a number."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases, which can make a short file expand without end, and tags, which say what to make of text."""
+        """Refuse aliases, which can expand a short file without bound, and tags, which select constructors."""
         aliased = self.check_event(yaml.AliasEvent)
         event = self.current_event  # the one that was just looked at
         for kind, given in (("aliases", aliased), ("tags", getattr(event, "tag", None))):
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice, or is no text."""
+        """Refuse duplicate keys and keys that are not text."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag != "tag:yaml.org,2002:str":
@@ -62,7 +62,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """A packaged recipe as it was written; its first line says what it is for."""
+    """The text of a packaged recipe; its first line describes it."""
     return (files("compress.configs") / f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -86,7 +86,7 @@ def load_config(name: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: give a YAML file") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no settings file: {error}; give a YAML file") from error
+        raise UsageError(f"{path} is not a settings file: {error}; give a YAML file") from error
 
 
 def _without_what_is_gone(content: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _extended(values: dict[str, Any], origin: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """A YAML mapping as plain data; raises `UsageError` with the line of what is wrong."""
+    """A YAML mapping as plain data; raises `UsageError` with the line of the error."""
     try:
         content = _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
@@ -122,7 +122,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The layers on top of one another, section by section; later ones win."""
+    """Nested settings merged section by section; later layers override earlier ones."""
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -132,14 +132,14 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names_setting(values: Mapping[str, Any], path: str) -> bool:
-    """Whether nested `values` say anything of the section or setting at `path`, such as `inversion.bn`."""
+    """Whether nested `values` contain the section or setting at `path`, such as `inversion.bn`."""
     section, _, rest = path.partition(".")
     below = values.get(section)
     return section in values and (not rest or (isinstance(below, Mapping) and names_setting(below, rest)))
 
 
 def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Nested `values` but for the section or setting at `path`."""
+    """Nested `values` without the section or setting at `path`."""
     section, _, rest = path.partition(".")
     if not names_setting(values, path):
         return dict(values)
@@ -149,7 +149,7 @@ def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """The settings; raises `UsageError` that names the first wrong key, why, and the nearest right one."""
+    """The settings; raises `UsageError` with the first wrong key, the reason, and the nearest valid key."""
     try:
         return schema.model_validate(_with_paths(schema, values), strict=True)
     except ValidationError as error:
@@ -161,7 +161,7 @@ def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def _with_paths(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """YAML has no paths: text where the schema wants one, and whole numbers where it wants a float."""
+    """Convert text to paths and whole numbers to floats where the schema has these types, which YAML lacks."""
     wanted = {key for key, field in schema.model_fields.items() if Path in getattr(field.annotation, "__args__", ())}
     return {key: Path(value) if key in wanted and isinstance(value, str) else value for key, value in values.items()}
 

@@ -1,7 +1,7 @@
-"""What comes from outside, and how much of it is looked at: bounded reads, plain JSON, and folders that are not left.
+"""Untrusted input: bounded reads, plain JSON, and listings that stay inside their folder.
 
-Nothing here knows a format but JSON. What is refused raises `ValueError` that says why, for a caller who knows the name
-of the file and what to do about it; only what a listed folder holds is refused by name at once.
+Refused input raises `ValueError` with the reason, and the caller adds the file and the remedy. Only the listing of a
+folder raises `UsageError` with the name of the entry.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def require_regular(path: Path) -> None:
-    """Raise `ValueError` unless the path leads to a regular file: a pipe would be waited for without end."""
+    """Raise `ValueError` unless the path is a regular file, because reading a pipe could block forever."""
     if not path.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
 
 
 def plain_json(text: str | bytes) -> Any:
-    """What JSON says, without duplicate keys, NaN and infinity; raises `ValueError` for any other text."""
+    """The content of JSON without duplicate keys, NaN and infinity; raises `ValueError` for any other text."""
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_refused, parse_float=_finite)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        raise ValueError("a key stands twice in it")
+        raise ValueError("it has a duplicate key")
     return table
 
 
@@ -69,7 +69,7 @@ def require_pixels(height: int, width: int) -> None:
 
 
 def require_name(name: str) -> str:
-    """The name of a class, as it is; raises `ValueError` unless it can be printed and is of a bearable length."""
+    """The name of a class, unchanged; raises `ValueError` if it is not printable or too long."""
     if not JOINERS.sub("", name).strip() or not JOINERS.sub("", name).isprintable() or len(name) > NAME_LIMIT:
         raise ValueError(f"the name {name[:NAME_LIMIT]!r} cannot be printed or is too long")
     return name
@@ -78,7 +78,8 @@ def require_name(name: str) -> str:
 def members(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """The entries of a folder that are `wanted`, in order of their names and without hidden ones.
 
-    Raises `UsageError` for one that is a link out of the folder: whoever packs a folder must not choose what is read.
+    Raises `UsageError` for a link out of the folder, because the author of an archive must not choose which files are
+    read.
     """
     found = sorted(path for path in folder.iterdir() if path.name[0] != "." and wanted(path))
     home = folder.resolve()

@@ -1,1 +1,1 @@
-"""The samples' half of a run: inversion of the teacher, its networks, loss terms, priors and targets."""
+"""Inversion of the teacher: generators, loss terms, priors and targets that synthesise samples."""

@@ -1,4 +1,4 @@
-"""What a term wants to know from inside the teacher, heard by hooks that are there only while a round runs."""
+"""Forward hooks that record features inside the teacher, registered only while a round runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Heard = TypeVar("Heard")
 
 
 class FeatureHooks(Generic[Heard]):
-    """While entered, holds what `take` made of the last input of each of some layers of a network."""
+    """While entered, records `take(input)` for the last input of each of some layers of a network."""
 
     def __init__(self, layers: list[nn.Module], take: Callable[[Tensor], Heard]) -> None:
         self._layers, self._take = layers, take
@@ -32,15 +32,15 @@ class FeatureHooks(Generic[Heard]):
         self._handles, self._heard = [], {}
 
     def _hear(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._heard.pop(layer, None)  # a dictionary keeps the order in which keys came: the last one is the latest
+        self._heard.pop(layer, None)  # dictionaries keep insertion order: the last key is the layer that ran last
         self._heard[layer] = self._take(inputs[0])
 
     def each(self) -> list[Heard]:
-        """Of every layer, in the order in which they were given."""
+        """The recorded values of all layers, in the order of the layers."""
         return [self._heard[layer] for layer in self._layers]
 
     def latest(self) -> Heard:
-        """Of the layer that the last forward pass reached last."""
+        """The recorded value of the layer that ran last."""
         return next(reversed(self._heard.values()))
 
 
@@ -50,7 +50,7 @@ def channel_means(features: Tensor) -> Tensor:
 
 
 def penultimate_features(network: nn.Module) -> FeatureHooks[Tensor]:
-    """Listens to what enters the classifier: the linear or convolution layer that runs last, whatever its name."""
+    """Hooks on the input of the classifier, which is the linear or convolution layer that runs last."""
     return FeatureHooks(
         [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)], lambda features: features
     )

@@ -1,4 +1,4 @@
-"""Networks that turn noise and a wish into images."""
+"""Generators: networks from latents, and optionally targets, to images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CODE = 32  # channels of the smallest map
 
 
 def _scales(size: tuple[int, int], smallest: int) -> list[tuple[int, int]]:
-    """Sizes of the maps, each about twice the one before: from `smallest` pixels or a little more up to `size`."""
+    """Sizes of the feature maps, doubling from about `smallest` pixels up to `size`."""
     scales = [size]
     while min(scales[0]) >= 2 * smallest:
         scales.insert(0, (-(-scales[0][0] // 2), -(-scales[0][1] // 2)))
@@ -20,15 +20,16 @@ def _scales(size: tuple[int, int], smallest: int) -> list[tuple[int, int]]:
 
 
 class ConditionalGenerator(nn.Module):
-    """FastDFKD's generator with the target as a second input: for label maps, and for classes that look much alike.
+    """FastDFKD's generator with the target as a second input, for label maps and for classes with similar images.
 
-    Latents `[n, latent]` become a small map that is enlarged two-fold until it has the image's size and ends in a
-    sigmoid. The paper's generator hears of the target only through the latent, which a few steps cannot bend to a whole
-    label map; here the target, resized to each map, is a further input of every convolution. A class label is a label
-    map of one position, so that both tasks share this code. Like the paper's it always stays in training mode.
+    Latents `[n, latent]` become a small map that is upsampled by two until it has the image's size and ends in a
+    sigmoid. The paper's generator depends on the target only through the optimised latent, and a few steps cannot fit a
+    latent to a whole label map. Here the target, resized to each map, is an additional input of every convolution. A
+    class label is a label map with one position, so both tasks share this code. Like the paper's, it always stays in
+    training mode.
 
-    The latents are a code and, for every size, a map of noise that is one more input of its convolution (as in
-    StyleGAN, Karras et al. 2019): without it all that is of one class in an image has one repeating texture.
+    The latents are a code and, for every size, a noise map that is another input of its convolution (as in StyleGAN,
+    Karras et al. 2019). Without the noise, each class in an image has one repeating texture.
     """
 
     def __init__(self, num_classes: int, image_shape: tuple[int, int, int], code: int = 256, width: int = 128) -> None:
@@ -48,7 +49,7 @@ class ConditionalGenerator(nn.Module):
         self.paint = nn.Conv2d(quarter, 3, 3, padding=1)
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
-        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and targets `[n, *s]`, which it needs."""
+        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and targets `[n, *s]`, which are required."""
         assert targets is not None
         wish = self._one_hot(targets)
         code, *noise = torch.split(latents, self._parts, dim=1)
@@ -69,15 +70,15 @@ class ConditionalGenerator(nn.Module):
 
 
 class LatentGenerator(nn.Module):
-    """FastDFKD's generator: it hears latents alone, and the inversion bends them to the targets.
+    """FastDFKD's generator: its only input is the latents, which the inversion optimises for the targets.
 
-    Slower to aim than a generator that is told the target, but samples of one class stay different, where the other
-    soon makes one picture of a class. Latents `[n, latent]` become a small map that is enlarged two-fold, by
-    convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
+    It reaches a target more slowly than a conditional generator, but samples of one class stay different, where a
+    conditional one soon makes one image per class. Latents `[n, latent]` become a small map that is upsampled by two,
+    with convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
 
-    Unlike the paper's it begins with maps of 4 to 7 pixels, not of a quarter of the image, so that objects are laid out
-    as a whole; and each colour is normalised over the batch before the sigmoid, as in DAFL's generator, so that the
-    first images are neither grey nor saturated.
+    Unlike the paper's generator it starts from maps of 4 to 7 pixels, not of a quarter of the image, so that it can lay
+    out whole objects. Each colour channel is normalised over the batch before the sigmoid, as in DAFL's generator, so
+    that the first images are neither grey nor saturated.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128) -> None:
@@ -93,7 +94,7 @@ class LatentGenerator(nn.Module):
         self.colours = nn.BatchNorm2d(3, affine=False)
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
-        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]`; targets are not looked at."""
+        """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]`; targets are ignored."""
         features = self.project(latents).view(len(latents), -1, *self._scales[0])
         features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
         for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
@@ -106,7 +107,7 @@ ImageGenerator = ConditionalGenerator | LatentGenerator
 
 @torch.no_grad()
 def reinitialise(generator: ImageGenerator, randomness: torch.Generator) -> None:
-    """Forget everything: new random weights, spread as those of a new generator, U(±1/√fan-in)."""
+    """Replace all weights by new random ones with the distribution of a new generator, U(±1/√fan-in)."""
     drawn: list[tuple[nn.Parameter, Tensor]] = []
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""The prior of a teacher without batch normalisation, and the choice between the two priors."""
+"""The prior for teachers without batch normalisation, and the choice between the two priors."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
 from compress.training.parallel import Workers
 from compress.training.progress import console
 
-SMOOTHNESS = 0.1  # weight of the variation; more of it flattens the images
+SMOOTHNESS = 0.1  # weight of the total variation; a higher one flattens the images
 
 
 def make_prior(teacher: nn.Module, momentum: float, workers: Workers) -> BatchNormPrior | InputPrior:
-    """The batch-normalisation prior, or, with a notice on stderr, its substitute where the teacher has no such layer.
+    """The batch-normalisation prior, or its substitute, with a note on stderr, if the teacher has no such layers.
 
-    A method that looks at the layers themselves takes `BatchNormPrior`, which refuses such a teacher.
+    Methods that need the layers themselves use `BatchNormPrior`, which refuses such a teacher.
     """
     if batch_norm_layers(teacher):
         return BatchNormPrior(teacher, momentum, workers)
     origin = "its own" if isinstance(teacher, Normalised) else "ImageNet's"
     console.print(
-        "the teacher has no batch normalisation: synthetic images are held to the channel mean and variance of "
-        f"{origin} input normalisation and to smoothness instead",
+        "the teacher has no batch normalisation: synthetic images match the channel mean and variance of "
+        f"{origin} input normalisation and are smooth instead",
         soft_wrap=True,
     )
     return InputPrior(teacher, momentum, workers)
 
 
 class InputPrior:
-    """What stands in for `BatchNormPrior` where the teacher (a vision transformer, a ConvNeXt) has no such layers.
+    """The substitute for `BatchNormPrior` for teachers without such layers (vision transformers, ConvNeXt).
 
-    Layer normalisation is computed from each image anew, so that of the data's statistics such a teacher carries only
-    those of its input normalisation: the mean and deviation that made the training data 0 and 1 in every channel.
-    `distance()` is therefore `BatchNormPrior`'s formula, moving average and all, for layers in front of the network
-    whose statistics are those: ‖1 − v‖₂ + ‖0 − m‖₂ of the normalised batch.
+    Layer normalisation uses statistics of the current image, so such a teacher stores no statistics of its training
+    data except those of its input normalisation: the mean and standard deviation that normalise every channel.
+    `distance()` is therefore `BatchNormPrior`'s formula, including the moving average, for layers in front of the
+    network with these statistics: ‖1 − v‖₂ + ‖0 − m‖₂ of the normalised batch.
 
-    Flat images of different colours meet that, and inversion finds them, so three more facts of natural images are
-    asked for. The variance is inside the images: a second layer measures them less their own means (in CIFAR-10, 0.7
-    of a variance of 1). Channels go together: the mean of the three is measured as a fourth channel, with the same
-    variance (0.9 there; Ruderman et al. 1998). Neighbouring pixels are alike: the total variation of the normalised
-    images is added (Rudin, Osher and Fatemi 1992, anisotropic; a prior of inversion since Mahendran and Vedaldi 2015).
+    Flat images of different colours minimise that, and inversion finds them. Three properties of natural images are
+    therefore added. Variance within images: a second layer measures images minus their own means (0.7 of a variance of
+    1 in CIFAR-10). Correlated channels: the mean of the three channels is measured as a fourth, with the same variance
+    (0.9 there; Ruderman et al. 1998). Smoothness: the total variation of the normalised images (Rudin, Osher and Fatemi
+    1992, anisotropic; used for inversion since Mahendran and Vedaldi 2015).
 
-    A teacher that does not say how it normalises (`compress.task.Normalised`) is taken to have been trained on natural
-    images, with ImageNet's mean and deviation.
+    If a teacher does not state its normalisation (`compress.task.Normalised`), ImageNet's mean and standard deviation
+    are assumed.
 
-    This is our substitute, from no paper, and a weaker prior than the one it replaces.
+    This substitute is ours, from no paper. It is a weaker prior than the one it replaces.
     """
 
     def __init__(self, teacher: nn.Module, momentum: float, workers: Workers) -> None:
@@ -92,7 +92,7 @@ class InputPrior:
         return self._statistics.distance() + SMOOTHNESS * self._variation
 
     def end_round(self) -> None:
-        """Fold the last forward pass into the moving average."""
+        """Update the moving average with the last forward pass."""
         self._statistics.end_round()
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,6 +105,6 @@ class InputPrior:
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of vertical plus of horizontal neighbours, `[n]`, of images `[n, c, h, w]`."""
+    """Mean absolute difference of vertical neighbours plus that of horizontal ones, `[n]`, of images `[n, c, h, w]`."""
     vertical, horizontal = (images.diff(dim=axis).abs().flatten(1).mean(dim=1) for axis in (2, 3))
     return vertical + horizontal

@@ -1,4 +1,4 @@
-"""Instance discrimination: every synthetic image should be told from every other (CMI, Fang et al., IJCAI 2021)."""
+"""Instance discrimination: a contrastive term between synthetic images (CMI, Fang et al., IJCAI 2021)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SMALLEST_CROP = 0.25
 
 
 class InstanceDiscrimination:
-    """An image is described by the channel means of what enters the teacher's batch normalisation layers.
+    """The features of an image are the channel means of the inputs of the teacher's batch normalisation layers.
 
-    A head of two layers, which learns along with the images, embeds the descriptions of a crop of an image and of the
-    whole image; the loss is the cross-entropy of finding the whole that a crop came from among all wholes of the batch
-    and a draw from those of earlier rounds.
+    A head of two layers, which is trained along with the images, embeds the features of a crop and of the whole image.
+    The loss is the cross-entropy of identifying the whole image that a crop came from, among all whole images of the
+    batch and a random draw from earlier rounds.
 
     Raises `UsageError` for a teacher without batch normalisation.
     """
@@ -36,8 +36,7 @@ class InstanceDiscrimination:
         layers = [m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not layers:
             raise UsageError(
-                "cmi tells images apart by what enters batch normalisation layers, and the teacher has none: "
-                "use another `method`"
+                "cmi needs the teacher's batch normalisation layers, and it has none: use another `method`"
             )
         width = sum(layer.num_features for layer in layers)
         self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))
@@ -58,13 +57,13 @@ class InstanceDiscrimination:
         self._parts = self._wholes = self._remembered
 
     def show_parts(self, images: Tensor, numbers: RandomNumbers) -> None:
-        """Show the teacher a crop of each image; before it is shown the whole ones."""
+        """Run the teacher on a crop of each image; call it before the pass on the whole images."""
         with self._compute.autocast():
             self._teacher(self._crop(images, numbers))
         self._parts = torch.cat(self._descriptions.each(), dim=1)
 
     def distance(self, numbers: RandomNumbers) -> Tensor:
-        """The loss `[n]` of each part among the wholes, which the teacher has just been shown."""
+        """The loss `[n]` of each crop among the whole images of the teacher's last pass."""
         self._wholes = torch.cat(self._descriptions.each(), dim=1)
         drawn = numbers.uniform(len(self._remembered)).argsort()[:NEGATIVES]
         others = self._remembered[drawn]
@@ -76,7 +75,7 @@ class InstanceDiscrimination:
         return F.normalize(self.head(descriptions), dim=1)
 
     def end_round(self) -> None:
-        """Remember the images of the last step, and forget the oldest."""
+        """Add the images of the last step to the memory and drop the oldest."""
         self._remembered = torch.cat([self._remembered, self._wholes.detach()])[-REMEMBERED:]
 
     def state_dict(self) -> dict[str, Any]:

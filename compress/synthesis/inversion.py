@@ -1,4 +1,4 @@
-"""Inversion: make images of a teacher that nobody shows any."""
+"""Inversion: synthesise images from a teacher without data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ BETAS = (0.5, 0.999)
 
 
 class Inversion(Protocol):
-    """Whatever makes samples, round by round."""
+    """A source of samples, round by round."""
 
     learning_rate_scale: float
-    """What learning rates are multiplied by: 1, and less once the run has diverged."""
+    """The factor of all learning rates: 1, and less after the run has diverged."""
     micro_batches: int
     """In how many parts, one after the other, a round's samples are made: 1, and more where memory did not do."""
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
-        """One round: new samples and the numbers that tell how it went."""
+        """One round: new samples and its loss terms by name."""
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """Begin anew with random weights what has collapsed; returns whether there is anything that can."""
+        """Restart a collapsed generator from random weights; returns whether there is one."""
 
     def halve(self) -> bool:
         """Make half as many samples at once from now on; returns whether that can be."""
@@ -47,21 +47,21 @@ class Inversion(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class InversionPlan:
-    """How one round of synthesis goes."""
+    """The settings of one round of synthesis."""
 
     samples: int
     steps: int
     lr_generator: float
     lr_latent: float = 0.0
-    """0: the latents stay as they were drawn."""
+    """0: the latents are not optimised."""
     keeps_generator: bool = True
     """Whether the generator is kept and meta-learned; otherwise every round begins with new random weights."""
     emit: int = 0
-    """How many samples the kept generator makes of new latents once it has moved; 0: keep those of the best step."""
+    """Number of samples to generate from new latents after the update; 0: keep those of the best step."""
 
 
 class GeneratorInversion:
-    """A generator that is kept from round to round, and moves or learns how to be adapted fast (FastDFKD, AAAI 2022).
+    """A generator that is trained or meta-learned over all rounds (FastDFKD, AAAI 2022).
 
     A round clones the generator, adapts clone and fresh latents for a few steps, keeps the images of the step with the
     lowest total loss, and moves the kept generator by a meta-update: a persistent Adam on the sum of the clone's
@@ -137,7 +137,7 @@ class GeneratorInversion:
 
         guard = self._execution.guarded(optimizer, shared, clone.buffers())
         samples, report = descent.run(images_now, targets, guard, gather)
-        if targets is None:  # the loss looked at shifted images; these stay as they are
+        if targets is None:  # the loss used shifted images; the samples are not shifted
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
         return samples, report, clone
 
@@ -186,7 +186,7 @@ class GeneratorInversion:
         return True
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """See `Inversion`: a generator that is kept can."""
+        """See `Inversion`: a meta-learned generator can restart."""
         reinitialise(self._generator, randomness)
         self._optimizer.state.clear()
         return self._plan.keeps_generator

@@ -1,4 +1,4 @@
-"""The inversion loss: an objective of synthetic images, with all that its terms need of teacher and student."""
+"""The inversion loss: an objective for synthetic images, with the features that its terms need."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from compress.training.execution import Execution
 from compress.training.random_numbers import RandomNumbers
 
 SampleWeights = Callable[[Statistics], Tensor]
-"""Statistics of a batch -> the weight `[n]` of each sample in the per-sample terms."""
+"""From the statistics of a batch to the weight `[n]` of each sample in the per-sample terms."""
 
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """The inversion loss of a batch, its terms, and what the teacher says of the images."""
+    """The inversion loss of a batch, its terms, and the teacher's logits."""
 
     total: Tensor
     """`[]`, with a gradient to the images."""
     terms: dict[str, Tensor]
     targets: Tensor
-    """What the images were held against."""
+    """The targets of the images."""
     statistics: Statistics
 
 
 class InversionLoss:
-    """An objective with all that its terms look at; while entered, it listens inside the teacher to what they need."""
+    """An objective and the inputs of its terms. While entered, hooks record the teacher's features that they need."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class InversionLoss:
         self._student.eval()
         self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
         for parameter in self._learning:
-            parameter.requires_grad = False  # or every backward would work out gradients that nobody wants
+            parameter.requires_grad = False  # or every backward pass would compute unused gradients
         for listener in (self._prior, self._features, self._instances):
             if listener is not None:
                 self._entered.enter_context(listener)
@@ -84,7 +84,7 @@ class InversionLoss:
             parameter.requires_grad = True
 
     def parameters(self) -> list[nn.Parameter]:
-        """What learns along with the images."""
+        """The parameters that are trained along with the images."""
         return list(self._instances.head.parameters()) if self._instances else []
 
     def numbers_per_image(self) -> int:
@@ -92,9 +92,9 @@ class InversionLoss:
         return self._augment.numbers_per_image + (PER_CROP if self._instances else 0)
 
     def judge(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> BatchLoss:
-        """Images `[n, 3, h, w]` in [0, 1], made for targets `[n, *s]`; without any, the teacher's answer is the target.
+        """The loss of images `[n, 3, h, w]` in [0, 1] for targets `[n, *s]`, by default the teacher's own predictions.
 
-        `index` is the round's.
+        `index` is the number of the round.
         """
         view = self._look(images, targets, index, numbers)
         statistics = statistics_of(view.teacher_logits)
@@ -124,13 +124,13 @@ class InversionLoss:
         )
 
     def end_round(self) -> None:
-        """Fold the last step into what is remembered from round to round."""
+        """Update moving averages and memories with the last step."""
         for memory in (self._prior, self._instances):
             if memory is not None:
                 memory.end_round()
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered from round to round."""
+        """The moving averages and memories."""
         memories = {"prior": self._prior, "instances": self._instances}
         return {name: memory.state_dict() for name, memory in memories.items() if memory is not None}
 
@@ -142,7 +142,7 @@ class InversionLoss:
 
 
 def statistics_of(teacher_logits: Tensor) -> Statistics:
-    """What replay policies may know of samples with these logits `[n, k, *s]`."""
+    """The statistics for replay policies of samples with these teacher logits `[n, k, *s]`."""
     logits = teacher_logits.detach()
     return Statistics(losses.confidence(logits), losses.class_histogram(logits))
 
@@ -154,9 +154,9 @@ def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Sampl
 
 @torch.no_grad()
 def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] as samples, with what the teacher thinks of them.
+    """Images `[n, 3, h, w]` in [0, 1] as samples, with the teacher's statistics.
 
-    `targets [n, *s]` say what they show; without any it is what the teacher sees.
+    `targets [n, *s]` are their labels; the default is the teacher's predictions.
     """
     with compute.autocast():
         logits = teacher(images)
@@ -164,7 +164,7 @@ def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor 
 
 
 def joined(parts: list[Samples]) -> Samples:
-    """Several batches of samples as one."""
+    """Several batches of samples, concatenated."""
     statistics = Statistics(
         torch.cat([part.statistics.confidence for part in parts]),
         torch.cat([part.statistics.histogram for part in parts]),

@@ -1,4 +1,4 @@
-"""What an inversion minimises: named, weighted terms over one view of a step."""
+"""The objective of an inversion: a sum of named, weighted terms."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ COMPETITION_TEMPERATURE = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """All that a term may look at in one inversion step; what no term with a weight needs is None."""
+    """The inputs of the terms in one inversion step. Inputs that no active term needs are None."""
 
     images: Tensor
-    """`[n, 3, h, w]` in [0, 1], moved at random: what the teacher was shown."""
+    """`[n, 3, h, w]` in [0, 1], the teacher's input after random augmentation."""
     targets: Tensor
     teacher_logits: Tensor
     ignore_index: int
     student_logits: Tensor | None = None
     bn_distance: Tensor | None = None
     teacher_features: Tensor | None = None
-    """`[n, c, *s]`: what enters the teacher's last layer."""
+    """`[n, c, *s]`: the input of the teacher's last layer."""
     instance_distance: Tensor | None = None
     """`[n]`: see `compress.synthesis.instances`."""
 
@@ -44,13 +44,13 @@ def adversarial(view: View) -> Tensor:
 
 
 def disagreement(view: View) -> Tensor:
-    """−KL(teacher ‖ student) at τ = 1, `[n]`, wherever the two stand (ZSKT, DFQ)."""
+    """−KL(teacher ‖ student) at τ = 1, `[n]` (ZSKT, DFQ)."""
     assert view.student_logits is not None
     return -losses.kl(view.student_logits, view.teacher_logits)
 
 
 def logit_distance(view: View) -> Tensor:
-    """−log(L1 + 1) of the logits' mean distance, `[]` (DFAD): the gradient of −L1, and never a large one."""
+    """−log(L1 + 1) of the logits' mean distance, `[]` (DFAD): the direction of −L1 with a bounded gradient."""
     assert view.student_logits is not None
     return -torch.log1p(losses.l1(view.student_logits, view.teacher_logits).mean())
 
@@ -68,13 +68,13 @@ def bn(view: View) -> Tensor:
 
 
 def activation(view: View) -> Tensor:
-    """−mean|f| of what enters the teacher's last layer, `[n]` (DAFL): real images excite it."""
+    """−mean|f| of the input of the teacher's last layer, `[n]` (DAFL): real images activate it strongly."""
     assert view.teacher_features is not None
     return -view.teacher_features.float().abs().flatten(1).mean(dim=1)
 
 
 def balance(view: View) -> Tensor:
-    """Σ p̄ log p̄ of the teacher's mean prediction over batch and positions, `[]` (DAFL, DFQ): least when even."""
+    """Σ p̄ log p̄ of the teacher's mean prediction over batch and positions, `[]` (DAFL, DFQ): lowest if balanced."""
     shares = view.teacher_logits.float().softmax(dim=1).movedim(1, -1).flatten(0, -2).mean(dim=0)
     return (shares * shares.clamp(min=1e-12).log()).sum()
 
@@ -92,7 +92,7 @@ def variation(view: View) -> Tensor:
 
 
 def instance(view: View) -> Tensor:
-    """CMI's contrastive term, `[n]`: how hard an image is to tell from all others."""
+    """CMI's contrastive term, `[n]`: high for images that are similar to others."""
     assert view.instance_distance is not None
     return view.instance_distance
 
@@ -143,7 +143,7 @@ TERMS: Mapping[str, Term] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """A paper is largely a dictionary of weights: term name to its weight over rounds."""
+    """Terms by name with their weights, which may change over the rounds. A paper is largely such a dictionary."""
 
     weights: Mapping[str, Schedule]
     own: Mapping[str, Term] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class Objective:
         return {name: self.term(name).meaning for name in self.weights}
 
     def active(self, round_index: int) -> dict[str, float]:
-        """The terms that count in this round, with their weights."""
+        """The terms with a weight in this round, and their weights."""
         weights = {name: schedule(round_index) for name, schedule in self.weights.items()}
         return {name: weight for name, weight in weights.items() if weight != 0}
 
@@ -170,7 +170,7 @@ class Objective:
         return any(view_field in self.term(name).needs for name in counted)
 
     def __call__(self, view: View, sample_weights: Tensor, round_index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total `[]` and each term's plain mean; `sample_weights [n]` scale the per-sample terms."""
+        """The total `[]`, and each term's unweighted mean. `sample_weights [n]` scale the per-sample terms."""
         total, means = view.teacher_logits.new_zeros(()), {}
         for name, weight in self.active(round_index).items():
             value = self.term(name).value(view)

@@ -1,4 +1,4 @@
-"""Inversion without a generator: the pixels themselves are what is optimised."""
+"""Inversion without a generator: the pixels are optimised."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from compress.training.random_numbers import RandomNumbers
 
 BETAS = (0.5, 0.99)
 GREY, SPREAD = 0.5, 0.25
-"""Images are GREY + SPREAD·x: roughly the scale that networks normalise to, in which learning rates are published."""
+"""Images are GREY + SPREAD·x. x has roughly the scale of normalised inputs, for which learning rates are published."""
 
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """How one round of synthesis goes."""
+    """The settings of one round of synthesis."""
 
     samples: int
     steps: int
@@ -31,7 +31,7 @@ class PixelPlan:
 
 
 class PixelInversion:
-    """Every round begins with noise and descends on the pixels (DeepInversion, Yin et al., CVPR 2020)."""
+    """Every round optimises pixels from random noise (DeepInversion, Yin et al., CVPR 2020)."""
 
     def __init__(self, *, drawn: Drawn, inversion_loss: InversionLoss, plan: PixelPlan, execution: Execution) -> None:
         self._drawn, self._inversion_loss, self._plan, self._execution = drawn, inversion_loss, plan, execution
@@ -64,7 +64,7 @@ class PixelInversion:
         return descent.run(lambda: GREY + SPREAD * pixels, targets, guard, lambda _: _clamp(pixels))
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """See `Inversion`: every round begins anew."""
+        """See `Inversion`: every round starts from noise, so there is nothing to restart."""
         return False
 
     def halve(self) -> bool:
@@ -85,7 +85,7 @@ class PixelInversion:
 
 
 def _clamped(pixels: Tensor) -> Tensor:
-    """In place: to where the images are in [0, 1]."""
+    """Clamp in place to the range in which images are in [0, 1]."""
     return pixels.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)
 
 

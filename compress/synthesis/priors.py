@@ -1,4 +1,4 @@
-"""The prior that a trained teacher carries in its batch normalisation layers: channel means and variances."""
+"""The batch-normalisation prior: channel means and variances that a trained teacher stores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from compress.training.parallel import Workers
 
 
 class _ChannelMoments(Function):
-    """Mean and biased variance of each channel, `[n, c, *s] -> [c], [c]`, in one pass each way.
+    """Mean and biased variance of each channel, `[n, c, *s] -> [c], [c]`, with one pass forward and one backward.
 
-    The gradient of both moments is affine in the input per channel, so that backward is one multiply-add instead of
-    the several full-size temporaries of `torch.var_mean`, which decide the cost of an inversion step.
+    The gradient of both moments is affine in the input per channel, so the backward pass is one multiply-add.
+    `torch.var_mean` needs several full-size temporaries, which dominate the cost of an inversion step.
     """
 
     @staticmethod
@@ -37,9 +37,9 @@ class _ChannelMoments(Function):
 
 
 def _affine(features: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
-    """`slope·features + offset` with one slope and offset `[c]` a channel of features `[n, c, *s]`."""
+    """`slope·features + offset` with one slope and offset `[c]` per channel of features `[n, c, *s]`."""
     if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
-        # rows of w·c numbers: repeated over w, the inner loop is long; broadcast, it would be one of c numbers
+        # repeated to rows of w·c numbers, because broadcasting would give an inner loop of only c numbers
         n, c, h, w = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n * h, w * c)
         return torch.addcmul(offset.repeat(w), rows, slope.repeat(w)).view(n, h, w, c).permute(0, 3, 1, 2)
@@ -56,7 +56,7 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
 def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> list[tuple[Tensor, Tensor]]:
     """Means and biased variances `[c], [c]` of each layer over the batches of all workers together.
 
-    The gradient is that to this worker's own features; averaged over workers, gradients are those of the whole batch.
+    The gradient is with respect to this worker's own features. Averaged over workers it is that of the whole batch.
     """
     if workers.size == 1:
         return moments
@@ -64,7 +64,7 @@ def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> li
     means, variances = workers.gather(torch.stack([mean, variance]).unsqueeze(0)).unbind(dim=1)
     centre = means.mean(dim=0)
     spread = variance + (mean - centre) ** 2
-    # the values are the same at every worker to the last bit, the gradients its own
+    # every worker has bitwise equal values and its own gradients
     mean = centre + (mean - mean.detach())
     variance = (variances + (means - centre) ** 2).mean(dim=0) + (spread - spread.detach())
     sizes = [len(own) for own, _ in moments]
@@ -72,18 +72,18 @@ def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> li
 
 
 def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
-    """The layers that hold statistics of the data that the teacher was trained on."""
+    """The layers that store statistics of the teacher's training data."""
     layers = (m for m in teacher.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
     return [layer for layer in layers if layer.running_mean is not None]
 
 
 class BatchNormPrior:
-    """While entered, measures how far a batch's statistics are from those the teacher was trained on.
+    """While entered, measures the distance of a batch's statistics from those of the teacher's training data.
 
     `distance()` is FastDFKD's L_bn, the mean over layers of ‖σ²_run − v‖₂ + ‖μ_run − m‖₂. The paper sums over layers;
-    the mean keeps the balance of the terms from depending on the depth of the teacher. From the second round on `m`
-    and `v` are mixed with a moving average over rounds, (1 − a)·m + a·M: a small batch then need not carry the
-    statistics of the whole data set by itself.
+    with the mean, the balance of the terms does not depend on the depth of the teacher. From the second round on `m`
+    and `v` are mixed with a moving average over rounds, (1 − a)·m + a·M, because a small batch cannot have the
+    statistics of the whole data set.
 
     Raises `UsageError` for a teacher without batch normalisation.
     """
@@ -129,7 +129,7 @@ class BatchNormPrior:
 
     @torch.no_grad()
     def end_round(self) -> None:
-        """Fold what was measured last into the moving average."""
+        """Update the moving average with the last forward pass."""
         if not self._average:
             self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in self._moments]
             return

@@ -1,4 +1,4 @@
-"""What an inversion aims at: what the task makes up, or what the teacher itself sees."""
+"""The targets of an inversion: drawn by the task, or predicted by the teacher."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from compress.training.compute import Compute
 from compress.training.random_numbers import RandomNumbers
 
 DrawTargets = Callable[[int, torch.Generator], Tensor | None]
-"""(how many, randomness) -> long `[n, *s]` on the CPU, or None where the teacher's own answer is the target."""
+"""From (n, generator) to long `[n, *s]` on the CPU, or None if the teacher's own prediction is the target."""
 
 
 def even_share(classes: int) -> Tensor:
-    """`[k]`: every class as common as every other."""
+    """`[k]`: the uniform class distribution."""
     return torch.full((classes,), 1 / classes)
 
 
 def answers(n: int, randomness: torch.Generator) -> None:
-    """Nothing is drawn: the teacher's answer to an image is what the image is held against (DAFL)."""
+    """No target is drawn: the target of an image is the teacher's own prediction on it (DAFL)."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the task draws when it is told how common the classes are in the buffer."""
+    """Targets that the task draws, given the class shares of the buffer."""
 
     task: Task
     buffer: ReplayBuffer
@@ -41,7 +41,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Layouts:
-    """What the teacher sees in earlier samples, drawn as for the student; what the task draws until there are any."""
+    """The teacher's predictions on samples of the buffer; while it is empty, targets that the task draws."""
 
     drawn: Drawn
     teacher: nn.Module

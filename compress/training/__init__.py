@@ -1,1 +1,1 @@
-"""What any training loop needs: device and precision, ranks, schedules, optimisers, augmentation, guards, progress."""
+"""Parts of training loops: device and precision, workers, schedules, optimisers, augmentation, guards, progress."""

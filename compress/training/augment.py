@@ -1,4 +1,4 @@
-"""Random views of images, one draw a sample, differentiable and without a loop over samples."""
+"""Random augmentation of images: one draw per sample, differentiable, without a loop over samples."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ PER_CROP = 4  # random numbers that `RandomCrop` takes of each image
 
 @dataclass(frozen=True)
 class RandomView:
-    """Move by up to `shift` pixels each way, repeating the edge; mirror half of the samples if `flip`.
+    """Shift by up to `shift` pixels in each direction with edge padding; mirror half of the samples if `flip`.
 
-    `zoom` enlarges each, or reduces it, by up to that factor: a part of it fills the view, or it fills a part of the
-    view, and what lies beyond its borders is its mirror image. Things then have more sizes than a generator gives them.
-    `shuffle_channels` puts the colour channels of each image in a random order: the images of one round share a few
-    colours, and a student should not tell classes by them. `wrap` brings in the opposite edge instead (DeepInversion's
-    roll), so that no pixel of an image is ever out of sight.
+    `zoom` scales each image by a random factor of up to `zoom` or its inverse, with mirror padding, so that objects
+    have more sizes than a generator makes. `shuffle_channels` permutes the colour channels of each image: the images of
+    one round share a few colours, and a student should not learn classes from them. `wrap` pads with the opposite edge
+    instead (DeepInversion's roll), so that every pixel stays in the image.
 
-    FastDFKD pads with black before it crops; black bars are no part of what the teacher was trained on, and cost the
-    inversion dearly in the batch-normalisation term of a network for large images.
+    FastDFKD pads with black before it crops. The teacher's training data has no black bars, and they raise the
+    batch-normalisation term of a network for large images.
     """
 
     shift: int
@@ -41,10 +40,10 @@ class RandomView:
     def __call__(
         self, images: Tensor, targets: Tensor, numbers: RandomNumbers, fill: int, part: tuple[int, int] = (0, 1)
     ) -> tuple[Tensor, Tensor]:
-        """Move images `[n, c, h, w]` and, where they are maps, targets `[n, h, w]` alike; others stay as they are.
+        """Transform images `[n, c, h, w]` and, if they are maps, targets `[n, h, w]` alike; other targets stay.
 
-        What comes in at the border repeats the edge of the image and is `fill` (the ignore index) in the target.
-        `part` is (which, of how many) equal parts of a batch the images are: the views are drawn for all of it.
+        The border is padded with the edge of the image, and with `fill` (the ignore index) in the target. `part` is
+        (index, count) of the equal part of a batch that the images are: random numbers are drawn for the whole batch.
         """
         count, device = len(images), images.device
         drawn, own = count * part[1], slice(part[0] * count, (part[0] + 1) * count)
@@ -59,7 +58,7 @@ class RandomView:
         inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
         which = torch.arange(count, device=device)[:, None, None]
         rows, columns = rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
-        # advanced indices around a slice put the channels last: the memory format that convolutions want
+        # advanced indices around a slice put the channels last: the memory format that convolutions prefer
         moved = images[which, :, rows, columns].permute(0, 3, 1, 2)
         if self.shuffle_channels:
             order = numbers.uniform(drawn, images.shape[1])[own].argsort(dim=1)
@@ -71,7 +70,7 @@ class RandomView:
         self, images: Tensor, targets: Tensor, numbers: RandomNumbers, drawn: int, own: slice
     ) -> tuple[Tensor, Tensor]:
         size, right, down = numbers.uniform(3, drawn)[:, own].float()
-        side = self.zoom ** (2 * size - 1)  # of the view, where 1 is that of the image
+        side = self.zoom ** (2 * size - 1)  # of the window, relative to the image
         room, zero = (1 - side).abs(), torch.zeros_like(side)
         rows = [side, zero, room * (2 * right - 1), zero, side, room * (2 * down - 1)]
         grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
@@ -85,9 +84,9 @@ class RandomView:
 
 @dataclass(frozen=True)
 class RandomWindow:
-    """A window of `size` on each image, which may be larger or smaller: reduced or enlarged by up to `zoom` first.
+    """A crop of `size` of each image, which is first scaled by a random factor of up to `zoom` or its inverse.
 
-    What of the window lies beyond the image repeats its border and is `fill` in the label map.
+    Parts of the crop beyond the image are padded with its edge, and with `fill` in the label map.
     """
 
     size: tuple[int, int]
@@ -123,7 +122,7 @@ class RandomWindow:
 
     @staticmethod
     def _positions(length: int, scale: Tensor, size: Tensor | int, drawn: Tensor) -> Tensor:
-        """Where the `length` pixels of each window lie along one axis of images of `size [n]`, `[n, length]`."""
+        """Coordinates `[n, length]` of the pixels of each crop along one axis of images of `size [n]`."""
         room = size - length / scale
         start = torch.minimum(room, torch.zeros_like(room)) + room.abs() * drawn
         return start[:, None] + (torch.arange(length, device=drawn.device) + 0.5) / scale[:, None] - 0.5
@@ -131,13 +130,13 @@ class RandomWindow:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A part of each image, its area between `smallest` and 1 of the whole, enlarged to the whole image's size."""
+    """A random crop of each image with between `smallest` and 1 of its area, resized to the size of the image."""
 
     smallest: float
     flip: bool
 
     def __call__(self, images: Tensor, numbers: RandomNumbers) -> Tensor:
-        """Crop images `[n, c, h, w]`, differentiably; the sides keep their proportion."""
+        """Crop images `[n, c, h, w]`, differentiably, with the aspect ratio preserved."""
         area, right, down, mirrored = numbers.uniform(PER_CROP, len(images)).float()
         side = (self.smallest + (1 - self.smallest) * area).sqrt()
         centre_x, centre_y = (1 - side) * (2 * right - 1), (1 - side) * (2 * down - 1)

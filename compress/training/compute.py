@@ -1,4 +1,4 @@
-"""Where and how precisely the networks run."""
+"""Device and number format of the networks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Compute:
 
     @classmethod
     def choose(cls, device: str = "auto", precision: PrecisionName = "auto", capture: CaptureName = "auto") -> Compute:
-        """Resolve `auto`: CUDA if there is a card that works; bf16 where the processor multiplies it natively.
+        """Resolve `auto`: CUDA if there is a card that works; bf16 if the processor supports it natively.
 
         Raises `UsageError` if a card is asked for and cannot be used.
         """
@@ -60,7 +60,7 @@ class Compute:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, model: nn.Module) -> None:
-        """Move a model to the device, with its weights in the memory format that convolutions want."""
+        """Move a model to the device, with weights in the memory format that convolutions prefer."""
         model.to(self.device).to(memory_format=torch.channels_last)
 
     def images(self, pixels: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class Compute:
 
     @property
     def exact(self) -> Compute:
-        """The same device in fp32: scores that are reported should not depend on how the training was sped up."""
+        """The same device in fp32, so that reported scores do not depend on the precision of the training."""
         return replace(self, dtype=torch.float32, exactly=True)
 
     @property
@@ -155,9 +155,9 @@ def _without_tf32() -> Iterator[None]:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to reuse freed blocks up to 32 MiB: by default feature maps of 8 MiB are paged in anew at every layer.
+    """Let glibc reuse freed blocks of up to 32 MiB. By default feature maps of 8 MiB are mapped again at every layer.
 
-    Other C libraries have no `mallopt`, and go on as they are.
+    Other C libraries have no `mallopt` and are not changed.
     """
     trim_threshold, mmap_threshold = -1, -3
     with suppress(OSError, AttributeError, TypeError):

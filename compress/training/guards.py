@@ -13,14 +13,14 @@ from compress.errors import Diverged
 from compress.task import Samples
 
 ALIKE_IN_A_ROW = 3  # rounds
-ONE_PICTURE = 1 / 255  # a grey level: samples of less variety are all the same
-LOOKED_AT = 64  # samples of a round, which are enough to tell
+ONE_PICTURE = 1 / 255  # one grey level: samples of less variety count as identical
+LOOKED_AT = 64  # samples of a round that are compared
 
 
 class CollapseGuard:
-    """Notices rounds whose samples are one picture, or of one class where there were several before.
+    """Detects rounds whose samples are one image, or of one class after there were several.
 
-    A generator whose samples never were of several classes may yet learn it, and is left alone.
+    A generator whose samples have had one class from the start may still learn more, and is not restarted.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class CollapseGuard:
         self._several_classes = False
 
     def complaint(self, samples: Samples, variety: float) -> str | None:
-        """What is wrong with a round's samples, of that variety, and those before; then counting begins anew."""
+        """A description of the collapse that this round's samples complete, if any; the count then restarts."""
         classes = int(samples.statistics.histogram[:LOOKED_AT].amax(dim=0).gt(0).sum())
         one_picture = len(samples.images) > 1 and variety < ONE_PICTURE
         lost_classes = self._several_classes and classes == 1
@@ -40,7 +40,7 @@ class CollapseGuard:
         return f"the samples of {ALIKE_IN_A_ROW} rounds were {'one picture' if one_picture else 'all of one class'}"
 
     def state_dict(self) -> dict[str, Any]:
-        """The count, and whether there were several classes."""
+        """The count, and whether there have been several classes."""
         return {"in_a_row": self._in_a_row, "several_classes": self._several_classes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 
 def make_optimizer(kind: Literal["sgd", "adamw"], model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-    """SGD with Nesterov momentum 0.9, or AdamW; weights decay, gains and biases do not."""
+    """SGD with Nesterov momentum 0.9, or AdamW; normalisation weights and biases have no weight decay."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -44,7 +44,7 @@ def descend(optimizer: Optimizer, loss: Tensor, lr: float) -> None:
 
 
 def set_rate(optimizer: Optimizer, lr: float) -> None:
-    """Let the next step of all parameters be one at learning rate `lr`."""
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(lr)
@@ -60,7 +60,7 @@ def rates_on_device(optimizer: Optimizer, device: torch.device | None) -> None:
 
 
 def step(optimizer: Optimizer, loss: Tensor) -> None:
-    """One step on `loss []` at the learning rate that the optimiser has; gradients stay to be looked at."""
+    """One step on `loss []` at the optimiser's learning rate; the gradients are kept."""
     optimizer.zero_grad()
     backward(loss)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""Several processes at work on one run, on one machine or many: who they are and what they tell each other.
+"""Data-parallel runs on one machine or many: the processes and their communication.
 
 torchrun starts them. All hold the same models, optimisers, replay buffer and random numbers; what is drawn for a batch
 is drawn by all, and each computes on its share of it. Gradients, per-sample results and batch statistics are exchanged,
@@ -27,7 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 from compress.errors import CompressError, UsageError
 from compress.task import Samples, Statistics
 
-PATIENCE = timedelta(hours=4)  # the others wait while the first worker teaches a default teacher
+PATIENCE = timedelta(hours=4)  # the others wait while the first worker trains a default teacher
 
 
 class Stateful(Protocol):
@@ -42,14 +42,14 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a run as one of them sees them; with `Workers()`, a single process, nothing is ever sent."""
+    """The processes of a run from the view of one of them. `Workers()` is a single process without communication."""
 
     rank: int = 0
     size: int = 1
 
     @classmethod
     def from_environment(cls) -> Workers:
-        """What torchrun says; a single process if it was not torchrun that started this one."""
+        """The workers that torchrun's environment variables describe; a single process without them."""
         numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
         if not dist.is_torchelastic_launched() or not all(number.isdecimal() for number in numbers):
             return cls()  # the id of a run may be left over from another process
@@ -57,17 +57,17 @@ class Workers:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that writes, prints and scores."""
+        """Whether this is the process that writes, prints and scores."""
         return self.rank == 0
 
     @property
     def part(self) -> tuple[int, int]:
-        """Which share of how many is this one's."""
+        """Index and number of this worker's share."""
         return self.rank, self.size
 
     @contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
-        """While entered, the workers can reach each other: by gloo, and between GPUs, one a worker, by NCCL.
+        """While entered, the workers are connected by gloo, or by NCCL with one GPU per worker.
 
         Raises `UsageError` if this machine has fewer GPUs than workers, or if `device` is a single card.
         """
@@ -82,19 +82,19 @@ class Workers:
             _take_own_gpu()
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         yield
-        dist.destroy_process_group()  # not after an error: it could wait for a worker that is no more
+        dist.destroy_process_group()  # not after an error: it could wait for a worker that has ended
 
     def require_shares(self, counts: Mapping[str, int]) -> None:
-        """Raise `UsageError` unless each named count can be shared equally."""
+        """Raise `UsageError` unless each count is divisible by the number of workers."""
         for name, count in counts.items():
             if count % self.size:
                 raise UsageError(
-                    f"{name} {count} cannot be shared by {self.size} workers equally: "
+                    f"{name} {count} is not divisible by the number of workers, {self.size}: "
                     f"use {-(-count // self.size) * self.size} or another --nproc-per-node"
                 )
 
     def share(self, n: int) -> slice:
-        """This worker's part of `n` things that were drawn for all."""
+        """This worker's part of `n` items that were drawn for all workers."""
         each = n // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -109,11 +109,11 @@ class Workers:
         return torch.cat(parts)
 
     def gather_statistics(self, statistics: Statistics) -> Statistics:
-        """Of the samples of all workers."""
+        """The statistics of the samples of all workers."""
         return Statistics(self.gather(statistics.confidence), self.gather(statistics.histogram))
 
     def gather_samples(self, samples: Samples) -> Samples:
-        """Those of all workers."""
+        """The samples of all workers."""
         statistics = self.gather_statistics(samples.statistics)
         return Samples(self.gather(samples.images), self.gather(samples.targets), statistics)
 
@@ -132,12 +132,12 @@ class Workers:
         return dict(zip(numbers, means.tolist(), strict=True))
 
     def any(self, fact: bool) -> bool:
-        """Whether it is so for at least one worker."""
+        """Whether the condition holds for at least one worker."""
         return fact if self.size == 1 else bool(self.mean(torch.tensor(float(fact))) > 0)
 
     @torch.no_grad()
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Put in the place of each tensor of real numbers its mean over workers, in one message."""
+        """Replace each floating-point tensor by its mean over workers, in one message."""
         real = [tensor for tensor in tensors if tensor.is_floating_point()]
         if self.size == 1 or not real:
             return
@@ -190,19 +190,19 @@ class Workers:
 
 @contextmanager
 def _others_present() -> Iterator[None]:
-    """While entered, what a transport says of a peer that is no more is one plain line."""
+    """While entered, a transport's error about a peer that has ended becomes one plain line."""
     try:
         yield
     except RuntimeError as error:
         raise CompressError(
-            "another worker of this run has ended, torchrun says which: `resume` goes on from the last checkpoint"
+            "another worker of this run has ended (see torchrun's report): `resume` continues from the last checkpoint"
         ) from error
 
 
 def first_to_fail() -> bool:
-    """Whether no other worker has failed before this one: it says why, the others fail because of it.
+    """Whether no other worker has failed before this one. The first to fail reports the reason.
 
-    The note is left with torchrun itself, which outlives the workers.
+    A key in torchrun's store records it, because torchrun outlives the workers.
     """
     if Workers.from_environment().size == 1:
         return True
@@ -210,7 +210,7 @@ def first_to_fail() -> bool:
         store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=10)))
         return bool(store.add("compress/failed", 1) == 1)
     except Exception:  # no such store, a broken address, an end that came before: many types
-        return True  # better said twice than not at all
+        return True  # two reports are better than none
 
 
 def _take_own_gpu() -> None:

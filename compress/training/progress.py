@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with the remaining time on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of long work: a bar with ETA on a terminal, plain lines elsewhere, always on stderr."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SECONDS_BETWEEN_LINES, MOST_SECONDS_BETWEEN_LINES = 15.0, 300.0
 
 
 class PlainConsole(Console):
-    """A console on which text is text: names from outside can neither set colours nor move the cursor."""
+    """A console without markup: untrusted text can neither set colours nor move the cursor."""
 
     def __init__(self, *, stderr: bool) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """What all text goes through, that of tables too."""
+        """Render text and tables with control characters escaped."""
         return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
 
 
@@ -35,7 +35,7 @@ output = PlainConsole(stderr=False)
 
 @contextmanager
 def quiet(silent: bool = True) -> Iterator[None]:
-    """While entered, nothing is said on stderr; with `silent` False this changes nothing."""
+    """While entered, nothing is printed on stderr if `silent`."""
     before, console.quiet = console.quiet, console.quiet or silent
     try:
         yield
@@ -44,7 +44,7 @@ def quiet(silent: bool = True) -> Iterator[None]:
 
 
 class Steps:
-    """Progress through a known number of steps, of which parts may be done too; use as a context."""
+    """Progress through a known number of steps, with fractions of a step; use it as a context manager."""
 
     def __init__(self, title: str, total: int, done: float = 0) -> None:
         self.title, self.total, self.done, self.said = title, total, done, tuple[str, ...]()
@@ -63,9 +63,9 @@ class Steps:
             self._bar.stop()
 
     def update(self, done: float, *said: str, title: str | None = None) -> None:
-        """`done` steps are done, and that much is to be said of it; with `title`, the work has another name now.
+        """Report that `done` steps are done, with texts to show and optionally a new title.
 
-        A bar looks here by itself. A line is printed if the last one is a while ago, or if all is done.
+        The bar polls these values. A line is printed if enough time has passed since the last one, or if all is done.
         """
         self.done, self.said, self.title = done, said, title or self.title
         now = time.monotonic()
@@ -76,21 +76,21 @@ class Steps:
         console.print("  ".join(filter(None, (place, *said))), soft_wrap=True)
 
     def restart(self, done: float) -> None:
-        """Judge how long the rest takes by what follows `done` steps: it is another kind of work than what was done."""
+        """Estimate the ETA from the steps after `done` only, because earlier steps were another kind of work."""
         self._since, self._first = time.monotonic(), done
 
     def left(self) -> str:
-        """How long the rest takes at the pace so far; a question mark before there is one."""
+        """ETA at the rate so far; a question mark while it is unknown."""
         if self.done <= self._first:
             return "?"
         return clock((time.monotonic() - self._since) / (self.done - self._first) * (self.total - self.done))
 
 
 class _Bar(Progress):
-    """A bar, and below it what is said.
+    """A bar with texts below it.
 
-    Its own thread fetches both. The main thread never waits for that one: a signal's handler, which prints, could be
-    running in the middle of it.
+    A thread polls both. The main thread never waits for that thread, because a signal handler that prints may interrupt
+    it at any point.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -102,7 +102,7 @@ class _Bar(Progress):
         self.add_task(steps.title, total=steps.total, left="?")
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """What is drawn ten times a second, and once at the end."""
+        """The bar and its texts, drawn ten times a second and once at the end."""
         steps = self._steps
         for shown in self.task_ids:
             self.update(shown, description=steps.title, completed=steps.done, left=steps.left())
@@ -111,7 +111,7 @@ class _Bar(Progress):
 
 
 def pause(spent: float) -> float:
-    """Seconds between two lines: more in long work, so that a day leaves hundreds of lines, not thousands."""
+    """Seconds between two lines. They increase with time, so that a day gives hundreds of lines, not thousands."""
     return min(max(SECONDS_BETWEEN_LINES, spent / 20), MOST_SECONDS_BETWEEN_LINES)
 
 

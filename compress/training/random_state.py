@@ -1,4 +1,4 @@
-"""The random numbers that nobody passes down: those of torch, Python and numpy, for modules of a user's own too."""
+"""The global random state of torch, Python and numpy, which users' own modules may use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 
 
 def seed_all(seed: int) -> None:
-    """Begin all of them at `seed`."""
+    """Seed all of them."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
 
 def random_state() -> dict[str, Any]:
-    """Where each of them stands, as tensors and numbers; of the GPUs, the one that is in use."""
+    """The state of each as tensors and numbers; of the GPUs, only the current one."""
     numpy: Any = np.random.get_state(legacy=False)
     return {
         "torch": torch.get_rng_state(),
@@ -41,7 +41,7 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def preserved_random_state() -> Iterator[None]:
-    """Whatever happens while this is entered, the caller's random numbers go on as if nothing had."""
+    """While entered, the global random state may change; on exit it is restored for the caller."""
     before = random_state()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Schedules are values: what changes over rounds or steps is a small object that is called with the count."""
+"""Schedules: small objects that map the number of a round or step to a value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Polynomial:
-    """`first` times the share of `steps` that are left to the power of 0.9 (DeepLab)."""
+    """`first` times the remaining fraction of `steps` to the power of 0.9 (DeepLab)."""
 
     first: float
     steps: int
@@ -64,7 +64,7 @@ class Polynomial:
 
 @dataclass(frozen=True)
 class Warmup:
-    """A linear rise over `steps` to where `then` begins."""
+    """A linear warm-up over `steps` to the first value of `then`."""
 
     steps: int
     then: Schedule
@@ -76,7 +76,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Stairs:
-    """`first`, and a tenth of it from each of the given shares of `steps` on."""
+    """`first`, divided by ten at each of the given fractions of `steps`."""
 
     first: float
     steps: int

@@ -1,4 +1,4 @@
-"""Long work that ends when it is asked to, with what it has done."""
+"""Stopping long work on Ctrl-C or SIGTERM after a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class StopSignal:
 
     SIGHUP comes from a terminal that was closed, into which nothing can be written any more.
 
-    Python tells only the main thread of signals: a run in another one cannot be asked.
+    Python delivers signals to the main thread only, so a run in another thread ignores them.
     """
 
     def __init__(self, unit: str, *, heed_signals: bool = True) -> None:
-        """`unit` names what is finished first: a round, a step. Without `heed_signals` nobody ever asks."""
+        """`unit` names what is finished first: a round, a step. Without `heed_signals` signals are ignored."""
         self.asked, self._unit, self._heeded_at_once = False, unit, False
         self._heed_signals = heed_signals
 
@@ -49,9 +49,9 @@ class StopSignal:
 
     @contextmanager
     def heeded_at_once(self) -> Iterator[None]:
-        """While entered, being asked raises `Interrupted` wherever the work is: for what can be undone.
+        """While entered, a request raises `Interrupted` immediately: for work that can be discarded.
 
-        Having been asked before does so too: a signal may come between the last look at `asked` and this.
+        So does an earlier request, because a signal may arrive between the last check of `asked` and this.
         """
         self._heeded_at_once = True
         try:
@@ -67,6 +67,6 @@ class StopSignal:
         self.asked = True
         if number == getattr(signal, "SIGHUP", None):
             leave_terminal()
-        console.print(f"stopping after this {self._unit}; once more to stop at once")
+        console.print(f"stopping after this {self._unit}; press again to stop at once")
         if self._heeded_at_once:
             raise Interrupted("asked to stop")

@@ -57,7 +57,7 @@ def _embedded_listing(name: str, side: digits.Side, description: str) -> Listing
 def _labelled_photographs(
     name: str, description: str, open_place: Callable[[Place], DataSource], takes: frozenset[str] = frozenset()
 ) -> Listing:
-    """A data set of photographs with label maps, in any size."""
+    """The listing of a data set of photographs with label maps of any size."""
     return Listing(name, "segmentation", description, open_place, resizes=True, crops=True, label_settings=takes)
 
 
@@ -114,7 +114,7 @@ _OURS = (
     ),
 )
 SOURCES = OpenTable("compress.data", Listing, {listing.name: listing for listing in _OURS})
-"""Open: a package adds its own by an entry point in the group `compress.data`, a script by `SOURCES[name] = ...`."""
+"""A package adds its own by an entry point in the group `compress.data`, a script by `SOURCES[name] = ...`."""
 
 
 def find_data(name: str | None, task: str) -> Listing:
@@ -145,7 +145,7 @@ def open_data(
     usual: Place | None = None,
     labels: LabelSettings | None = None,
 ) -> DataSource:
-    """The data set `name` at `root`, its images brought to `image_size`, networks trained on squares of `crop_size`.
+    """The data set `name` at `root`, with images resized to `image_size` and training crops of `crop_size`.
 
     A size that is not given is that of `usual`, if the data set takes one. `labels` say how label maps are found and
     read. Raises `UsageError` if the data set does not exist, does not fit the task, is not there, or is given what it
@@ -189,13 +189,13 @@ def _require_applicable(
     listing: Listing, root: Path | None, image_size: int | None, crop_size: int | None, labels: LabelSettings | None
 ) -> None:
     if listing.on_disk and root is None:
-        raise UsageError(f"data set {listing.name!r} is on your disk: say where with `data_root`")
+        raise UsageError(f"data set {listing.name!r} is on your disk: give its folder with `data_root`")
     if root is not None and not listing.on_disk:
         raise UsageError(f"data set {listing.name!r} is embedded: leave out `data_root` or choose another `data`")
     if image_size is not None and not listing.resizes:
-        raise UsageError(f"the images of {listing.name!r} have a size of their own: leave out `image_size`")
+        raise UsageError(f"the images of {listing.name!r} have a fixed size: leave out `image_size`")
     if crop_size is not None and not listing.crops:
-        raise UsageError(f"networks see {listing.name!r} as whole images: leave out `crop_size`")
+        raise UsageError(f"{listing.name!r} is used as whole images: leave out `crop_size`")
     chosen = {key for key, value in (labels.model_dump(exclude_defaults=True) if labels else {}).items() if value}
     for key in sorted(chosen - listing.label_settings - {"threshold"}):
         raise UsageError(

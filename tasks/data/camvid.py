@@ -19,8 +19,8 @@ TRAINING, HELD_OUT = "train", "test"
 def open_camvid(place: Place) -> DataSource:
     """`root/{train,test}` with their label maps in `root/{train,test}annot`; 11 is void.
 
-    The 101 images of `val` are not opened: they are for choosing settings. Raises `UsageError` if the folders are not
-    there or do not pair up.
+    The 101 images of `val` are not opened, because they are for choosing settings. Raises `UsageError` if the folders
+    are not there or do not pair up.
     """
     root = next((folder for folder in (place.root, place.root / "camvid") if (folder / HELD_OUT).is_dir()), None)
     if root is None:

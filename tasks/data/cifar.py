@@ -21,7 +21,7 @@ SIDE = 32
 
 @dataclass(frozen=True)
 class CifarFiles:
-    """One of the two sets: its files, what they call things, and their published md5 sums."""
+    """One of the two sets: its files, their keys, and their published md5 sums."""
 
     name: str
     folder: str
@@ -80,7 +80,7 @@ def open_cifar(files: CifarFiles, place: Place) -> DataSource:
     if folder is None:
         raise UsageError(
             f"no {files.name} at {place.root}: neither it nor {files.folder} in it holds the file {files.meta}; "
-            "unpack the archive called 'python version' there"
+            "unpack the archive 'python version' there"
         )
     names, meta = _class_names(folder / files.meta, files)
     return DataSource(
@@ -100,7 +100,7 @@ def _class_names(file: Path, files: CifarFiles) -> tuple[tuple[str, ...], FileSu
     try:
         names = tuple(require_name(as_text(name)) for name in listed) if isinstance(listed, list) else ()
     except ValueError as error:
-        raise UsageError(f"{file}: the class name {error}; unpack the archive anew") from error
+        raise UsageError(f"{file}: the class name {error}; unpack the archive again") from error
     if len(set(names)) != files.classes or len(names) != files.classes:
         raise UsageError(
             f"{file} does not name the {files.classes} classes of {files.name} in {files.names_key!r}: "

@@ -38,9 +38,9 @@ def read_collected(folder: Path, source: DataSource, *, follow_links: bool = Fal
 def read_photographs(
     folder: Path, shape: tuple[int, int, int], framing: Framing = CENTRAL_SQUARE, *, follow_links: bool = False
 ) -> Tensor:
-    """All images in and below the folder as uint8 `[n, 3, h, w]`: scaled to cover that shape, and the middle kept.
+    """All images in and below the folder as uint8 `[n, 3, h, w]`, scaled to cover that shape and centre-cropped.
 
-    Raises `UsageError` if there is no image, if one cannot be read, or if all would fill the memory.
+    Raises `UsageError` if there is no image, if one cannot be read, or if all need too much memory.
     """
     files = Tree(folder, follow_links).images(folder).files if folder.is_dir() else ()
     if not files:

@@ -1,4 +1,4 @@
-"""Image files from outside: decoded within limits, refused in one line that names the file."""
+"""Untrusted image files: decoded within limits, or refused with the name of the file."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def opened(file: Path, *, deep: bool = False) -> Iterator[Image.Image]:
                 yield image
     except UsageError:
         raise
-    except Exception as error:  # a broken image raises a dozen unrelated types; all of them mean the same here
+    except Exception as error:  # broken images raise a dozen unrelated exception types
         reason = first_line(error, 120)
-        raise UsageError(f"cannot read the image {file}: {reason}; mend or remove it") from error
+        raise UsageError(f"cannot read the image {file}: {reason}; fix or remove it") from error
 
 
 def as_rgb(image: Image.Image, *, turned: bool = True) -> Image.Image:
@@ -86,7 +86,7 @@ def as_rgb(image: Image.Image, *, turned: bool = True) -> Image.Image:
 
 @contextmanager
 def bombs_refused() -> Iterator[None]:
-    """What Pillow takes for a decompression bomb and warns of is an error meanwhile."""
+    """While entered, Pillow's warning about decompression bombs is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
@@ -99,9 +99,9 @@ def read_all(read: Callable[[Item], Read], items: Sequence[Item]) -> Iterator[Re
 
 
 def require_memory(folder: Path, needed: int) -> None:
-    """Raise `UsageError` if a split of `needed` bytes would fill the memory."""
+    """Raise `UsageError` if a split of `needed` bytes is above the memory limit."""
     if needed > MEMORY_LIMIT:
         raise UsageError(
-            f"{folder} would fill {needed / 1e9:.0f} GB of memory, {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
+            f"{folder} needs {needed / 1e9:.0f} GB of memory, and {MEMORY_LIMIT / 1e9:.0f} GB are allowed: "
             "choose a smaller `image_size` or fewer images"
         )

@@ -1,4 +1,4 @@
-"""Any folder of images, one sub-folder a class, with splits above them or without."""
+"""Any folder of images with one sub-folder per class, with or without splits."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ from .source import DataSource, LabelledImages, Place
 
 TRAINING, HELD_OUT = ("train", "training"), ("test", "val", "valid", "validation")
 USUAL_IMAGE_SIZE = 224
-"""Pixels; what most ImageNet networks were trained on."""
+"""Default image size in pixels, that of most ImageNet networks."""
 
 
 def open_image_folder(place: Place) -> DataSource:
     """`root/train/class/**` and `root/test/class/**` (or `val`); lists the class folders, reads no image.
 
-    Without such splits, `root/class/**` is held out as a whole and the training split is refused: a score on the images
-    that a network was trained on says nothing. Of `test` and `val`, `test` is taken if both are there. Raises
-    `UsageError` if there are fewer than two classes, if the splits differ in their classes, or if a name cannot be
-    printed.
+    Without such splits, all of `root/class/**` is held out and the training split is refused, because a score on
+    training images is meaningless. Of `test` and `val`, `test` is taken if both are there. Raises `UsageError` if there
+    are fewer than two classes, if the splits differ in their classes, or if a name cannot be printed.
     """
     root, size = place.root, place.image_size or USUAL_IMAGE_SIZE
     if not root.is_dir():

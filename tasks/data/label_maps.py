@@ -1,4 +1,4 @@
-"""Pairs of an image and a label map, found by their names and read at one scale."""
+"""Pairs of an image and a label map, matched by name and read at one scale."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def _own_size(pair: Pair) -> tuple[int, int]:
         size = labels.height, labels.width
         if size not in (upright_size(image), (image.height, image.width)):
             sizes = ["x".join(map(str, picture.size)) for picture in (image, labels)]
-            raise UsageError(f"{pair.image} has {sizes[0]} pixels and {pair.labels} {sizes[1]}: they must be the same")
+            raise UsageError(
+                f"{pair.image} has {sizes[0]} pixels and {pair.labels} {sizes[1]}: they must have the same size"
+            )
         return size
 
 

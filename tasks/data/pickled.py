@@ -1,4 +1,4 @@
-"""Reading pickled batches of images without running what a pickle can say: see `compress.storage.pickles`.
+"""Reading pickled batches of images without running code: see `compress.storage.pickles`.
 
 The official CIFAR files hold one numpy array beside plain data. Its names are answered with stand-ins that only hold
 bytes; neither numpy nor anything else is called by the file.
@@ -41,7 +41,7 @@ class PixelArray:
             case (int(), (int(rows), int(columns)), ByteType(), False, bytes() | Latin1() as content):
                 self._content, self._shape = content, (rows, columns)
             case _:
-                raise pickle.UnpicklingError("its images are no table of bytes, one row an image")
+                raise pickle.UnpicklingError("its images are not an array of bytes with one row per image")
 
     def rows(self, width: int) -> Tensor:
         """uint8 `[n, width]`; raises `ValueError` if the array has another shape."""
@@ -83,12 +83,12 @@ def read_table(file: Path) -> tuple[dict[str, object], str]:
         raise UsageError(f"cannot read {file}: {first_line(error)}; unpack the whole archive there") from error
     try:
         if end_of_plain(io.BytesIO(content), _STAND_INS.get) != len(content):
-            raise ValueError("something follows its end")
+            raise ValueError("it has data after its end")
         table = PlainReader(content, _STAND_INS.get).load()
         if not isinstance(table, dict):
             raise ValueError("it holds no dictionary")
         named = {as_text(key): value for key, value in table.items()}
-    except Exception as error:  # a broken pickle raises a dozen unrelated types; all of them mean the same here
+    except Exception as error:  # broken pickles raise a dozen unrelated exception types
         reason = first_line(error, 120)
         raise UsageError(f"{file} is cut short or tampered with: {reason}; unpack the archive anew") from error
     return named, hashlib.md5(content, usedforsecurity=False).hexdigest()

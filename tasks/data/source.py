@@ -1,4 +1,4 @@
-"""What a data set is to the toolkit: facts that cost little, and two splits that are opened only when asked for."""
+"""A data set: cheap facts, and two splits that are opened on demand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelledImages:
     images: Tensor
     targets: Tensor
     sums: tuple[FileSum, ...] = ()
-    """Of the files it was read from, where the data set publishes sums."""
+    """The md5 sums of its files, if the data set publishes sums."""
     sizes: Tensor | None = None
     """`[n, 2]`: height and width of each image where they differ; what lies beyond is 0 and not counted."""
     notes: tuple[str, ...] = ()
@@ -64,20 +64,20 @@ class DataSource:
     training: Callable[[], LabelledImages]
     held_out: Callable[[], LabelledImages]
     fingerprint: str | None = None
-    """Changes whenever the training split does: part of the key of a teacher that is taught unasked and cached.
+    """A digest of the training split, part of the key of a cached default teacher.
 
     None for the user's own data, whose training split is opened for `compress teach` only.
     """
     mirror: bool = True
-    """Whether a mirror image keeps its label: not so for characters."""
+    """Whether a mirror image keeps its label; false for characters."""
     background: int | None = None
-    """The class that fills what no object covers, if there is one."""
+    """The background class, if there is one."""
     palette: tuple[tuple[int, int, int], ...] = ()
     """One RGB colour a class, for pictures; chosen by the task if empty."""
     image_size: int | None = None
     """The shorter side of its images, pixels; None if these differ."""
     crop_size: int | None = None
-    """The side of the squares of them that networks are trained on; None if these see whole images."""
+    """Crop size in pixels for training; None for whole images."""
     threshold: float | None = None
     """The probability from which a pixel is the second of two classes, for networks that answer with one logit; None
     for those that answer with a logit for every class."""
@@ -97,13 +97,13 @@ USUAL_LABELS = LabelSettings()
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies, and what its images are brought to, in pixels."""
+    """Where a data set is, and the sizes of its images in pixels."""
 
     root: Path = Path()
     image_size: int | None = None
     """The shorter side; None leaves it to the data set."""
     crop_size: int | None = None
-    """The side of the squares that networks are trained on; None takes whole images."""
+    """Crop size in pixels for training; None for whole images."""
     framing: Framing = CENTRAL_SQUARE
     """How photographs of a classifier are cropped and resized."""
     class_order: ClassOrder | None = None
@@ -118,13 +118,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set by name: what can be said of it before anybody has said where it lies, and how to open it."""
+    """A data set by name: what is known before its folder is given, and the function that opens it."""
 
     name: str
     task: str
     description: str
     open: Callable[[Place], DataSource]
-    """Finds the data and its classes, reads no image; raises `UsageError` if they are not there."""
+    """Finds the data and its classes without reading an image; raises `UsageError` if they are missing."""
     on_disk: bool = True
     """Whether it needs a `--data-root`; the embedded sets take none."""
     resizes: bool = False

@@ -25,7 +25,7 @@ __all__ = [
 
 SIZE = re.compile(r"(?P<encoder>.*):(?P<size>[1-9]x[1-9]\d{0,3})")
 DEFAULT_ENCODER = "resnet18"
-"""Encoder of a segmenter whose name gives none; half the cost of SMP's own default, resnet34."""
+"""Default encoder of segmenters; half the cost of SMP's own default, resnet34."""
 
 
 def model_names(task: str) -> list[str]:
@@ -81,11 +81,11 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None,
                 name, pretrained=stored or imagenet, num_classes=num_classes, img_size=image_size
             )
         mean, std = normaliser(origin)
-    except Exception as error:  # timm and the networks refuse with many types, RuntimeError to AssertionError
-        raise UsageError(f"timm cannot make {name!r}{_sized(image_size)}: {_one_line(error)}") from error
+    except Exception as error:  # timm raises many exception types, from RuntimeError to AssertionError
+        raise UsageError(f"timm cannot build {name!r}{_sized(image_size)}: {_one_line(error)}") from error
     known = origin.get("num_classes")
-    if stored and known and known != num_classes:  # timm would put a random last layer in
-        raise UsageError(f"{name} knows {known} classes and the data has {num_classes}: choose another model or `data`")
+    if stored and known and known != num_classes:  # timm would replace the last layer by a random one
+        raise UsageError(f"{name} has {known} classes and the data has {num_classes}: choose another model or `data`")
     return NormalisedModel(network, mean, std)
 
 
@@ -95,7 +95,7 @@ def takes_one_size(network: nn.Module) -> bool:
 
 
 def architecture_name(name: str, network: nn.Module) -> str:
-    """The name without the place of its weights, so that it sends nobody who makes the network again to that place."""
+    """The name without the source of its weights, so that rebuilding the network does not access that source."""
     if not name.startswith(STORED):
         return name
     origin: Any = network.pretrained_cfg
@@ -121,8 +121,8 @@ def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
         network = smp.create_model(
             architecture, encoder_name=encoder, encoder_weights=weights, classes=num_classes, **sizes
         )
-    except Exception as error:  # SMP and timm refuse combinations with many types, RuntimeError to ModuleNotFoundError
-        raise UsageError(f"segmentation-models-pytorch cannot make {name!r}: {_one_line(error)}") from error
+    except Exception as error:  # SMP and timm raise many exception types, from RuntimeError to ModuleNotFoundError
+        raise UsageError(f"segmentation-models-pytorch cannot build {name!r}: {_one_line(error)}") from error
     return NormalisedModel(network)
 
 
@@ -162,7 +162,7 @@ def _segmenters() -> Iterable[str]:
 
 
 def _family(name: str, known: Iterable[str]) -> list[str]:
-    """The names that start alike: among 1,300, the nearest by spelling should be of the same family if there is one."""
+    """The names with the same beginning, so that among 1,300 names the suggestion is of the same family if possible."""
     stem = re.match(r"[a-z]*", name.lower())
     alike = [k for k in known if stem and stem.group() and k.startswith(stem.group()[:4])]
     return alike or list(known)
@@ -177,11 +177,11 @@ def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int,
     """The shape of the logits of one image; raises `UsageError` if the model cannot take images of this size."""
     try:
         logits = model.eval()(torch.zeros(1, *image_shape))
-    except Exception as error:  # each network refuses in its own way
+    except Exception as error:  # networks raise many exception types
         size = "x".join(map(str, image_shape[1:]))
         raise UsageError(
             f"{name} cannot take {size} images: {_one_line(error)}; choose another model or size"
         ) from error
     if not isinstance(logits, torch.Tensor):
-        raise UsageError(f"{name} answers with a {type(logits).__name__}: one tensor, the logits, is needed")
+        raise UsageError(f"{name} returns a {type(logits).__name__}, not one tensor of logits")
     return logits.shape

@@ -1,4 +1,4 @@
-"""The model as the engine sees it: images in [0, 1] in, logits `[n, k, *s]` of one shape out."""
+"""Models as the engine uses them: from images in [0, 1] to logits `[n, k, *s]`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
 
 
 class NormalisedModel(Deployable):
-    """A network with normalisation as its first layer, so that nothing else ever sees a mean or a deviation.
+    """A network with normalisation as its first layer, so that no other code needs mean and standard deviation.
 
-    It takes images of any size where the network wants multiples of its stride.
+    Images are padded to multiples of the network's stride.
     """
 
     mean: Tensor
@@ -55,7 +55,7 @@ class NormalisedModel(Deployable):
         return padded_to_stride(self.network, self.normalised(images), self.stride)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """What the network itself is shown of images `[n, 3, h, w]` in [0, 1]: `compress.task.Normalised`."""
+        """The network's normalised input for images `[n, 3, h, w]` in [0, 1]: see `compress.task.Normalised`."""
         return (images - self.mean) / self.std
 
     def features(self, images: Tensor) -> Tensor:

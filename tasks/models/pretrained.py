@@ -1,4 +1,4 @@
-"""ImageNet weights to begin with: used where they are on disk or can be downloaded."""
+"""ImageNet weights to start from, if they are on disk or can be downloaded."""
 
 from __future__ import annotations
 
@@ -26,13 +26,11 @@ def create_pretrained(task: str, name: str, num_classes: int, image_size: tuple[
         except UsageError as error:
             if reachable:
                 raise
-            raise UsageError(
-                "its ImageNet weights are not on disk, and the hub they come from cannot be reached"
-            ) from error
+            raise UsageError("its ImageNet weights are not on disk, and the hub cannot be reached") from error
 
 
 def _hub_answers() -> bool:
-    """Whether the hub can be reached at all: its library repeats what fails for minutes."""
+    """Whether the hub can be reached. Its own library retries for minutes."""
     place = urlsplit(constants.ENDPOINT)
     try:
         with socket.create_connection((place.hostname, place.port or 443), timeout=SECONDS_TO_ANSWER):

@@ -40,7 +40,7 @@ Name = Annotated[str, AfterValidator(require_name)]
 
 @dataclass(frozen=True)
 class Card:
-    """What a saved model is; read from a file, it holds to these types and bounds."""
+    """The facts about a saved model, validated against these types and bounds when read."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -54,11 +54,11 @@ class Card:
     image_size: Side | None = None
     """The shorter side of the data's images, pixels; None if these differ."""
     crop_size: Side | None = None
-    """The side of the squares of them that it was trained on; None if these were whole images."""
+    """Crop size in pixels for training; None for whole images."""
     palette: tuple[tuple[Shade, Shade, Shade], ...] = ()
     """One RGB colour a class, for pictures of label maps."""
     shared_channels: Annotated[int, Field(ge=0, le=65_536)] = 0
-    """Channels that the projector leads to, where the network answers with its teacher's classifier; 0 elsewhere."""
+    """Output channels of the projector, if the network has its teacher's classifier; 0 otherwise."""
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Of a binary segmenter of one logit: the probability from which a pixel is the second class."""
     framing: Framing = CENTRAL_SQUARE
@@ -193,7 +193,7 @@ def _read_card(file: Path) -> Card:
     try:
         text = read_header(file).get(METADATA, {}).get(HEADER_KEY)
         if text is not None:
-            said = plain_json(text)  # which sees what stands twice in it
+            said = plain_json(text)  # which detects duplicate names
             require_format(said.get("format", FORMAT) if isinstance(said, dict) else FORMAT, f"the card of {file}")
         card = None if text is None else _CARDS.validate_json(text, strict=True)
     except ValidationError as error:
@@ -203,8 +203,8 @@ def _read_card(file: Path) -> Card:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
     if card is None:
         raise UsageError(
-            f"{file} does not say what network it is: weights of your own class load with its load_state_dict(), "
-            "and the ONNX file of its run can be evaluated"
+            f"{file} does not name its network: load weights of your own class with its load_state_dict(), "
+            "or use the ONNX file of its run"
         )
     try:
         require_pixels(*card.image_shape[1:])

@@ -1,4 +1,4 @@
-"""A student that answers with its teacher's classifier (SimKD, Chen et al., CVPR 2022; HiDFD's student)."""
+"""A student with its teacher's classifier (SimKD, Chen et al., CVPR 2022; HiDFD's student)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ClassifierSharing(PooledClassifier):
         self.linear = nn.Linear(channels, num_classes).requires_grad_(requires_grad=False)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The map that stands for the teacher's, `[n, channels, h, w]`."""
+        """The projected feature map in place of the teacher's, `[n, channels, h, w]`."""
         projected: Tensor = self.projector(self.backbone.forward_features(images))
         return projected
 

@@ -31,9 +31,9 @@ GROWTH, MARGIN = 4, 100_000_000
 
 
 def require_stored(name: str) -> None:
-    """Look at what timm would be sent to; raises `UsageError` if it is no place, or if the place holds no plain model.
+    """Check the source that timm would load from; raises `UsageError` if it is invalid or holds no plain model.
 
-    What the hub sends cannot be looked at before timm reads it; timm reads weights only.
+    Downloads from the hub cannot be checked before timm reads them; timm reads weights only.
     """
     if name.startswith(HUB):
         if not ON_HUB.fullmatch(name.removeprefix(HUB)) or ".." in name:

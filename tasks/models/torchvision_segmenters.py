@@ -1,4 +1,4 @@
-"""torchvision's DeepLabV3 and FCN, whose own answer is a dictionary, with logits alone."""
+"""torchvision's DeepLabV3 and FCN, returning logits instead of a dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classifiers that can be run in two parts, up to the last feature map and on from there, in timm's words."""
+"""Classifiers in two parts with timm's method names: up to the last feature map, and from there to the logits."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_the_file_in_int8_is_smaller_and_keeps_decisions(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("given", [None, torch.zeros(1, 3, 16, 16, dtype=torch.uint8)], ids=["none", "one"])
 def test_int8_without_images_to_calibrate_on_is_refused(given: torch.Tensor | None, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="INT8 needs images to calibrate on"):
+    with pytest.raises(UsageError, match="INT8 needs calibration images"):
         export_verified(Plain().eval(), SPEC, tmp_path / "model.onnx", Order(precision="int8"), calibration=given)
     assert not list(tmp_path.iterdir())
 

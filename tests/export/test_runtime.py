@@ -147,7 +147,7 @@ def test_a_truncated_file_is_one_line(shades: Shades, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ({}, "does not say its task"),
+        ({}, "does not state its task"),
         ({"compress": "{}"}, "not of version 1"),
         ({"compress": "[]"}, "not of version 1"),
         ({"compress": '{"schema_version": 1}'}, "incomplete"),

@@ -208,5 +208,5 @@ def test_where_a_mask_fits_both_ways_it_is_said(
 
 
 def test_a_mask_of_neither_size_is_refused(masks: Path) -> None:
-    with pytest.raises(UsageError, match="they must be the same"):
+    with pytest.raises(UsageError, match="must have the same size"):
         pair(masks, photograph(), 6, Image.new("L", (13, 20)))

@@ -57,7 +57,7 @@ def test_int8_of_a_model_without_a_run_wants_photographs(
 ) -> None:
     student, out = finished / "student", tmp_path / "small.onnx"
     assert run("export", student, "--precision", "int8", "--out", out) == 2
-    assert "INT8 needs images to calibrate on" in capsys.readouterr().err
+    assert "INT8 needs calibration images" in capsys.readouterr().err
     assert not out.exists()
     folder = tmp_path / "photographs"
     folder.mkdir()

@@ -46,7 +46,7 @@ def test_a_segmenter_is_taught_on_photographs_scored_and_pictured(
     words = [*NETWORK, *photographs, "--crop-size", 32, "--steps", 2, "--batch", 4, "--loss", "focal"]
     assert run("teach", *words, "--schedule", "poly", "--class-weights", "--out", tmp_path / "taught") == 0
     said = capsys.readouterr().err
-    assert "begins with random weights" in said
+    assert "starts from random weights" in said
     assert "on 4 held-out images of mask-folder" in said
     with Image.open(tmp_path / "taught" / "held-out.png") as picture:
         assert picture.width > 3 * 50
@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_lesson(
     assert len(capsys.readouterr().err.splitlines()) == 1
     with exclusive(tmp_path / "teacher"):
         assert run(*words, tmp_path / "teacher") == 2
-    assert "is in use by another process, number" in capsys.readouterr().err
+    assert "is in use by process" in capsys.readouterr().err
 
 
 def test_nothing_to_resume_is_said(

@@ -80,7 +80,7 @@ def test_a_folder_is_one_process_s_until_it_ends_however_it_ends(tmp_path: Path)
     with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"in\n"
-        with pytest.raises(UsageError, match=f"in use by another process, number {process.pid}"), exclusive(folder):
+        with pytest.raises(UsageError, match=f"in use by process {process.pid}"), exclusive(folder):
             pass
         os.kill(process.pid, signal.SIGKILL)
     RunDirectory.check(folder)  # the traces of a lock are no run

@@ -124,7 +124,7 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
 
 
 def test_instances_cannot_be_told_apart_without_batch_normalisation() -> None:
-    with pytest.raises(UsageError, match="the teacher has none"):
+    with pytest.raises(UsageError, match="it has none"):
         InstanceDiscrimination(nn.Conv2d(3, 4, 1), Compute(torch.device("cpu"), torch.float32), flip=False)
 
 
