@@ -104,8 +104,8 @@ def check_task(task: Task, held_out: HeldOut, teacher: nn.Module, student: nn.Mo
     with torch.no_grad():
         teacher_logits, student_logits = teacher(images), student.eval()(images)
     assert teacher_logits.shape == student_logits.shape, "teacher and student logits have one shape"
-    wanted = (len(images), spec.num_classes, *batch.targets.shape[1:])
-    assert teacher_logits.shape == wanted, "logits are [n, k, *s], s being that of the targets"
+    expected = (len(images), spec.num_classes, *batch.targets.shape[1:])
+    assert teacher_logits.shape == expected, "logits are [n, k, *s], s being that of the targets"
     assert losses.kl(student_logits, teacher_logits).shape == (len(images),), "every loss is [n]"
     metric = held_out.metric()
     metric.update(teacher_logits, batch.targets[:n])

@@ -95,14 +95,14 @@ class FileCard:
         """The card in a file's metadata; raises `ValueError` that says what is missing or wrong."""
         if CARD_KEY not in entries:
             raise ValueError("it does not state its task and classes")
-        found = plain_json(entries[CARD_KEY])
-        if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
-            said = found.get("schema_version") if isinstance(found, dict) else None
+        content = plain_json(entries[CARD_KEY])
+        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+            said = content.get("schema_version") if isinstance(content, dict) else None
             raise ValueError(
                 f"its card is of version {said!r:.40}, this version of compress reads {SCHEMA_VERSION}: use a later one"
             )
         try:
-            fields = {key: _frozen(value) for key, value in found.items()}
+            fields = {key: _frozen(value) for key, value in content.items()}
             if "framing" in fields:  # files of earlier versions say nothing, and show the central square
                 framing = {key: _frozen(value) for key, value in dict(fields["framing"]).items()}
                 fields["framing"] = Framing(**framing)
@@ -132,9 +132,9 @@ class FileCard:
             raise ValueError("its palette holds an invalid colour")
         if not isinstance(self.task, str) or not _is_number(self.ignore_index, -1, 1 << 16):
             raise ValueError(f"its task is {self.task!r:.80}, its ignored index {self.ignore_index!r:.80}")
-        for field_name, known in KNOWN.items():
-            if getattr(self, field_name) not in known:
-                raise ValueError(f"its {field_name} is {getattr(self, field_name)!r:.80}, not {' or '.join(known)}")
+        for field_name, values in KNOWN.items():
+            if getattr(self, field_name) not in values:
+                raise ValueError(f"its {field_name} is {getattr(self, field_name)!r:.80}, not {' or '.join(values)}")
 
 
 def is_own_file(path: Path) -> bool:

@@ -113,12 +113,12 @@ def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool
             after_front = Shape <start = 0, end = 2> (network_logits)
             after_whole = Concat <axis = 0> (after_front, size)
             after_logits = Resize <{BILINEAR}> (network_logits, , , after_whole)"""
-    given = f"float{every} network_logits" + (", int64[2] size" if restored else "")
+    inputs = f"float{every} network_logits" + (", int64[2] size" if restored else "")
     if form.output == "logits":
-        return _parsed(body, f"head ({given}) => (float{every} logits) {{ {steps} logits = Identity (after_logits) }}")
+        return _parsed(body, f"head ({inputs}) => (float{every} logits) {{ {steps} logits = Identity (after_logits) }}")
     if form.output == "probabilities":
         softmax = "probabilities = Softmax <axis = 1> (after_logits)"
-        return _parsed(body, f"head ({given}) => (float{every} probabilities) {{ {steps} {softmax} }}")
+        return _parsed(body, f"head ({inputs}) => (float{every} probabilities) {{ {steps} {softmax} }}")
     steps += "\nafter_all = Softmax <axis = 1> (after_logits)"
     if not maps:
         best = min(GUESSES, classes)
@@ -126,7 +126,7 @@ def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool
             after_count = Constant <value_ints = [{best}]> ()
             scores, classes = TopK <axis = 1> (after_all, after_count)"""
         return _parsed(
-            body, f"head ({given}) => (int64[batch, {best}] classes, float[batch, {best}] scores) {{ {steps} }}"
+            body, f"head ({inputs}) => (int64[batch, {best}] classes, float[batch, {best}] scores) {{ {steps} }}"
         )
     number = "uint8" if classes <= 256 else "int32"
     steps += f"""
@@ -135,4 +135,4 @@ def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool
         after_axis = Constant <value_ints = [1]> ()
         scores = ReduceMax <keepdims = 0> (after_all, after_axis)"""
     shape = "[batch, height, width]"
-    return _parsed(body, f"head ({given}) => ({number}{shape} classes, float{shape} scores) {{ {steps} }}")
+    return _parsed(body, f"head ({inputs}) => ({number}{shape} classes, float{shape} scores) {{ {steps} }}")

@@ -89,18 +89,18 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
 def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Probes) -> list[Parity]:
     """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
     card, allowed = model.card, TOLERANCES[model.card.precision]
-    seen = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]
-    inner, whole = (Measured.together([getattr(one, name) for one in seen]) for name in ("core", "whole"))
+    results = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]
+    inner, whole = (Measured.together([getattr(one, name) for one in results]) for name in ("core", "whole"))
     shape, least, rounding = many.shape, allowed.least(len(many)), 0.0
     near = inner.share <= allowed.logits
     if not near and allowed.exact:
-        worst = torch.cat([one.by_image for one in seen]).topk(min(DOUBTED, len(many))).indices
+        worst = torch.cat([one.by_image for one in results]).topk(min(DOUBTED, len(many))).indices
         doubted = [many[[place]] for place in worst.tolist()]
         rounding = rounding_of(network, replace(card, input="float"), doubted).logits
         near = inner.share <= allowed.logits + TORCH_ROUNDING * rounding
     near = near and (allowed.exact or inner.kept >= least)
     result = inner.verdict(shape, near, rounding, "network")
-    swapped = exchanged(*(torch.cat([getattr(one, name) for one in seen]) for name in ("expected", "actual")))
+    swapped = exchanged(*(torch.cat([getattr(one, name) for one in results]) for name in ("expected", "actual")))
     if swapped:
         pairs = ", ".join(f"{card.class_names[k]} answers as {card.class_names[j]}" for k, j in swapped[:3])
         result = replace(result, passed=False, failure=f"classes are exchanged: {pairs}")
@@ -111,18 +111,18 @@ def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Probes)
 
 def _check_answers(last: Part, card: FileCard, *, sized: bool) -> Parity:
     """What stands behind the network, on logits among which every class wins."""
-    exact, found, rows = TOLERANCES["fp32"], list[Measured](), 0
+    exact, measures, rows = TOLERANCES["fp32"], list[Measured](), 0
     logits = torch.empty(0)
     for logits in _winning(len(card.class_names), maps=card.task != "classification"):
         size = (logits.shape[-2] + 5, logits.shape[-1] + 3)
         actual = last(**{BODY_OUTPUT: logits}, **({"size": torch.tensor(size)} if sized else {}))
         moved = at_size(logits, size) if sized else logits
-        found.append(measure_answers(moved, actual, card.output, exact)[0])
+        measures.append(measure_answers(moved, actual, card.output, exact)[0])
         expected = expected_answers(moved, card.output)
         if logits.ndim == 2 and "classes" in actual and not torch.equal(actual["classes"], expected["classes"]):
             return Parity.failed(logits.shape, "it names other classes than those of the best logits", "answers")
         rows += len(logits)
-    measured = Measured.together(found)
+    measured = Measured.together(measures)
     passed = measured.kept >= exact.decisions and measured.share <= exact.difference
     return measured.verdict((rows, *logits.shape[1:]), passed, part="answers")
 
@@ -146,11 +146,11 @@ def _check_preprocessing(first: Part, card: FileCard) -> Parity:
     shape, differences = (len(SIZES), 3, height, width), list[Tensor]()
     for tall, wide in SIZES:
         pictures = noise(2, (max(round(height * tall), 1), max(round(width * wide), 1)))
-        (made,) = first(pixels=pictures.mul(255).round().to(torch.uint8).movedim(1, 3)).values()
+        (prepared,) = first(pixels=pictures.mul(255).round().to(torch.uint8).movedim(1, 3)).values()
         expected = seen_by_network(pictures, card)
-        if made.shape != expected.shape:
-            return Parity.failed(pictures.shape, f"images have the shape {list(made.shape)}", "preprocessing")
-        differences.append((made - expected).abs().flatten())
+        if prepared.shape != expected.shape:
+            return Parity.failed(pictures.shape, f"images have the shape {list(prepared.shape)}", "preprocessing")
+        differences.append((prepared - expected).abs().flatten())
     difference = torch.cat(differences)
     largest, mean = difference.max().item(), difference.mean().item()
     numbers = (1.0, largest, mean, largest)

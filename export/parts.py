@@ -73,9 +73,9 @@ def _between(model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -
         raise ValueError(f"it does not hold {missing[0]!r} where its network begins or ends")
     declared = {value.name: value for value in (*model.graph.input, *model.graph.output)}
     graph = helper.make_graph(nodes, "part", _typed(inputs, declared), _typed(outputs, declared), weights)
-    made: ModelProto = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
-    made.functions.extend(model.functions)
-    return made
+    part: ModelProto = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
+    part.functions.extend(model.functions)
+    return part
 
 
 def _leading_to(model: ModelProto, outputs: Iterable[str], inputs: set[str]) -> tuple[list[NodeProto], set[str]]:

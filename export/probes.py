@@ -41,8 +41,8 @@ class Probes:
 
     def __getitem__(self, places: Sequence[int]) -> Tensor:
         """Those at some places, `[n, 3, *size]`."""
-        given = [place for place in places if place < len(self._chosen)]
-        parts = [in_shades(resized(self._chosen[given].float(), self.size))] if given else []
+        chosen = [place for place in places if place < len(self._chosen)]
+        parts = [in_shades(resized(self._chosen[chosen].float(), self.size))] if chosen else []
         return torch.cat([*parts, *(noise_image(p, self.size)[None] for p in places if p >= len(self._chosen))])
 
     def batches(self, pixels: int, most: int) -> list[range]:

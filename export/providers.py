@@ -29,9 +29,9 @@ def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.Inferenc
     """
     if provider not in PROVIDERS:
         raise UsageError(f"unknown provider {provider!r}: known are {', '.join(PROVIDERS)}")
-    wanted, settings = PROVIDERS[provider], ort.SessionOptions()
+    provider_name, settings = PROVIDERS[provider], ort.SessionOptions()
     settings.log_severity_level = LOG_NOTHING
-    chain = [(wanted, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
+    chain = [(provider_name, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
     if not path.is_file():
         raise UsageError(f"no ONNX file {path}")
     try:
@@ -39,7 +39,7 @@ def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.Inferenc
             session = ort.InferenceSession(path, settings, providers=chain)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise UsageError(f"onnxruntime cannot load {path}: {first_line(error)}; is it a complete ONNX file?") from error
-    if session.get_providers()[0] != wanted:
+    if session.get_providers()[0] != provider_name:
         raise UsageError(
             f"onnxruntime runs on {session.get_providers()[0]} instead of {provider}: its libraries are missing or do "
             "not match; `compress doctor` says what is missing"

@@ -70,10 +70,10 @@ class OnnxModel:
             raise UsageError(f"cannot use {path}: {error}; only files written by `compress export` say it") from error
         self.provider: str = self._session.get_providers()[0]
         inputs, self._names = self._session.get_inputs(), [output.name for output in self._session.get_outputs()]
-        wanted = ["classes", "scores"] if self.card.output == "decision" else [self.card.output]
-        if len(inputs) != 1 or self._names != wanted:
-            found = f"takes {len(inputs)} inputs and answers {', '.join(self._names)}"
-            raise UsageError(f"cannot use {path}: it {found}, its card says {wanted[0]}; export it again")
+        expected = ["classes", "scores"] if self.card.output == "decision" else [self.card.output]
+        if len(inputs) != 1 or self._names != expected:
+            actual = f"takes {len(inputs)} inputs and answers {', '.join(self._names)}"
+            raise UsageError(f"cannot use {path}: it {actual}, its card says {expected[0]}; export it again")
         self._input = inputs[0]
 
     def run(self, images: Array) -> dict[str, Array]:
@@ -121,8 +121,8 @@ class OnnxModel:
 
         Raises `UsageError` for what is no picture.
         """
-        given = [pictures] if isinstance(pictures, (Image.Image, np.ndarray)) else list(pictures)
-        photographs = [as_photograph(picture) for picture in given]
+        listed = [pictures] if isinstance(pictures, (Image.Image, np.ndarray)) else list(pictures)
+        photographs = [as_photograph(picture) for picture in listed]
         whole = self.card.input == "uint8"
         arrays = [np.asarray(shown) if whole else prepared(shown, self.card) for shown in photographs]
         decisions: dict[int, Decision] = {}
@@ -134,13 +134,13 @@ class OnnxModel:
 
     def _require_fit(self, images: Array) -> None:
         whole = self.card.input == "uint8"
-        wanted = "uint8 [n, h, w, 3]" if whole else f"float32 {self._input.shape}, RGB in [0, 1]"
+        expected = "uint8 [n, h, w, 3]" if whole else f"float32 {self._input.shape}, RGB in [0, 1]"
         if not isinstance(images, np.ndarray) or images.dtype != (np.uint8 if whole else np.float32):
-            found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
-            raise UsageError(f"images are {found}: give a numpy array, {wanted}")
+            actual = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
+            raise UsageError(f"images are {actual}: give a numpy array, {expected}")
         fixed = dict(enumerate(side if isinstance(side, int) else None for side in self._input.shape))
         if images.ndim != 4 or any(side and images.shape[axis] != side for axis, side in fixed.items()):
-            raise UsageError(f"images have the shape {list(images.shape)}: give {wanted}")
+            raise UsageError(f"images have the shape {list(images.shape)}: give {expected}")
         if not images.size:
             raise UsageError(f"images have the shape {list(images.shape)}, which is empty: give at least one")
         if not whole and not (images.min() >= -SLACK and images.max() <= 1 + SLACK):
@@ -186,8 +186,8 @@ def as_photograph(picture: Picture) -> Image.Image:
     if isinstance(picture, Image.Image):
         return upright(picture).convert("RGB")
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        found = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise UsageError(f"a picture is {found}: give a Pillow image or a numpy array, uint8 [h, w, 3]")
+        actual = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise UsageError(f"a picture is {actual}: give a Pillow image or a numpy array, uint8 [h, w, 3]")
     if not picture.size:
         raise UsageError(f"a picture has the shape {list(picture.shape)}, which is empty")
     return Image.fromarray(picture)

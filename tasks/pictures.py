@@ -23,8 +23,8 @@ Palette = Sequence[tuple[int, int, int]]
 def painted(label_maps: Tensor, palette: Palette) -> Tensor:
     """Label maps `[n, h, w]` as uint8 RGB `[n, 3, h, w]`; values outside the palette (ignored) are grey."""
     table = torch.tensor([*palette, IGNORED], dtype=torch.uint8)
-    known = torch.where(label_maps < len(palette), label_maps, len(palette)).long()
-    return table[known].permute(0, 3, 1, 2)
+    indices = torch.where(label_maps < len(palette), label_maps, len(palette)).long()
+    return table[indices].permute(0, 3, 1, 2)
 
 
 def roles(answers: int) -> tuple[str, ...]:

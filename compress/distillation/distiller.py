@@ -110,8 +110,8 @@ class Distiller:
             raise Interrupted("asked to stop between two rounds")
         parts, notice = self.inversion.micro_batches, None
         with self._timed("inversion"):
-            made, terms = self._invert(index, stopping)
-            samples, numbers = self.workers.gather_samples(made), self.workers.mean_numbers(terms)
+            new_samples, terms = self._invert(index, stopping)
+            samples, numbers = self.workers.gather_samples(new_samples), self.workers.mean_numbers(terms)
         if index >= self.plan.keep_from:
             numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
         numbers["confidence"] = samples.statistics.confidence.mean().item()
@@ -195,7 +195,7 @@ class Distiller:
         rate = self.learning_rate_scale * self.plan.learning_rate(self.step)
         self.step += 1
         done = self.student_step(images, drawn.weights[share], rate)
-        self.buffer.refresh(drawn, done.divergence, done.taken)
+        self.buffer.refresh(drawn, done.divergence, done.step_taken)
         return done.means
 
     def _read(self, partial: PartialRound) -> None:
@@ -204,9 +204,9 @@ class Distiller:
             return
         outcome = self.student_step.read(partial.totals)
         partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + outcome.skipped
-        taken = partial.done - outcome.skipped
-        if taken:
-            means = {name: total / taken for name, total in zip(self.student_step.names, outcome.numbers, strict=True)}
+        steps = partial.done - outcome.skipped
+        if steps:
+            means = {name: total / steps for name, total in zip(self.student_step.names, outcome.numbers, strict=True)}
             partial.numbers |= self.workers.mean_numbers(means)
 
     def _random_state(self) -> dict[str, Any]:

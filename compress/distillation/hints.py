@@ -80,9 +80,9 @@ class Hints(nn.Module):
         """Σ over sizes of ‖f_S − f_T‖² / ‖f_T‖², of each image, `[n]`."""
         distances = []
         for projection, size in zip(self.projections, self._levels, strict=True):
-            wanted = self._maps.pop((size, 1)).float().flatten(1)
-            missing = projection(self._maps.pop((size, 0))).float().flatten(1) - wanted
-            distances.append(missing.pow(2).sum(dim=1) / wanted.pow(2).sum(dim=1).clamp(min=1e-6))
+            teacher_map = self._maps.pop((size, 1)).float().flatten(1)
+            missing = projection(self._maps.pop((size, 0))).float().flatten(1) - teacher_map
+            distances.append(missing.pow(2).sum(dim=1) / teacher_map.pow(2).sum(dim=1).clamp(min=1e-6))
         return torch.stack(distances).sum(dim=0)
 
 

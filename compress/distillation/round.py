@@ -44,8 +44,8 @@ class PartialRound:
 
     def plain(self) -> dict[str, Any]:
         """The round as tensors, numbers and containers of them, for a checkpoint."""
-        made, known = self.samples, self.samples.statistics
-        samples = [made.images, made.targets, known.confidence, known.histogram]
+        new_samples, statistics = self.samples, self.samples.statistics
+        samples = [new_samples.images, new_samples.targets, statistics.confidence, statistics.histogram]
         kept = {name: getattr(self, name) for name in ("numbers", "seed", "notice", "done", "used", "totals")}
         return {"samples": samples, **kept}
 

@@ -29,7 +29,7 @@ class Taken:
     """`[n]`: the loss of each image, of all workers."""
     means: Tensor
     """`[k]`: the mean of each number of `StudentStep.names`; 0 where the step was not taken."""
-    taken: Tensor
+    step_taken: Tensor
     """`[]`: whether it was."""
 
 
@@ -74,10 +74,10 @@ class StudentStep:
         numbers = self._gradients(images, weights)
         loss = numbers.pop("loss")
         of_all = self._execution.workers.gather(torch.stack([numbers[self._loss.name], loss], dim=1))
-        taken = self._guard.end(of_all)
+        step_taken = self._guard.end(of_all)
         self.names = tuple(numbers)
         means = torch.stack(list(numbers.values())).mean(dim=1)
-        return of_all[:, 0], torch.where(taken, means, 0.0), taken
+        return of_all[:, 0], torch.where(step_taken, means, 0.0), step_taken
 
     def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do; numbers `[n]`."""

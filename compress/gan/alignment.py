@@ -25,12 +25,12 @@ class FeatureAlignment:
         """See `compress.distillation.distillation_loss.DistillationLoss`."""
         learner, master = as_feature_model(student), as_feature_model(teacher)
         with torch.no_grad():
-            wanted = master.features(images)
-            teacher_logits = master.classify(wanted)
-        found = learner.features(images)
+            teacher_map = master.features(images)
+            teacher_logits = master.classify(teacher_map)
+        student_map = learner.features(images)
         with torch.no_grad():
-            student_logits = learner.classify(found)
-        return alignment(found, wanted), student_logits, teacher_logits
+            student_logits = learner.classify(student_map)
+        return alignment(student_map, teacher_map), student_logits, teacher_logits
 
 
 def alignment(student: Tensor, teacher: Tensor) -> Tensor:

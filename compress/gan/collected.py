@@ -103,14 +103,14 @@ class InflatedBuffer:
         """Real images first, then generated ones; the indices of each kind start at 0."""
         real = round(n * self._share)
         chosen = numbers.whole(0, len(self._collected), real)
-        made = self._generated.draw(n - real, numbers)
+        generated = self._generated.draw(n - real, numbers)
         return Draw(
-            torch.cat([chosen, made.index]),
-            torch.cat([self._compute.rows(self._collected, chosen), made.images]),
-            torch.cat([torch.ones_like(chosen, dtype=made.weights.dtype), made.weights]),
+            torch.cat([chosen, generated.index]),
+            torch.cat([self._compute.rows(self._collected, chosen), generated.images]),
+            torch.cat([torch.ones_like(chosen, dtype=generated.weights.dtype), generated.weights]),
         )
 
-    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
         """Sampling is uniform, so losses are ignored."""
 
     def numbers(self) -> dict[str, float]:

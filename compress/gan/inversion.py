@@ -99,31 +99,35 @@ class GanInversion:
         real = self._view(self._compute.images(self._compute.rows(self._images, index)), numbers)
         with self._compute.autocast():
             latents = numbers.normal(len(labels), self._generator.latent)
-            made = self._view(self._generator(latents, labels), numbers)
-            seen_made = self._teacher.features(made)
+            generated = self._view(self._generator(latents, labels), numbers)
+            seen_made = self._teacher.features(generated)
             with torch.no_grad():
                 seen_real = self._teacher.features(real)
-        seen = torch.cat([penultimate(seen_real), penultimate(seen_made.detach())])
-        report = self._discriminate(torch.cat([real, made.detach()]), seen, labels)
-        report |= self._generate(made, seen_made, labels)
+        teacher_features = torch.cat([penultimate(seen_real), penultimate(seen_made.detach())])
+        report = self._discriminate(torch.cat([real, generated.detach()]), teacher_features, labels)
+        report |= self._generate(generated, seen_made, labels)
         self._follow()
         return {name: value.detach() for name, value in report.items()}
 
-    def _discriminate(self, images: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One step of the discriminator; `seen [2n, t]` are the teacher's features of `images [2n, 3, h, w]`."""
+    def _discriminate(self, images: Tensor, teacher_features: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One step of the discriminator on `images [2n, 3, h, w]` with the teacher's features `[2n, t]` of them."""
         with self._compute.autocast():
             score, sides, guess = self._discriminator(images)
-        found = discriminator_terms(score, sides, guess, seen, labels)
-        loss = found["hinge"] + found["sides"] + self._plan.integration * (found["transfer"] + found["blend"])
+        losses_by_name = discriminator_terms(score, sides, guess, teacher_features, labels)
+        loss = (
+            losses_by_name["hinge"]
+            + losses_by_name["sides"]
+            + self._plan.integration * (losses_by_name["transfer"] + losses_by_name["blend"])
+        )
         descend(self._optimizers["discriminator"], loss, self.learning_rate_scale * self._plan.learning_rate)
-        return found
+        return losses_by_name
 
-    def _generate(self, made: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One step of the generator of `made`, whose teacher features are `seen`; the discriminator is not changed."""
+    def _generate(self, generated: Tensor, teacher_map: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One step of the generator of the images `generated` with the teacher's `teacher_map` of them."""
         self._discriminator.requires_grad_(requires_grad=False)
         with self._compute.autocast():
-            score, sides, _ = self._discriminator(made)
-            logits = self._teacher.classify(seen)
+            score, sides, _ = self._discriminator(generated)
+            logits = self._teacher.classify(teacher_map)
         self._counts = terms.updated_counts(self._counts, class_histogram(logits.detach()).sum(dim=0))
         fooled = -score.mean() + terms.passed_off(sides, labels).mean()
         frequency = terms.frequency(logits, terms.frequency_weights(self._counts))
@@ -194,13 +198,15 @@ class GanInversion:
         self.micro_batches = state["micro_batches"]
 
 
-def discriminator_terms(score: Tensor, sides: Tensor, guess: Tensor, seen: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def discriminator_terms(
+    score: Tensor, sides: Tensor, guess: Tensor, teacher_features: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
     """Each term's mean `[]`; the first half of every input is real, the second generated for the same labels `[n]`."""
-    real, made = score.chunk(2)
+    real, generated = score.chunk(2)
     real_sides, made_sides = sides.chunk(2)
-    features = (*seen.chunk(2), *guess.chunk(2))
+    features = (*teacher_features.chunk(2), *guess.chunk(2))
     return {
-        "hinge": (terms.hinge_real(real) + terms.hinge_made(made)).mean(),
+        "hinge": (terms.hinge_real(real) + terms.hinge_made(generated)).mean(),
         "sides": terms.told_apart(real_sides, made_sides, labels).mean(),
         "transfer": terms.transfer(*features).mean(),
         "blend": terms.blend(*features).mean(),

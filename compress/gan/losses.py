@@ -21,15 +21,17 @@ def hinge_made(score: Tensor) -> Tensor:
     return F.relu(1 + score)
 
 
-def told_apart(real: Tensor, made: Tensor, labels: Tensor) -> Tensor:
+def told_apart(real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
     """CE(real, 2y) + CE(made, 2y + 1): the discriminator's part of the 2k-way head, for logits `[n, 2k]`."""
-    return F.cross_entropy(real, 2 * labels, reduction="none") + F.cross_entropy(made, 2 * labels + 1, reduction="none")
+    return F.cross_entropy(real, 2 * labels, reduction="none") + F.cross_entropy(
+        generated, 2 * labels + 1, reduction="none"
+    )
 
 
-def passed_off(made: Tensor, labels: Tensor) -> Tensor:
+def passed_off(generated: Tensor, labels: Tensor) -> Tensor:
     """CE(made, 2y) − CE(made, 2y + 1): the generator's part of the 2k-way head, for logits `[n, 2k]`."""
     real, fake = 2 * labels, 2 * labels + 1
-    return F.cross_entropy(made, real, reduction="none") - F.cross_entropy(made, fake, reduction="none")
+    return F.cross_entropy(generated, real, reduction="none") - F.cross_entropy(generated, fake, reduction="none")
 
 
 def transfer(teacher_real: Tensor, teacher_made: Tensor, guess_real: Tensor, guess_made: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ def adapt_generator(
     context: MethodContext, objective: Objective, sample_weights: SampleWeights, buffer: ReplayBuffer
 ) -> Distiller:
     """A distiller with a meta-learned generator, the given objective, per-sample weights and buffer."""
-    wanted = context.settings.inversion
+    inversion = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), sample_weights, bn_momentum=0.9)
-    plan = _inversion_plan(wanted)
+    plan = _inversion_plan(inversion)
     return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, buffer)), buffer)
 
 
@@ -42,10 +42,10 @@ def train_generator(
 
     The student steps of a round draw from images that are generated after that step and replaced in the next round.
     """
-    wanted, learning = context.settings.inversion, context.settings.distillation
+    inversion, learning = context.settings.inversion, context.settings.distillation
     count = learning.steps * learning.batch
     inversion_loss = _inversion_loss(context, objective, RandomView(0, flip=False), alike)
-    plan = InversionPlan(samples=wanted.samples, steps=1, lr_generator=wanted.lr_generator, emit=count)
+    plan = InversionPlan(samples=inversion.samples, steps=1, lr_generator=inversion.lr_generator, emit=count)
     return assemble(
         context,
         _with_generator(context, inversion_loss, plan, answers),
@@ -56,17 +56,17 @@ def train_generator(
 
 def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
     """A distiller with a new generator every round and a pool of all samples."""
-    wanted = context.settings.inversion
+    inversion = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), alike)
-    plan = _inversion_plan(wanted, keeps_generator=False)
+    plan = _inversion_plan(inversion, keeps_generator=False)
     everything = pool(context)
     return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, everything)), everything)
 
 
 def optimise_pixels(context: MethodContext, objective: Objective, augment: RandomView) -> Distiller:
     """A distiller without a generator and with a pool of all samples."""
-    wanted = context.settings.inversion
-    plan = PixelPlan(wanted.samples, wanted.steps, wanted.lr_latent)
+    settings = context.settings.inversion
+    plan = PixelPlan(settings.samples, settings.steps, settings.lr_latent)
     inversion_loss = _inversion_loss(context, objective, augment, alike)
     everything = pool(context)
     drawn = Drawn(context.task, everything)
@@ -136,8 +136,8 @@ def alike(statistics: Statistics) -> Tensor:
 
 def fast_terms(context: MethodContext) -> dict[str, Schedule]:
     """FastDFKD's `bn·L_bn + one_hot·L_oh + adversarial·L_adv` (eqs. 3 to 8), which others build on."""
-    wanted = context.settings.inversion
-    return {"bn": Constant(wanted.bn), "one_hot": Constant(wanted.one_hot), "adversarial": after_warmup(context)}
+    inversion = context.settings.inversion
+    return {"bn": Constant(inversion.bn), "one_hot": Constant(inversion.one_hot), "adversarial": after_warmup(context)}
 
 
 def after_warmup(context: MethodContext) -> From:
@@ -197,12 +197,12 @@ def _targets(context: MethodContext, buffer: ReplayBuffer) -> DrawTargets:
 def _with_generator(
     context: MethodContext, inversion_loss: InversionLoss, plan: InversionPlan, draw_targets: DrawTargets
 ) -> GeneratorInversion:
-    wanted, spec = context.settings.inversion, context.task.spec
+    inversion, spec = context.settings.inversion, context.task.spec
     generator: ImageGenerator
-    if wanted.conditional and draw_targets is not answers:
-        generator = ConditionalGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
+    if inversion.conditional and draw_targets is not answers:
+        generator = ConditionalGenerator(spec.num_classes, spec.image_shape, inversion.latent, inversion.width)
     else:
-        generator = LatentGenerator(spec.image_shape, wanted.latent, wanted.width)
+        generator = LatentGenerator(spec.image_shape, inversion.latent, inversion.width)
     context.compute.place(generator)
     return GeneratorInversion(
         draw_targets=draw_targets,

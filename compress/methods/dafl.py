@@ -26,12 +26,12 @@ def dafl(context: MethodContext) -> Distiller:
     shifted, instead of new images for each step. Adam's β₁ is 0.5. The generator is that of all methods here, without
     targets. In segmentation f is a map, and p̄ is a mean over positions too; the paper has classification only.
     """
-    wanted = context.settings.inversion
+    inversion = context.settings.inversion
     objective = Objective(
         {
-            "one_hot": Constant(wanted.one_hot),
+            "one_hot": Constant(inversion.one_hot),
             "activation": Constant(ACTIVATION),
-            "balance": Constant(wanted.balance),
+            "balance": Constant(inversion.balance),
         }
     )
     return train_generator(context, objective)

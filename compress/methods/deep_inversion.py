@@ -30,11 +30,11 @@ def deep_inversion(context: MethodContext) -> Distiller:
     part of the model. There is one resolution. In segmentation the targets are drawn label maps; the paper has
     classification only.
     """
-    wanted, (_, *size) = context.settings.inversion, context.task.spec.image_shape
+    inversion, (_, *size) = context.settings.inversion, context.task.spec.image_shape
     objective = Objective(
         {
-            "bn": Constant(wanted.bn),
-            "one_hot": Constant(wanted.one_hot),
+            "bn": Constant(inversion.bn),
+            "one_hot": Constant(inversion.one_hot),
             "competition": after_warmup(context),
             "variation": Constant(VARIATION),
         }

@@ -26,13 +26,13 @@ def dfq(context: MethodContext) -> Distiller:
     number of layers here. There is one generator, without a warm-up of its own. The steps of a round share images as in
     `dafl`. In segmentation all terms are means over positions; the paper has classification only.
     """
-    wanted = context.settings.inversion
+    inversion = context.settings.inversion
     objective = Objective(
         {
             "disagreement": after_warmup(context),
-            "bn": Constant(wanted.bn),
-            "one_hot": Constant(wanted.one_hot),
-            "balance": Constant(wanted.balance),
+            "bn": Constant(inversion.bn),
+            "one_hot": Constant(inversion.one_hot),
+            "balance": Constant(inversion.balance),
         }
     )
     return train_generator(context, objective)

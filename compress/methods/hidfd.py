@@ -31,8 +31,8 @@ def hidfd(context: MethodContext) -> Distiller:
     in turn on the same generated images. A count n_k below 1 counts as 1. Images are generated again every round, not
     once.
     """
-    settings, wanted = context.settings, context.settings.gan
-    collected = collected_images(context, wanted.batch, settings.distillation.batch)
+    settings, gan_settings = context.settings, context.settings.gan
+    collected = collected_images(context, gan_settings.batch, settings.distillation.batch)
     if collected.labels is None:
         raise UsageError(f"hidfd is for classification only: use another method for {context.task.spec.name}")
     if settings.distillation.warmup < 1:
@@ -40,21 +40,21 @@ def hidfd(context: MethodContext) -> Distiller:
     teacher, spec = as_feature_model(context.teacher), context.task.spec
     as_feature_model(context.student)
     channels = teacher.features(context.compute.images(collected.images[:1])).shape[1]
-    generator = BigGenerator(spec.num_classes, spec.image_shape, wanted.latent, wanted.width)
-    discriminator = Discriminator(spec.num_classes, spec.image_shape, wanted.width, channels)
+    generator = BigGenerator(spec.num_classes, spec.image_shape, gan_settings.latent, gan_settings.width)
+    discriminator = Discriminator(spec.num_classes, spec.image_shape, gan_settings.width, channels)
     for network in (generator, discriminator):
         context.compute.place(network)
     plan = GanPlan(
         training_rounds=settings.distillation.warmup,
-        iterations=wanted.iterations,
-        batch=wanted.batch,
-        learning_rate=wanted.lr,
-        decay=wanted.decay,
-        average_from=wanted.average_from,
-        integration=wanted.integration,
-        smoothing=wanted.smoothing,
-        samples=wanted.samples,
-        augment=RandomView(wanted.shift, context.mirror),
+        iterations=gan_settings.iterations,
+        batch=gan_settings.batch,
+        learning_rate=gan_settings.lr,
+        decay=gan_settings.decay,
+        average_from=gan_settings.average_from,
+        integration=gan_settings.integration,
+        smoothing=gan_settings.smoothing,
+        samples=gan_settings.samples,
+        augment=RandomView(gan_settings.shift, context.mirror),
     )
     gan = GanInversion(
         task=context.task,
@@ -65,6 +65,6 @@ def hidfd(context: MethodContext) -> Distiller:
         plan=plan,
         compute=context.compute,
     )
-    made = ReplayBuffer(wanted.capacity, newest, Uniform(), context.compute)
-    buffer = InflatedBuffer(collected, wanted.inflation, made, context.compute)
+    generated = ReplayBuffer(gan_settings.capacity, newest, Uniform(), context.compute)
+    buffer = InflatedBuffer(collected, gan_settings.inflation, generated, context.compute)
     return assemble(context, gan, buffer, FeatureAlignment(), stairs(context), keep_from=plan.training_rounds)

@@ -25,14 +25,14 @@ def ssd_kd(context: MethodContext) -> Distiller:
     figures. Deviations from FastDFKD, on which it is built, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
     recipe sets it, adds a loss on feature maps that the paper does not have (see `Hints`).
     """
-    wanted = context.settings.replay
-    gamma = wanted.gamma
-    keep = Balanced(gamma) if wanted.phi else newest
-    draw = Prioritised(wanted.beta) if wanted.delta else Uniform()
-    buffer = ReplayBuffer(wanted.capacity, keep, draw, context.compute)
+    replay = context.settings.replay
+    gamma = replay.gamma
+    keep = Balanced(gamma) if replay.phi else newest
+    draw = Prioritised(replay.beta) if replay.delta else Uniform()
+    buffer = ReplayBuffer(replay.capacity, keep, draw, context.compute)
 
     def phi(statistics: Statistics) -> Tensor:
         share = buffer.class_share if len(buffer) else statistics.histogram.mean(dim=0)
         return rescaled(balance(statistics, share, gamma))
 
-    return adapt_generator(context, Objective(fast_terms(context)), phi if wanted.phi else alike, buffer)
+    return adapt_generator(context, Objective(fast_terms(context)), phi if replay.phi else alike, buffer)

@@ -40,7 +40,7 @@ class Buffer(Protocol):
     def draw(self, n: int, numbers: RandomNumbers) -> Draw:
         """`n` samples for one step."""
 
-    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
         """Hear what the loss `[n]` of drawn samples was, if the step was `taken []`: else it may not be finite."""
 
     def numbers(self) -> dict[str, float]:
@@ -200,11 +200,11 @@ class ReplayBuffer:
         self._draws.index_add_(0, index, torch.ones_like(index, dtype=torch.int32))
         return Draw(index, self._compute.rows(self._images, index), weights)
 
-    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
         """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""
         before, weight = self._priority[drawn.index], self._weight[drawn.index]
-        self._priority[drawn.index] = torch.where(taken, (weight * divergence.detach()).abs(), before)
-        self._weight[drawn.index] = torch.where(taken, drawn.weights, weight)
+        self._priority[drawn.index] = torch.where(step_taken, (weight * divergence.detach()).abs(), before)
+        self._weight[drawn.index] = torch.where(step_taken, drawn.weights, weight)
 
     def numbers(self) -> dict[str, float]:
         """Class evenness, median age in rounds, and the mean priority of samples that were drawn at least once.

@@ -41,7 +41,7 @@ class Mistake:
     """A confusion of one class with another, as a share of the true class."""
 
     true: str
-    seen: str
+    predicted: str
     share: float
 
 
@@ -59,18 +59,20 @@ class Confusion:
 
 def bars(record: Record) -> list[Bars]:
     """The numbers by class of both networks, in the order of the classes, or the student's lowest of very many."""
-    found = []
+    confusions = []
     for name, student in record.results["student"].items():
         if not isinstance(student, Mapping):
             continue
         teacher = record.results["teacher"].get(name, {})
-        classes = [known for known in record.classes or student if known in student or known in teacher]
+        classes = [
+            class_name for class_name in record.classes or student if class_name in student or class_name in teacher
+        ]
         shown = classes
         if len(classes) > MOST_BARS:
-            shown = sorted(classes, key=lambda known: student.get(known, 1.0))[:MOST_BARS]
-        rows = [Bar(known, teacher.get(known), student.get(known)) for known in shown]
-        found.append(Bars(metric_name(name), rows, len(classes) - len(shown)))
-    return found
+            shown = sorted(classes, key=lambda class_name: student.get(class_name, 1.0))[:MOST_BARS]
+        rows = [Bar(class_name, teacher.get(class_name), student.get(class_name)) for class_name in shown]
+        confusions.append(Bars(metric_name(name), rows, len(classes) - len(shown)))
+    return confusions
 
 
 def confusion(record: Record) -> Confusion | None:
@@ -82,8 +84,8 @@ def confusion(record: Record) -> Confusion | None:
     places = {name: place for place, name in enumerate(names)}
     counts = torch.zeros(len(names), len(names))
     for true, answers in counted.items():
-        for seen, count in answers.items():
-            counts[places[true], places[seen]] = count
+        for predicted, count in answers.items():
+            counts[places[true], places[predicted]] = count
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     rows, picture = (shares.tolist(), "") if len(names) <= MOST_CELLS else ([], shares_uri(shares))
     return Confusion(names, rows, picture, _worst(names, shares))

@@ -74,7 +74,7 @@ def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] |
     """
     names = list(dict.fromkeys(name for row in history for name in row if name != "round"))
     names.sort(key=lambda name: list(KNOWN).index(name) if name in KNOWN else -1)
-    found = []
+    groups = []
     for index, title in enumerate(GROUPS):
         curves, unchanging = [], []
         for name in names:
@@ -89,8 +89,8 @@ def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] |
             else:
                 curves.append(_curve(label, meaning, kind, points, history[-1]["round"]))
         if curves or unchanging:
-            found.append(Group(title, curves, unchanging))
-    return found
+            groups.append(Group(title, curves, unchanging))
+    return groups
 
 
 def _curve(title: str, meaning: str, kind: str, points: Sequence[tuple[float, float]], end: float) -> Curve:

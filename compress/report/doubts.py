@@ -19,8 +19,8 @@ def doubts(record: Record) -> list[str]:
     """One or two sentences for each limit that applies to this run."""
     if not record.results:
         return [_unfinished(record)]
-    given = (_worthless(record), _scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
-    return [text for text in (*given, *_files(record), _speed(record)) if text]
+    doubts = (_worthless(record), _scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
+    return [text for text in (*doubts, *_files(record), _speed(record)) if text]
 
 
 def _unfinished(record: Record) -> str:
@@ -101,10 +101,13 @@ def _weakest(record: Record) -> str:
     results = record.results
     for name in BY_CLASS:
         teacher, student = (results[role].get(name, {}) for role in ("teacher", "student"))
-        kept = {known: student.get(known, 0.0) / share for known, share in teacher.items() if share > 0}
-        weak = sorted((known for known in kept if kept[known] < WEAK * results["kept"]), key=lambda known: kept[known])
+        kept = {class_name: student.get(class_name, 0.0) / share for class_name, share in teacher.items() if share > 0}
+        weak = sorted(
+            (class_name for class_name in kept if kept[class_name] < WEAK * results["kept"]),
+            key=lambda class_name: kept[class_name],
+        )
         if weak:
-            worst = ", ".join(f"{percent(kept[known], 0)} of “{known}”" for known in weak[:NAMED])
+            worst = ", ".join(f"{percent(kept[class_name], 0)} of “{class_name}”" for class_name in weak[:NAMED])
             others = f", and less than the mean of {several(len(weak) - NAMED, 'more class', 'es')}"
             return (
                 f"The mean hides classes: of the teacher’s {metric_name(name)} the student keeps {worst}"

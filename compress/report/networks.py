@@ -43,9 +43,9 @@ def networks(record: Record) -> Networks:
         Network(role, name, _cells(facts, results["teacher"], metric, kept=record.labelled and role != "teacher"))
         for role, name, facts in _facts(results)
     ]
-    known = [place for place in range(len(columns)) if any(row.cells[place] for row in rows)]
-    thinned = [Network(row.role, row.name, [row.cells[place] for place in known]) for row in rows]
-    return Networks([columns[place] for place in known], thinned)
+    filled = [place for place in range(len(columns)) if any(row.cells[place] for row in rows)]
+    thinned = [Network(row.role, row.name, [row.cells[place] for place in filled]) for row in rows]
+    return Networks([columns[place] for place in filled], thinned)
 
 
 def _facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -104,9 +104,9 @@ def figures(record: Record) -> list[Figure]:
     else:
         first = Figure(percent(student["agreement"]), "same answer as the teacher")
     compared = ((teacher[key], student[key], name) for key, name in (("parameters",) * 2, ("macs", "multiply-adds")))
-    found = [first, *(Figure(*_compared(*pair)) for pair in compared)]
-    found.append(Figure(megabytes(results["onnx"]["bytes"]), "the ONNX file"))
+    figures = [first, *(Figure(*_compared(*pair)) for pair in compared)]
+    figures.append(Figure(megabytes(results["onnx"]["bytes"]), "the ONNX file"))
     if latency:
         share = times(latency["teacher"] / latency["student"])
-        found.append(Figure(f"{share}×", "the teacher’s speed, both in PyTorch on this CPU"))
-    return found
+        figures.append(Figure(f"{share}×", "the teacher’s speed, both in PyTorch on this CPU"))
+    return figures

@@ -31,22 +31,22 @@ class Sample:
     """One image of the buffer."""
 
     uri: str
-    seen: str
+    predicted: str
     """The teacher's prediction."""
     facts: Sequence[str]
 
 
 def growth(record: Record) -> list[Picture]:
     """The pictures in samples/, in the order of their rounds."""
-    found = []
+    pictures = []
     for path in sorted((record.folder / "samples").glob("round-*.png")):
         turn = path.stem.removeprefix("round-")
         if not turn.isdecimal():
             continue
         with Image.open(own_picture(record.folder, path)) as opened:
             width, height = opened.size
-        found.append(Picture(picture_uri(path), width, height, f"Round {int(turn)} of {record.rounds}"))
-    return found
+        pictures.append(Picture(picture_uri(path), width, height, f"Round {int(turn)} of {record.rounds}"))
+    return pictures
 
 
 def hardest(record: Record) -> list[Sample]:

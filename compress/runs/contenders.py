@@ -101,8 +101,8 @@ class InOnnxRuntime:
 
     def whole(self, images: Array) -> Once:
         """See `Running`."""
-        given = self._model.given(images)
-        return lambda: self._model.run(given)
+        batch = self._model.given(images)
+        return lambda: self._model.run(batch)
 
     def inside(self, images: Array) -> Once:
         """See `Running`."""

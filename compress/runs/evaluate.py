@@ -65,9 +65,9 @@ def evaluate_model(
     else:
         listing = SOURCES.find(settings.data) if settings.data else None
         task = listing.task if listing else "classification"
-        known = teacher_of(task, teacher, model, settings)
-        source = as_answered(open_for(known, settings, task), known)
-        network = fit_teacher(known, source, seed=0)
+        own_teacher = teacher_of(task, teacher, model, settings)
+        source = as_answered(open_for(own_teacher, settings, task), own_teacher)
+        network = fit_teacher(own_teacher, source, seed=0)
         compute.place(network)
         predict = network
     inspect(source)

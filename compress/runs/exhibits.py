@@ -23,7 +23,7 @@ def mistakes(counts: Tensor | None, names: Sequence[str]) -> dict[str, dict[str,
     if counts is None:
         return {}
     return {
-        name: {names[seen]: int(row[seen]) for seen in row.nonzero().flatten().tolist()}
+        name: {names[predicted]: int(row[predicted]) for predicted in row.nonzero().flatten().tolist()}
         for name, row in zip(names, counts, strict=True)
         if row.any()
     }

@@ -33,19 +33,19 @@ def file_facts(file: OnnxModel, path: Path, score: Score | None) -> dict[str, An
 
 
 def exported_files(
-    folder: Path, known: Mapping[str, Any], metric: str, held_out: HeldOut | None
+    folder: Path, scored: Mapping[str, Any], metric: str, held_out: HeldOut | None
 ) -> dict[str, dict[str, Any]]:
-    """The facts of every ONNX file in a folder: `known` ones stay, others are scored where there is held-out data."""
-    found = {}
+    """The facts of every ONNX file in a folder: `scored` ones stay, others are scored where there is held-out data."""
+    facts = {}
     for path in sorted(folder.glob("*.onnx")):
-        before = known.get(path.name, {})
+        before = scored.get(path.name, {})
         if before.get("sha256") == _digest(path) and metric in before:
-            found[path.name] = before
+            facts[path.name] = before
             continue
         file = OnnxModel(path)
         score = evaluate(OnnxScores(file), held_out, Compute(torch.device("cpu"), torch.float32)) if held_out else None
-        found[path.name] = file_facts(file, path, score)
-    return found
+        facts[path.name] = file_facts(file, path, score)
+    return facts
 
 
 def _digest(path: Path) -> str:
@@ -58,11 +58,11 @@ def latencies(networks: Mapping[str, nn.Module], file: Path, shape: tuple[int, i
     None if the first network is too slow. The networks are moved to the CPU.
     """
     image, cpu = np.random.default_rng(0).random((1, *shape), dtype=np.float32), torch.device("cpu")
-    asked = {name: InTorch(network, shape, cpu).whole(image) for name, network in networks.items()}
-    asked[file.name] = InOnnxRuntime(OnnxModel(file)).whole(image)
-    if _seconds(next(iter(asked.values()))) > SLOWEST:
+    runners = {name: InTorch(network, shape, cpu).whole(image) for name, network in networks.items()}
+    runners[file.name] = InOnnxRuntime(OnnxModel(file)).whole(image)
+    if _seconds(next(iter(runners.values()))) > SLOWEST:
         return None
-    timed = interleaved(asked, SECONDS)
+    timed = interleaved(runners, SECONDS)
     return {
         "milliseconds": {name: 1000 * latency.percentile(50) for name, latency in timed.items()},
         "size": shape[1:],

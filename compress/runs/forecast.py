@@ -27,12 +27,12 @@ def seconds_a_step(model: nn.Module, images: Tensor, compute: Compute) -> float 
     before = random_state()
     try:
         learner = copy.deepcopy(model).train()
-        taken = [_timed(lambda: _step(learner, images, compute), compute) for _ in range(2)]
+        seconds = [_timed(lambda: _step(learner, images, compute), compute) for _ in range(2)]
     except (torch.OutOfMemoryError, TypeError, RuntimeError):  # the last two: modules that cannot be copied
         return None
     finally:
         set_random_state(before)
-    return taken[-1]
+    return seconds[-1]
 
 
 def _step(learner: nn.Module, images: Tensor, compute: Compute) -> None:

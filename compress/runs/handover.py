@@ -231,11 +231,11 @@ def model_card(
 ) -> str:
     """The student's README: what it is, what it scored, how to load it and what to show it."""
     numbers = json.dumps(dict(student.numbers), indent=2)
-    seen = "with collected real images" if settings.collected else "without any real image"
+    data_note = "with collected real images" if settings.collected else "without any real image"
     if began_with:
-        seen += f", from weights that it was given (SHA-256 {began_with})"
+        data_note += f", from weights that it was given (SHA-256 {began_with})"
     return (
-        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {seen} "
+        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {data_note} "
         f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
         f"{_loading(network, card)}\n\n```json\n{numbers}\n```\n"

@@ -89,10 +89,12 @@ def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
 def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
     """Raise `UsageError` unless the model's logits for the data's images are `[n, k, *s]` with its classes."""
     shape = require_image_size(model, name, source.image_shape)
-    wanted = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
-    if tuple(shape) != wanted:
+    expected = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
+    if tuple(shape) != expected:
         hint = "; `compress.tasks.models.binary.OneLogit` makes two classes of one logit" if shape[1:2] == (1,) else ""
-        raise UsageError(f"{name} answers one image with {list(shape)} where {source.task} needs {list(wanted)}{hint}")
+        raise UsageError(
+            f"{name} answers one image with {list(shape)} where {source.task} needs {list(expected)}{hint}"
+        )
 
 
 def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:

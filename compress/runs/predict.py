@@ -75,13 +75,13 @@ def _answered(
             if isinstance(image, str):
                 broken.append({"file": photograph.label, "reason": image})
             else:
-                seen = look(image)
-                if seen.classes.ndim == 2:
-                    answer = write_masks(image, seen, folder / photograph.stem, formats)
+                decision = look(image)
+                if decision.classes.ndim == 2:
+                    answer = write_masks(image, decision, folder / photograph.stem, formats)
                     if "polygons" in formats:
-                        coco.add(photograph.label, seen.classes.astype("uint8"), seen.class_names)
+                        coco.add(photograph.label, decision.classes.astype("uint8"), decision.class_names)
                 else:
-                    answer = _guesses(seen)
+                    answer = _guesses(decision)
                 answers.append({"file": photograph.label, **answer})
             steps.update(number)
     if coco.filled:
@@ -102,9 +102,9 @@ def _require_not_destroyed(out: Path, listed: Sequence[Photograph]) -> None:
         answer = out / name
         if not answer.exists() and not answer.is_symlink():
             continue
-        taken = next((one.file for one in listed if answer.exists() and one.file.samefile(answer)), None)
-        if taken is not None:
-            raise UsageError(f"{answer} would take the place of the photograph {taken}: choose another `out`")
+        overwritten = next((one.file for one in listed if answer.exists() and one.file.samefile(answer)), None)
+        if overwritten is not None:
+            raise UsageError(f"{answer} would take the place of the photograph {overwritten}: choose another `out`")
         if name not in ours:
             raise UsageError(f"{answer} is there and no answer of compress: choose another `out`")
 
@@ -171,6 +171,8 @@ def _at_size(card: FileCard, size: int | None) -> FileCard:
     )
 
 
-def _guesses(seen: Decision) -> dict[str, Any]:
-    guesses = [{"class": name, "probability": p} for name, p in zip(seen.names, seen.scores.tolist(), strict=True)]
+def _guesses(decision: Decision) -> dict[str, Any]:
+    guesses = [
+        {"class": name, "probability": p} for name, p in zip(decision.names, decision.scores.tolist(), strict=True)
+    ]
     return {"guesses": guesses}

@@ -27,8 +27,8 @@ def report(run: Path) -> Path:
     results = read_results(folder)
     folder.sweep()
     if results:
-        known, metric = results.get("exported", {}), read_record(folder).metric
-        files = exported_files(folder.onnx.parent, known, metric, _task(folder) if results["data"] else None)
+        scored, metric = results.get("exported", {}), read_record(folder).metric
+        files = exported_files(folder.onnx.parent, scored, metric, _task(folder) if results["data"] else None)
         folder.write_report({**results, "exported": files})
     return write_page(folder)
 

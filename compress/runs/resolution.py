@@ -29,8 +29,8 @@ def unused_settings(method: str) -> frozenset[str]:
 
 def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
     """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
-    given = merged({} if config is None else load_config(config), flags)
-    probe = validated(with_own_sections(DistillSettings), given)
+    chosen = merged({} if config is None else load_config(config), flags)
+    probe = validated(with_own_sections(DistillSettings), chosen)
     data = find_data(probe.data, probe.task).name
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
@@ -39,29 +39,29 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
         "student": DEFAULT_STUDENT[probe.task],
         "data": DEFAULT_DATA[probe.task],
     }
-    return _with_packaged_teacher(completed(given, merged(names, below)))
+    return _with_packaged_teacher(completed(chosen, merged(names, below)))
 
 
-def completed(given: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSettings:
-    """What was `given`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
-    name = merged({"method": DistillSettings().method}, below, given)["method"]
+def completed(chosen: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSettings:
+    """What was `chosen`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
+    name = merged({"method": DistillSettings().method}, below, chosen)["method"]
     method = find_method(name)
-    unused = sorted(path for path in unused_settings(name) if names_setting(given, path))
+    unused = sorted(path for path in unused_settings(name) if names_setting(chosen, path))
     if unused:
         raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
-    settings = _with_targets(validated(with_own_sections(ResolvedSettings), merged(method.defaults, below, given)))
+    settings = _with_targets(validated(with_own_sections(ResolvedSettings), merged(method.defaults, below, chosen)))
     _require_a_batch(settings)
     return settings
 
 
 def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
     """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
-    kinds, asked = [*DRAWN[settings.task], *TAKEN[settings.task]], settings.inversion.targets
-    if asked is not None and asked not in kinds:
+    kinds, targets = [*DRAWN[settings.task], *TAKEN[settings.task]], settings.inversion.targets
+    if targets is not None and targets not in kinds:
         raise UsageError(
-            f"inversion.targets {asked!r} are not available for {settings.task}: choose {', '.join(kinds)}"
+            f"inversion.targets {targets!r} are not available for {settings.task}: choose {', '.join(kinds)}"
         )
-    inversion = settings.inversion.model_copy(update={"targets": asked or kinds[0]})
+    inversion = settings.inversion.model_copy(update={"targets": targets or kinds[0]})
     return settings.model_copy(update={"inversion": inversion})
 
 

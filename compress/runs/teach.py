@@ -109,8 +109,8 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 def _plan(settings: TeachSettings, source: DataSource) -> TeachingPlan:
     """The data's default plan with the given settings."""
     named = ("steps", "batch", "weight_decay", "optimizer", "schedule", "loss", "class_weights", "zoom")
-    asked: dict[str, Any] = {key: getattr(settings, key) for key in named} | {"learning_rate": settings.lr}
-    return replace(usual_plan(source), **{key: value for key, value in asked.items() if value is not None})
+    chosen: dict[str, Any] = {key: getattr(settings, key) for key in named} | {"learning_rate": settings.lr}
+    return replace(usual_plan(source), **{key: value for key, value in chosen.items() if value is not None})
 
 
 def _run(training: Training, checkpoint: Path, facts: dict[str, Any], stopping: StopSignal) -> None:

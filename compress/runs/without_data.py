@@ -71,11 +71,11 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
         raise UsageError(f"{settings.method} needs collected images to make new ones: score it on held-out data")
     state = folder.read_checkpoint()
     source = _source(card)
-    known = teacher_of(card.task, settings.teacher, settings.teacher_weights, settings)
+    own_teacher = teacher_of(card.task, settings.teacher, settings.teacher_weights, settings)
     taught_by = compute  # a taught teacher's is a part of its name in the cache
-    if known.weights is None:
+    if own_teacher.weights is None:
         taught_by = Compute.choose(settings.device, settings.precision)
-    teacher = find_teacher(known, source, taught_by, settings.seed)
+    teacher = find_teacher(own_teacher, source, taught_by, settings.seed)
     if fingerprint(teacher) != card.origin.get("teacher_sha256"):
         raise UsageError(
             f"the teacher {settings.teacher} that is here is not the one {run} was made with: put back its weights"
@@ -103,11 +103,11 @@ def _shares(distiller: Distiller, student: nn.Module, compute: Compute) -> Tenso
     """`[n]`: for every new image, the share of positions with the same predicted class."""
     shares: list[Tensor] = []
     with Steps("making images", IMAGES) as steps:
-        while (made := sum(map(len, shares))) < IMAGES:
+        while (count := sum(map(len, shares))) < IMAGES:
             samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, distiller.randomness)
             for pixels in torch.split(samples.images, 50):
                 shares.append(_compared(compute.images(pixels), distiller.teacher, student))
-            steps.update(min(made + len(samples.images), IMAGES))
+            steps.update(min(count + len(samples.images), IMAGES))
     return torch.cat(shares)
 
 

@@ -20,22 +20,24 @@ ENDINGS = (".png", ".classes.png", ".colours.png")
 """Of a photograph's answers."""
 
 
-def write_masks(photograph: Image.Image, seen: Decision, stem: Path, formats: Sequence[MaskFormat]) -> dict[str, Any]:
+def write_masks(
+    photograph: Image.Image, decision: Decision, stem: Path, formats: Sequence[MaskFormat]
+) -> dict[str, Any]:
     """Write the picture and the masks of one photograph, `stem` and its endings; returns the share of each class."""
-    classes = seen.classes.astype(np.uint8)
+    classes = decision.classes.astype(np.uint8)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    pictures = {".png": overlay(photograph, classes, seen.class_names, seen.palette)}
+    pictures = {".png": overlay(photograph, classes, decision.class_names, decision.palette)}
     if "index" in formats:
         indexed = Image.fromarray(classes)
-        indexed.putpalette([value for colour in (*seen.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
+        indexed.putpalette([value for colour in (*decision.palette, *[(0, 0, 0)] * 256)[:256] for value in colour])
         pictures[".classes.png"] = indexed
     if "rgb" in formats:
-        pictures[".colours.png"] = Image.fromarray(np.array(seen.palette, np.uint8)[classes])
+        pictures[".colours.png"] = Image.fromarray(np.array(decision.palette, np.uint8)[classes])
     for ending, picture in pictures.items():
         write_with(stem.with_name(f"{stem.name}{ending}"), _writer(picture))
-    counts = np.bincount(classes.ravel(), minlength=len(seen.class_names))
-    shares = dict(zip(seen.class_names, (counts / classes.size).tolist(), strict=True))
-    return {"shares": shares, "confidence": float(seen.scores.mean())}
+    counts = np.bincount(classes.ravel(), minlength=len(decision.class_names))
+    shares = dict(zip(decision.class_names, (counts / classes.size).tolist(), strict=True))
+    return {"shares": shares, "confidence": float(decision.scores.mean())}
 
 
 def _writer(picture: Image.Image) -> Any:

@@ -102,8 +102,8 @@ def _bytes_of(content: bytes, pickles: int) -> int:
 class _Census(PlainReader):
     """Collects the storages in a pickle without creating a tensor."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.storages: dict[str, int] = {}
 
     def persistent_load(self, pid: object) -> _Storage:

@@ -24,7 +24,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     The operating system releases the lock when the process ends for any reason. Raises `UsageError` with the number of
     the process that holds it. A new folder that stays empty is removed again.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with room_for(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / LOCK), folder / HOLDER
@@ -41,10 +41,10 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if made and not holds_anything(folder):
+        if missing and not holds_anything(folder):
             shutil.rmtree(folder)
             with suppress(OSError):  # another process may have written something there
-                for above in made[1:]:
+                for above in missing[1:]:
                     above.rmdir()
 
 

@@ -55,8 +55,8 @@ def latest(parent: Path, stem: str) -> Path:
 
 
 def _numbers(parent: Path, stem: str) -> list[int]:
-    found = (re.fullmatch(re.escape(stem) + r"-(\d+)", path.name) for path in parent.glob(f"{stem}-*"))
-    return [int(match.group(1)) for match in found if match]
+    matches = (re.fullmatch(re.escape(stem) + r"-(\d+)", path.name) for path in parent.glob(f"{stem}-*"))
+    return [int(match.group(1)) for match in matches if match]
 
 
 class RunDirectory:

@@ -27,20 +27,20 @@ class _Loader(yaml.SafeLoader):
         """Refuse aliases, which can expand a short file without bound, and tags, which select constructors."""
         aliased = self.check_event(yaml.AliasEvent)
         event = self.current_event  # the one that was just looked at
-        for kind, given in (("aliases", aliased), ("tags", getattr(event, "tag", None))):
-            if given:
+        for kind, present in (("aliases", aliased), ("tags", getattr(event, "tag", None))):
+            if present:
                 raise yaml.MarkedYAMLError(problem=f"{kind} are not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse duplicate keys and keys that are not text."""
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in node.value:
             if key.tag != "tag:yaml.org,2002:str":
                 raise yaml.MarkedYAMLError(problem="a key is no plain text", problem_mark=key.start_mark)
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -155,15 +155,19 @@ def validated(schema: type[Settings], values: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            name, known = ".".join(map(str, first["loc"])), _setting_names(schema)
-            raise unknown_name("setting", name, known, listed="compress config schema") from error
+            name, valid = ".".join(map(str, first["loc"])), _setting_names(schema)
+            raise unknown_name("setting", name, valid, listed="compress config schema") from error
         raise UsageError(first_complaint(error)) from error
 
 
 def _with_paths(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert text to paths and whole numbers to floats where the schema has these types, which YAML lacks."""
-    wanted = {key for key, field in schema.model_fields.items() if Path in getattr(field.annotation, "__args__", ())}
-    return {key: Path(value) if key in wanted and isinstance(value, str) else value for key, value in values.items()}
+    path_fields = {
+        key for key, field in schema.model_fields.items() if Path in getattr(field.annotation, "__args__", ())
+    }
+    return {
+        key: Path(value) if key in path_fields and isinstance(value, str) else value for key, value in values.items()
+    }
 
 
 def _setting_names(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -42,9 +42,9 @@ class Inert(metaclass=Sealed):
 
     def __new__(cls, *arguments: object, **_: object) -> Inert:
         """Whatever the arguments are."""
-        made = object.__new__(cls)
-        made.arguments, made.content, made.state = arguments, {}, None
-        return made
+        instance = object.__new__(cls)
+        instance.arguments, instance.content, instance.state = arguments, {}, None
+        return instance
 
     def __init__(self, *_: object, **__: object) -> None:
         """Nothing is done with them."""
@@ -89,8 +89,8 @@ class Named(Fixed):
     def dtype(self) -> torch.dtype | None:
         """Of a storage's type, or the number format itself."""
         last = self.name.rpartition(".")[2]
-        known = DTYPES.get(last.removesuffix("Storage")) if last.endswith("Storage") else getattr(torch, last, None)
-        return known if isinstance(known, torch.dtype) else None
+        dtype = DTYPES.get(last.removesuffix("Storage")) if last.endswith("Storage") else getattr(torch, last, None)
+        return dtype if isinstance(dtype, torch.dtype) else None
 
 
 class Call(Fixed):
@@ -178,11 +178,11 @@ class Dictionaries:
 
     def __call__(self, *arguments: Any) -> OrderedDict[object, object]:
         """A dictionary of the pairs or of the entries that a file gives."""
-        given = arguments[-1] if arguments and isinstance(arguments[-1], (list, dict)) else []
-        self._copied += len(given)
+        content = arguments[-1] if arguments and isinstance(arguments[-1], (list, dict)) else []
+        self._copied += len(content)
         if self._copied > COPIED_LIMIT:
             raise pickle.UnpicklingError("it copies dictionaries without end")
-        return OrderedDict(given)
+        return OrderedDict(content)
 
 
 class Latin1(Fixed):
@@ -227,8 +227,8 @@ class NumpyArray:
                 held = content.text.encode("latin-1") if isinstance(content, Latin1) else content
             case _:
                 return None
-        known = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i8": torch.int64, "i4": torch.int32}
-        dtype = known.get(name)
+        dtypes = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i8": torch.int64, "i4": torch.int32}
+        dtype = dtypes.get(name)
         if dtype is None or len(held) != math.prod(shape) * dtype.itemsize or not held:
             return None
         numbers = torch.frombuffer(bytearray(held), dtype=torch.uint8).view(dtype)

@@ -75,15 +75,15 @@ def require_name(name: str) -> str:
     return name
 
 
-def members(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """The entries of a folder that are `wanted`, in order of their names and without hidden ones.
+def members(folder: Path, keep: Callable[[Path], bool]) -> list[Path]:
+    """The entries of a folder that are `keep`, in order of their names and without hidden ones.
 
     Raises `UsageError` for a link out of the folder, because the author of an archive must not choose which files are
     read.
     """
-    found = sorted(path for path in folder.iterdir() if path.name[0] != "." and wanted(path))
+    entries = sorted(path for path in folder.iterdir() if path.name[0] != "." and keep(path))
     home = folder.resolve()
-    for path in found:
+    for path in entries:
         if path.is_symlink() and not path.resolve().is_relative_to(home):
             raise UsageError(f"{path} is a link that leads out of its folder: put the files themselves there")
-    return found
+    return entries

@@ -47,9 +47,9 @@ class Descent:
                 batch_loss = loss.judge(images, targets, self.index, self.numbers)
                 backward(batch_loss.total)
                 total = self.workers.mean(batch_loss.total)
-                taken = guard.end(total)
-                best.offer(images, batch_loss, total, taken)
-                after_step(taken)
+                step_taken = guard.end(total)
+                best.offer(images, batch_loss, total, step_taken)
+                after_step(step_taken)
             outcome = guard.read(*best.numbers)
             if outcome.last_taken:
                 loss.end_round()
@@ -68,11 +68,11 @@ class BestStep:
         self._kept: list[Tensor] = []
         """Total, images, targets, confidence and histogram, and the terms."""
 
-    def offer(self, images: Tensor, batch_loss: BatchLoss, total: Tensor, taken: Tensor) -> None:
+    def offer(self, images: Tensor, batch_loss: BatchLoss, total: Tensor, step_taken: Tensor) -> None:
         """Keep them if the step was taken and they are better than all before; `total` is that of all workers."""
-        known, lowest = batch_loss.statistics, torch.where(taken, total, float("inf"))
+        statistics, lowest = batch_loss.statistics, torch.where(step_taken, total, float("inf"))
         self.names = list(batch_loss.terms)
-        offered = [lowest, images.detach(), batch_loss.targets, known.confidence, known.histogram]
+        offered = [lowest, images.detach(), batch_loss.targets, statistics.confidence, statistics.histogram]
         offered += batch_loss.terms.values()
         if self._kept:
             better = lowest < self._kept[0]

@@ -59,8 +59,8 @@ class ConditionalGenerator(nn.Module):
         for scale, grain, norm, convolution in zip(self._scales, noise, norms, self.convolutions, strict=True):
             features = F.leaky_relu(F.interpolate(norm(features), size=scale, mode="nearest"), 0.2)
             condition = F.interpolate(wish, size=scale, mode="area")
-            given = torch.cat([condition, grain.view(-1, 1, *scale)], dim=1).to(features.dtype)
-            features = convolution(torch.cat([features, given], dim=1))
+            inputs = torch.cat([condition, grain.view(-1, 1, *scale)], dim=1).to(features.dtype)
+            features = convolution(torch.cat([features, inputs], dim=1))
         return torch.sigmoid(self.paint(F.leaky_relu(last(features), 0.2)).float())
 
     def _one_hot(self, targets: Tensor) -> Tensor:

@@ -130,10 +130,10 @@ class GeneratorInversion:
             with self._compute.autocast():
                 return clone(latents, targets)  # type: ignore[no-any-return]
 
-        def gather(taken: Tensor) -> None:
+        def gather(step_taken: Tensor) -> None:
             for gathered, parameter in zip(meta, clone.parameters(), strict=True):
                 if parameter.grad is not None:
-                    gathered.add_(torch.where(taken, parameter.grad, 0.0))
+                    gathered.add_(torch.where(step_taken, parameter.grad, 0.0))
 
         guard = self._execution.guarded(optimizer, shared, clone.buffers())
         samples, report = descent.run(images_now, targets, guard, gather)

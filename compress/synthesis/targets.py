@@ -55,5 +55,5 @@ class Layouts:
         numbers = RandomNumbers.of(randomness, self.compute.device, n)
         images = self.compute.images(self.drawn.buffer.draw(n, numbers).images)
         with self.compute.autocast():
-            seen: Tensor = self.teacher(images).argmax(dim=1)
-        return seen.cpu()
+            predictions: Tensor = self.teacher(images).argmax(dim=1)
+        return predictions.cpu()

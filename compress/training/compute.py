@@ -106,9 +106,9 @@ def _device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    asked = name != "auto"
+    explicit = name != "auto"
     if not present:
-        if asked:
+        if explicit:
             raise UsageError(f"`device` {name}: {_why_no_cuda()}; use `device` cpu or auto")
         return torch.device("cpu")
     chosen = torch.device("cuda" if name == "auto" else name)  # without a number, the one that a worker took
@@ -118,7 +118,7 @@ def _device(name: str) -> torch.device:
     if fault is None:
         return chosen
     said = f"torch cannot use {torch.cuda.get_device_name(chosen)}: {fault}"
-    if asked:
+    if explicit:
         raise UsageError(f"`device` {name}: {said}; use `device` cpu, or a torch that is built for this card")
     console.print(f"{said}; the run goes on the CPU", style="yellow", soft_wrap=True)
     return torch.device("cpu")

@@ -63,12 +63,12 @@ class GuardedSteps:
         self._not_finite.copy_(~losses.isfinite().all())
         torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._not_finite, self._one)
         self._step()
-        taken = self._not_finite == 0
-        self._buffers.restore_unless(taken)
+        step_taken = self._not_finite == 0
+        self._buffers.restore_unless(step_taken)
         skipped, in_a_row, most, _ = self._counts.unbind()
         row = (in_a_row + 1) * self._not_finite
         self._counts.copy_(torch.stack([skipped + self._not_finite, row, torch.maximum(most, row), self._not_finite]))
-        return taken
+        return step_taken
 
     def _step(self) -> None:
         """As a gradient scaler takes it: the fused kernels look at `found_inf` themselves."""
@@ -117,9 +117,9 @@ class _Buffers:
         for group, before in zip(self._groups, self._before, strict=True):
             _spread(before, group)
 
-    def restore_unless(self, taken: Tensor) -> None:
+    def restore_unless(self, step_taken: Tensor) -> None:
         for group, before in zip(self._groups, self._before, strict=True):
-            _spread(torch.where(taken, _in_one(group), before), group)
+            _spread(torch.where(step_taken, _in_one(group), before), group)
 
 
 def _in_one(tensors: list[Tensor]) -> Tensor:

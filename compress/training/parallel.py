@@ -152,8 +152,8 @@ class Workers:
         worker's samples (latents, pixels) and is scaled.
         """
         shared = list(parameters)
-        known = {id(parameter) for parameter in shared}
-        own = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in known]
+        shared_ids = {id(parameter) for parameter in shared}
+        own = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in shared_ids]
 
         def exchange() -> None:
             if self.size == 1:

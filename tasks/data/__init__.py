@@ -161,9 +161,9 @@ def open_data(
         labels=labels or usual.labels,
     )
     source = listing.open(place)
-    asked = name or listing.name
-    if {listing.name, source.name} != {asked}:  # a model's card says where it was scored, and is looked up by it
-        raise UsageError(f"data set {asked!r} calls itself {listing.name!r} and {source.name!r}: give it one name")
+    requested = name or listing.name
+    if {listing.name, source.name} != {requested}:  # a model's card says where it was scored, and is looked up by it
+        raise UsageError(f"data set {requested!r} calls itself {listing.name!r} and {source.name!r}: give it one name")
     return source
 
 
@@ -189,7 +189,7 @@ def _require_applicable(
     listing: Listing, root: Path | None, image_size: int | None, crop_size: int | None, labels: LabelSettings | None
 ) -> None:
     if listing.on_disk and root is None:
-        raise UsageError(f"data set {listing.name!r} is on your disk: give its folder with `data_root`")
+        raise UsageError(f"data set {listing.name!r} is on your disk: say where with `data_root`")
     if root is not None and not listing.on_disk:
         raise UsageError(f"data set {listing.name!r} is embedded: leave out `data_root` or choose another `data`")
     if image_size is not None and not listing.resizes:

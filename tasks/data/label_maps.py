@@ -58,9 +58,9 @@ class Pairs:
         require_memory(self.pairs[0].image.parent, len(self.pairs) * height * width * 4)
         images = torch.zeros(len(self.pairs), 3, height, width, dtype=torch.uint8)
         targets = torch.full((len(self.pairs), height, width), IGNORE_INDEX, dtype=torch.uint8)
-        wanted = list(zip(self.pairs, self.sizes.tolist(), strict=True))
+        sized_pairs = list(zip(self.pairs, self.sizes.tolist(), strict=True))
         for index, (pixels, classes) in enumerate(
-            read_all(lambda item: _read(item[0], reading.decode, item[1]), wanted)
+            read_all(lambda item: _read(item[0], reading.decode, item[1]), sized_pairs)
         ):
             images[index, :, : pixels.shape[1], : pixels.shape[2]] = pixels
             targets[index, : classes.shape[0], : classes.shape[1]] = classes

@@ -64,8 +64,8 @@ def _folders(variant: Variant, place: Place, images: Path, labels: Path) -> Data
     folders = (images / HELD_OUT, labels / HELD_OUT) if split else (images, labels)
     held_out = Pairs.find(*folders, place.image_size)
 
-    def read(wanted: str) -> LabelledImages:
-        if wanted == HELD_OUT:
+    def read(part: str) -> LabelledImages:
+        if part == HELD_OUT:
             return held_out.read(masks, variant.class_names)
         if not split:
             raise UsageError(f"{images} has no {TRAINING}/ to train on: make {TRAINING}/ and {HELD_OUT}/ in it")

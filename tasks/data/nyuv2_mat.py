@@ -108,20 +108,20 @@ def _read_splits(file: Path, count: int) -> dict[str, list[int]]:
     from scipy.io import loadmat, whosmat
 
     try:
-        content, wanted = io.BytesIO(read_bytes(file, SPLITS_LIMIT)), list(INDICES.values())
+        content, keys = io.BytesIO(read_bytes(file, SPLITS_LIMIT)), list(INDICES.values())
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             listed = whosmat(content)  # by the headers: reading an array or a cell array makes what its header says
-            if any(n in wanted and (kind not in NUMBERS or math.prod(s) > SPLITS_LIMIT) for n, s, kind in listed):
+            if any(n in keys and (kind not in NUMBERS or math.prod(s) > SPLITS_LIMIT) for n, s, kind in listed):
                 raise ValueError("it holds other things than lists of numbers")
-            read = loadmat(content, variable_names=wanted)
+            read = loadmat(content, variable_names=keys)
             splits = {name: read[key].astype(np.int64).ravel() - 1 for name, key in INDICES.items()}
     except Exception as error:  # SciPy raises many types, and KeyError for what is not there
         raise UsageError(
             f"cannot read {file}: {type(error).__name__}; put NYUv2's official split file, {SPLITS}, beside the .mat"
         ) from error
     together = np.concatenate(list(splits.values()))
-    known = together[(together >= 0) & (together < count)]
-    if not len(splits["test"]) or len(np.unique(known)) < len(together):
+    valid = together[(together >= 0) & (together < count)]
+    if not len(splits["test"]) or len(np.unique(valid)) < len(together):
         raise UsageError(f"{file} does not split the {count} images beside it: it names others, or some twice")
     return {name: members.tolist() for name, members in splits.items()}

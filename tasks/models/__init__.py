@@ -83,9 +83,11 @@ def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None,
         mean, std = normaliser(origin)
     except Exception as error:  # timm raises many exception types, from RuntimeError to AssertionError
         raise UsageError(f"timm cannot build {name!r}{_sized(image_size)}: {_one_line(error)}") from error
-    known = origin.get("num_classes")
-    if stored and known and known != num_classes:  # timm would replace the last layer by a random one
-        raise UsageError(f"{name} has {known} classes and the data has {num_classes}: choose another model or `data`")
+    stored_classes = origin.get("num_classes")
+    if stored and stored_classes and stored_classes != num_classes:  # timm would replace the last layer by a random one
+        raise UsageError(
+            f"{name} has {stored_classes} classes and the data has {num_classes}: choose another model or `data`"
+        )
     return NormalisedModel(network, mean, std)
 
 
@@ -112,9 +114,9 @@ def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
     architecture, encoder, size = _segmenter_parts(name)
     if architecture not in _segmenters():
         raise unknown_name("segmenter", architecture, model_names("segmentation"), "(name it architecture[:encoder])")
-    known = smp.encoders.get_encoder_names()
-    if encoder not in known and not encoder.startswith("tu-"):
-        raise unknown_name("encoder", encoder, known, "(timm encoders are written tu-NAME)")
+    encoders = smp.encoders.get_encoder_names()
+    if encoder not in encoders and not encoder.startswith("tu-"):
+        raise unknown_name("encoder", encoder, encoders, "(timm encoders are written tu-NAME)")
     sizes = _sizes(architecture, size)
     try:
         weights = "imagenet" if imagenet else None
@@ -161,11 +163,11 @@ def _segmenters() -> Iterable[str]:
     return list(smp.MODEL_ARCHITECTURES_MAPPING)
 
 
-def _family(name: str, known: Iterable[str]) -> list[str]:
+def _family(name: str, names: Iterable[str]) -> list[str]:
     """The names with the same beginning, so that among 1,300 names the suggestion is of the same family if possible."""
     stem = re.match(r"[a-z]*", name.lower())
-    alike = [k for k in known if stem and stem.group() and k.startswith(stem.group()[:4])]
-    return alike or list(known)
+    alike = [k for k in names if stem and stem.group() and k.startswith(stem.group()[:4])]
+    return alike or list(names)
 
 
 def _one_line(error: Exception) -> str:

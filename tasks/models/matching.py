@@ -70,10 +70,10 @@ def matches(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], unneeded
         for name in tensors
         if name == anchor or name.endswith(f".{anchor}")
     }
-    found = [
+    matches = [
         _match(path, state, tensors, tuple(unneeded)) for path in sorted(paths, key=lambda path: (len(path), path))
     ]
-    return sorted(found, key=lambda match: -sum(fits(match.tensors.get(name), state[name]) for name in needed))
+    return sorted(matches, key=lambda match: -sum(fits(match.tensors.get(name), state[name]) for name in needed))
 
 
 def _match(path: str, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], unneeded: tuple[str, ...]) -> Match:
@@ -90,15 +90,15 @@ def _match(path: str, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
     return Match(path, {name: tensor for name, tensor in own.items() if name in state}, tuple(extra))
 
 
-def fits(tensor: Tensor | None, wanted: Tensor) -> bool:
+def fits(tensor: Tensor | None, own: Tensor) -> bool:
     """Whether a tensor is there and has the shape."""
-    return tensor is not None and tensor.shape == wanted.shape
+    return tensor is not None and tensor.shape == own.shape
 
 
 def is_complete(match: Match, state: Mapping[str, Tensor]) -> bool:
     """Whether a network finds all that it needs there, and nothing that it does not know."""
     return not match.extra and all(
-        fits(match.tensors.get(name), wanted) for name, wanted in state.items() if not name.endswith(COUNTER)
+        fits(match.tensors.get(name), own) for name, own in state.items() if not name.endswith(COUNTER)
     )
 
 

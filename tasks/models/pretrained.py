@@ -40,9 +40,9 @@ def _hub_answers() -> bool:
 
 
 @contextmanager
-def _only_what_is_on_disk(wanted: bool) -> Iterator[None]:
+def _only_what_is_on_disk(offline: bool) -> Iterator[None]:
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or wanted
+    constants.HF_HUB_OFFLINE = before or offline
     try:
         yield
     finally:

@@ -60,9 +60,9 @@ def _require_weights_for(name: str, held: int) -> None:
     with torch.device("meta"):
         network = timm.create_model(name)
     normaliser(network.pretrained_cfg)
-    wanted = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    if wanted > GROWTH * held + MARGIN:
-        raise ValueError(f"its network takes {wanted / 1e6:.0f} MB, its weights have {held / 1e6:.0f} MB")
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    if needed > GROWTH * held + MARGIN:
+        raise ValueError(f"its network takes {needed / 1e6:.0f} MB, its weights have {held / 1e6:.0f} MB")
 
 
 def normaliser(origin: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:

@@ -17,7 +17,7 @@ def test_rows_of_the_confusion_are_shares_and_its_mistakes_the_largest_off_the_d
     assert found is not None
     assert found.rows[0] == [0.75, 0.25, 0.0]
     assert found.rows[2] == [0.0, 0.0, 0.0], "a class that is not there has no mistakes"
-    assert [(mistake.true, mistake.seen) for mistake in found.mistakes] == [("b", "a"), ("a", "b")]
+    assert [(mistake.true, mistake.predicted) for mistake in found.mistakes] == [("b", "a"), ("a", "b")]
     assert not found.picture
 
 
