@@ -85,7 +85,8 @@ def test_every_setting_is_a_flag_under_a_heading(command: str, model: type[Disti
 def test_everyday_flags_come_before_the_sections_of_settings(page: Page) -> None:
     headings = re.findall(r"╭─ (\w+)", page("distill"))
     assert headings[:4] == ["Models", "Data", "Options", "Seed"]
-    assert headings[-4:] == ["Inversion", "Replay", "Distillation", "GAN"]
+    sections = ["Inversion", "Replay", "Distillation", "GAN"]
+    assert [heading for heading in headings[4:] if heading in sections] == sections
     assert "--teacher " in section(page("distill"), "Models")
     assert "--inversion.steps" in section(page("distill"), "Inversion")
 
