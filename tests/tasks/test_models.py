@@ -57,9 +57,9 @@ def test_networks_of_other_libraries_come_by_name(task: str, name: str, shape: t
         ("classification", "cifar_resnet21", "did you mean 'cifar_resnet"),
         ("segmentation", "deeplabv4", "did you mean 'deeplabv3'"),
         ("segmentation", "unet:mobilenetv2", "did you mean 'mobilenet_v2'"),
-        ("segmentation", "unet:tu-nosuchnet", "cannot make 'unet:tu-nosuchnet'"),
+        ("segmentation", "unet:tu-nosuchnet", "cannot build 'unet:tu-nosuchnet'"),
         ("segmentation", "unet:resnet18:4x64", "the decoder of 'unet' is not of one width: leave out '4x64'"),
-        ("segmentation", "deeplabv3:resnet18:9x64", "cannot make 'deeplabv3:resnet18:9x64'"),
+        ("segmentation", "deeplabv3:resnet18:9x64", "cannot build 'deeplabv3:resnet18:9x64'"),
         ("segmentation", "deeplabv3:resnet18:4x0", "did you mean 'resnet18'"),
         ("segmentation", "deeplabv3:resnet18:wide", "did you mean 'resnet18'"),
         ("segmentation", "torchvision_deeplabv3_resnet5", "did you mean 'torchvision_deeplabv3_resnet50'"),
@@ -237,7 +237,7 @@ def test_a_stored_model_of_other_classes_is_refused_not_given_a_random_last_laye
     config = {"architecture": "test_resnet", "num_classes": 10, "pretrained_cfg": origin}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert create_model("classification", f"local-dir:{tmp_path}", 10)
-    with pytest.raises(UsageError, match=r"knows 10 classes and the data has 3|shape torch.Size\(\[10, "):
+    with pytest.raises(UsageError, match=r"has 10 classes and the data has 3|shape torch.Size\(\[10, "):
         create_model("classification", f"local-dir:{tmp_path}", 3)
 
 
