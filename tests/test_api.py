@@ -174,7 +174,7 @@ def wrong(case: str) -> dict[str, object]:
         "twice": "name each class once",
         "shape": "images are RGB",
         "nan": "the teacher Answers answers with NaN",
-        "tuple": "the student Answers answers with a tuple",
+        "tuple": "the student Answers returns a tuple",
         "half": "call .float()",
         "frozen": "nothing to train",
         "no module": "give a torch.nn.Module",
@@ -244,5 +244,5 @@ def test_a_module_of_ones_own_becomes_a_verified_file_and_stays_as_it_was(tmp_pa
     assert teacher.training
     images = torch.rand(4, 3, 16, 16)
     torch.testing.assert_close(OnnxScores(OnnxModel(file))(images), teacher.eval()(images), rtol=1e-3, atol=1e-3)
-    with pytest.raises(UsageError, match="calibrate"):
+    with pytest.raises(UsageError, match="calibration images"):
         compress.to_onnx(teacher, tmp_path / "8.onnx", class_names=NAMES, image_shape=(3, 16, 16), precision="int8")

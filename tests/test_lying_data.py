@@ -58,7 +58,7 @@ def test_a_pipe_is_not_waited_for_and_a_link_does_not_lead_out(tmp_path: Path, c
     folder = tmp_path / "photographs"
     folder.mkdir()
     os.mkfifo(folder / "a.png")
-    assert "no regular file" in complaint(lambda: read_photographs(folder, (3, 8, 8)))
+    assert "not a regular file" in complaint(lambda: read_photographs(folder, (3, 8, 8)))
     (folder / "a.png").unlink()
     (tmp_path / "secret.png").write_bytes(png(4, 4))
     (folder / "a.png").symlink_to(tmp_path / "secret.png")

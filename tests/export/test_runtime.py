@@ -148,8 +148,8 @@ def test_a_truncated_file_is_one_line(shades: Shades, tmp_path: Path) -> None:
     ("entries", "complaint"),
     [
         ({}, "does not state its task"),
-        ({"compress": "{}"}, "not of version 1"),
-        ({"compress": "[]"}, "not of version 1"),
+        ({"compress": "{}"}, "its card is of version"),
+        ({"compress": "[]"}, "its card is of version"),
         ({"compress": '{"schema_version": 1}'}, "incomplete"),
         ({"compress": "no json"}, "cannot use"),
         ({"compress": json.dumps({**SOUND, "class_names": [1]})}, "class names"),

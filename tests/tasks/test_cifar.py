@@ -93,7 +93,7 @@ def test_a_file_with_code_is_refused_and_the_code_is_never_run(cifar10: Path, tm
     mark = tmp_path / "executed"
     for call, argument in ((Path.touch, mark), (eval, f"open({str(mark)!r}, 'w')"), (np.zeros, 10**12)):
         (cifar10 / "test_batch").write_bytes(pickle.dumps({"data": Exploit(call, argument)}, protocol=2))
-        with pytest.raises(UsageError, match="test_batch is cut short or tampered with: it names"):
+        with pytest.raises(UsageError, match="test_batch is cut short or tampered with: it refers to"):
             open_cifar10(cifar10).held_out()
     assert not mark.exists()
 

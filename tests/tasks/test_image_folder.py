@@ -122,7 +122,7 @@ def test_a_split_that_does_not_fit_in_memory_is_refused_before_it_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_files, "MEMORY_LIMIT", 700)
-    with pytest.raises(UsageError, match="smaller --image-size"):
+    with pytest.raises(UsageError, match="smaller `image_size`"):
         open_folder(folder).held_out()
 
 

@@ -64,7 +64,7 @@ def test_agreement_is_estimated_on_new_images_without_opening_any_data(
     assert run("evaluate", small_run, "--without-data") == 0
     said = capsys.readouterr().out
     assert f"{found['agreement']:.4f}" in said
-    assert "no accuracy" in said
+    assert "not an accuracy" in said
 
 
 def test_a_default_teacher_is_looked_up_as_the_run_taught_it(

@@ -110,5 +110,5 @@ def test_shares_are_equal_and_cover_everything(size: int) -> None:
 
 def test_counts_that_cannot_be_shared_are_named() -> None:
     Workers(0, 4).require_shares({"batch": 8})
-    with pytest.raises(UsageError, match="batch 10 cannot be shared by 4 workers equally: use 12"):
+    with pytest.raises(UsageError, match="batch 10 is not divisible by the number of workers, 4: use 12"):
         Workers(0, 4).require_shares({"batch": 10})
