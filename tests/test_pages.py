@@ -41,7 +41,7 @@ REDUCED = {"teach": ["--steps=1", "--batch=4", "--no-pretrained"], "benchmark": 
 FEW_IMAGES = {"hidfd": ["--distillation.batch=8", "--gan.batch=8"], "kd": ["--distillation.batch=8"]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reduced_work() -> Iterator[None]:
     """Fewer images where a command makes them itself, and one trace a network, however many files are written of it."""
     traced: dict[tuple[object, ...], ModelProto] = {}
@@ -59,7 +59,7 @@ def reduced_work() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(reduced_work: None, classifier_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what the pages name: a run, photographs, weights, data, settings."""
     folder = tmp_path_factory.mktemp("pages")

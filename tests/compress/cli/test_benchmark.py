@@ -66,7 +66,7 @@ def test_a_model_and_its_file_are_timed_side_by_side(
     assert (out / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("words", "complaint"), [([], "nothing to time"), (["missing.onnx"], "no ONNX file")])
+@pytest.mark.parametrize(("words", "complaint"), [([], "no models to time"), (["missing.onnx"], "no ONNX file")])
 def test_what_cannot_be_timed_is_one_line(
     run: Run, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
