@@ -15,6 +15,8 @@ from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
 from compress.testing import FakeTask
 from compress.training.compute import Compute
+from compress.training.execution import Execution
+from compress.training.parallel import Workers
 from compress.training.random_state import random_state, seed_all
 
 CPU = Compute.choose("cpu", "fp32")
@@ -28,7 +30,14 @@ def small(**distillation: int) -> MethodContext:
     seed_all(0)
     task = FakeTask(positions=False)
     settings = DistillSettings.model_validate({**SMALL, "distillation": SMALL["distillation"] | distillation})
-    return MethodContext(task, task.teacher(), task.student(), settings, True, CPU, torch.Generator().manual_seed(0))
+    return MethodContext(
+        task=task,
+        teacher=task.teacher(),
+        student=task.student(),
+        settings=settings,
+        mirror=True,
+        execution=Execution(compute=CPU, workers=Workers(), randomness=torch.Generator().manual_seed(0)),
+    )
 
 
 def test_measuring_a_step_changes_nothing() -> None:
