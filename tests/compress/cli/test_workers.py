@@ -49,7 +49,7 @@ def test_two_workers_leave_one_run(torchrun, classifier_weights: Path, tmp_path:
     [
         (
             ["--distillation.batch", 7],
-            "distillation.batch 7 cannot be shared by 2 workers equally: use 8 or another --nproc-per-node",
+            "distillation.batch 7 is not divisible by the number of workers, 2: use 8 or another --nproc-per-node",
         ),
         (["--method", "cmi"], "cmi runs in one process only: leave out torchrun or use --method ssd-kd"),
     ],
