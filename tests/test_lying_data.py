@@ -62,11 +62,11 @@ def test_a_pipe_is_not_waited_for_and_a_link_does_not_lead_out(tmp_path: Path, c
     (folder / "a.png").unlink()
     (tmp_path / "secret.png").write_bytes(png(4, 4))
     (folder / "a.png").symlink_to(tmp_path / "secret.png")
-    assert "leads out of its folder" in complaint(lambda: read_photographs(folder, (3, 8, 8)))
+    assert "is a link that leads out of" in complaint(lambda: read_photographs(folder, (3, 8, 8)))
     for name in ("cat", "dog"):
         (tmp_path / "classes" / name).mkdir(parents=True)
     (tmp_path / "classes" / "emu").symlink_to(folder)
-    assert "leads out of its folder" in complaint(
+    assert "is a link that leads out of" in complaint(
         lambda: open_data("image-folder", "classification", tmp_path / "classes")
     )
 
