@@ -100,9 +100,9 @@ def same_seed(compute: Compute, options: argparse.Namespace, say: Say) -> None:
         seed_all(0)
         pair = [create_model("classification", f"cifar_resnet{depth}", 10) for depth in (20, 20)]
         settings = {"inversion": {"samples": 16, "steps": 2}, "distillation": {**TINY["distillation"], "rounds": 3}}
-        made = distiller(place, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
+        trained = distiller(place, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
         numbers: list[dict[str, float]] = []
-        made.run(lambda done, numbers=numbers: numbers.append(done.numbers))
+        trained.run(lambda done, numbers=numbers: numbers.append(done.numbers))
         rows.append(numbers)
     for index, (here, there) in enumerate(zip(*rows, strict=True)):
         for name in ("one_hot", "bn", "kl"):
@@ -124,9 +124,14 @@ def steps(compute: Compute, options: argparse.Namespace, say: Say) -> None:
                 "distillation": {"rounds": 3, "warmup": 1, "steps": count, "batch": batch, "lr": 0.01},
                 "replay": {"capacity": 4 * batch},
             }
-            made = distiller(replace(compute, capture=capture), "ssd-kd", task, *pair, settings)
+            trained = distiller(replace(compute, capture=capture), "ssd-kd", task, *pair, settings)
             times: list[tuple[float, float]] = []
-            made.run(lambda _, made=made, times=times: (_wait(compute), times.append(tuple(made.seconds.values()))))
+
+            def keep_times(_: object, run: Distiller = trained, times: list[tuple[float, float]] = times) -> None:
+                _wait(compute)
+                times.append(tuple(run.seconds.values()))
+
+            trained.run(keep_times)
             inversion, distillation = (times[-1][half] - times[-2][half] for half in (0, 1))
             row |= {"inversion_ms": 1e3 * inversion} if capture == "off" else {}
             row[f"step_{capture}_ms"] = 1e3 * distillation / count
@@ -184,10 +189,10 @@ def profile(compute: Compute, options: argparse.Namespace, say: Say) -> None:
     batch = 4 if options.tiny else 256
     plan = {"rounds": 2, "warmup": 0, "steps": 2 if options.tiny else 10, "batch": batch, "lr": 0.01}
     settings = {"inversion": {"samples": batch, "steps": 1}, "distillation": plan}
-    made = distiller(compute, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
+    trained = distiller(compute, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
     on_card = compute.device.type == "cuda"
     with profiled(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_card]) as record:
-        made.run(lambda _: None)
+        trained.run(lambda _: None)
     key = "self_device_time_total" if on_card else "self_cpu_time_total"
     for entry in sorted(record.key_averages(), key=lambda e: getattr(e, key), reverse=True)[:12]:
         say(operation=entry.key[:60], calls=entry.count, milliseconds=getattr(entry, key) / 1e3)
@@ -218,10 +223,10 @@ def memory(compute: Compute, options: argparse.Namespace, say: Say) -> None:
         pair = [Narrow(network, batch // 2) for network in pair]
     plan = {"rounds": 2, "warmup": 0, "steps": 1, "batch": batch, "lr": 0.01}
     settings = {"inversion": {"samples": batch, "steps": 1}, "distillation": plan}
-    made = distiller(compute, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
+    trained = distiller(compute, "ssd-kd", FakeTask(positions=False, classes=10, size=32), *pair, settings)
     notices: list[str | None] = []
-    made.run(lambda done: notices.append(done.notice))
-    parts = {"inversion": made.inversion.micro_batches, "student": made.student_step.micro_batches}
+    trained.run(lambda done: notices.append(done.notice))
+    parts = {"inversion": trained.inversion.micro_batches, "student": trained.student_step.micro_batches}
     say(**parts, notices="; ".join(filter(None, notices)) or "nothing ran out")
 
 

@@ -41,7 +41,7 @@ def small() -> Distiller:
     seed_all(0)
     task, settings = FakeTask(positions=False), DistillSettings.model_validate(SMALL)
     compute, randomness = Compute.choose("cpu", "fp32"), torch.Generator().manual_seed(0)
-    given = MethodContext(
+    context = MethodContext(
         task=task,
         teacher=task.teacher(),
         student=task.student(),
@@ -49,7 +49,7 @@ def small() -> Distiller:
         mirror=True,
         execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
     )
-    return find_method("ssd-kd").build(given)
+    return find_method("ssd-kd").build(context)
 
 
 def rows_of(run: RunDirectory) -> list[dict[str, float]]:
