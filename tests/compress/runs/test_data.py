@@ -72,7 +72,7 @@ def test_a_dry_run_opens_what_the_run_would_open(
         (["distill", "--data", "image-folder", "--data-root", "nowhere"], "no folder nowhere"),
         (["distill", "--data", "image-folder", "--data-root", ".", "--image-size", "0"], "image_size"),
         (["distill", "--distillation.batch", "4000"], "too few samples for a batch"),
-        (["distill", "--replay.capacity", "63"], "the student starts on 63 and distillation.batch is 64"),
+        (["distill", "--replay.capacity", "31"], "the student starts on 31 and distillation.batch is 32"),
         (["teach", *CIFAR, "{root}", "--teacher", "cifar_wrn_16_1", "--batch", "101", "--out", "x"], "too few images"),
         (["teach", *CIFAR, "nowhere", "--out", "x"], "no cifar10 at nowhere"),
         (["evaluate", "{weights}", "--teacher", "cifar_resnet20", "--data", "cifar"], "did you mean 'cifar10'"),
