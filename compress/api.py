@@ -25,8 +25,8 @@ from compress.runs.distill import RunOptions, carry_out, method_context, run_fol
 from compress.runs.handover import hand_over
 from compress.runs.models import read_collected_images
 from compress.runs.own_modules import OwnData, normalised, own_source, require_apart, usable
+from compress.runs.predicted_masks import MaskFormat
 from compress.runs.resolution import completed
-from compress.runs.written_masks import MaskFormat
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged

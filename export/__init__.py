@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .card import FileCard, is_own_file
-    from .dressing import Form
-    from .measures import Parity
     from .parity import check_parity, require_parity
+    from .parity_measures import Parity
+    from .processing import Form
     from .providers import tensorrt_options
     from .runtime import Decision, OnnxModel, decided, decision, prepared
     from .scoring import OnnxScores, spec_of
-    from .verified import ExportFacts, Order, export_verified
+    from .verified_export import ExportFacts, Order, export_verified
 
 _PLACES = {
-    "Decision": "runtime", "ExportFacts": "verified", "FileCard": "card", "Form": "dressing", "OnnxModel": "runtime",
-    "OnnxScores": "scoring", "Order": "verified", "Parity": "measures", "check_parity": "parity", "decided": "runtime",
-    "decision": "runtime", "export_verified": "verified", "is_own_file": "card", "prepared": "runtime",
-    "require_parity": "parity", "spec_of": "scoring", "tensorrt_options": "providers",
+    "Decision": "runtime", "ExportFacts": "verified_export", "FileCard": "card", "Form": "processing",
+    "OnnxModel": "runtime", "OnnxScores": "scoring", "Order": "verified_export", "Parity": "parity_measures",
+    "check_parity": "parity", "decided": "runtime", "decision": "runtime", "export_verified": "verified_export",
+    "is_own_file": "card", "prepared": "runtime", "require_parity": "parity", "spec_of": "scoring",
+    "tensorrt_options": "providers",
 }  # fmt: skip
 
 __all__ = [

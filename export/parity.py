@@ -11,10 +11,10 @@ from torch import Tensor
 from compress.errors import GateError, first_line
 from compress.task import Deployable, TaskSpec
 
-from .expected import expected_logits
-from .inside import check_inside
-from .measures import Parity, measure_answers
-from .probes import in_shades, noise, resized
+from .comparison_images import in_shades, noise, resized
+from .parity_measures import Parity, measure_answers
+from .part_parity import check_parts
+from .reference_outputs import expected_logits
 from .rounding import rounding_of
 from .runtime import OnnxModel
 from .scoring import answers
@@ -37,7 +37,7 @@ def check_parity(
 
     Images are `images [n, 3, h, w]` in [0, 1], resized, and noise where there are none or too few.
     """
-    return [*check_shapes(network, model, shapes, images), *check_inside(network, model, images)]
+    return [*check_shapes(network, model, shapes, images), *check_parts(network, model, images)]
 
 
 def check_shapes(

@@ -22,7 +22,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from compress.errors import GateError
 
-from .dressing import BODY_INPUT
+from .processing import BODY_INPUT
 from .providers import LOG_NOTHING
 from .tolerance import TOLERANCES
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from .card import FileCard
-from .expected import expected_logits
-from .measures import spread
+from .parity_measures import spread
+from .reference_outputs import expected_logits
 
 
 @dataclass(frozen=True)

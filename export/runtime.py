@@ -15,8 +15,8 @@ from PIL import Image
 from compress.errors import UsageError, first_line
 from compress.framing import upright
 
-from .answers import complaint_of
 from .card import FileCard
+from .output_checks import complaint_of
 from .providers import start
 
 Array = NDArray[Any]

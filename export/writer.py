@@ -19,7 +19,7 @@ from compress.errors import CompressError, UsageError, first_line
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
-from .dressing import BODY_INPUT, BODY_OUTPUT
+from .processing import BODY_INPUT, BODY_OUTPUT
 
 OPSET = 18
 """The exporter's own; it makes lower ones by a converter that may leave them as they are."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label
 
-from .details import BACKGROUND
+from .detailed_scores import BACKGROUND
 
 SMALLEST = 1e-4
 """Of a photograph that a region covers; smaller ones are specks that a person would delete."""

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from compress.export import FileCard, OnnxModel
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 
 CARD = {
     "task": "classification", "network": "cifar_wrn_16_1", "data": "digits", "class_names": ["a", "b"],
@@ -167,7 +167,7 @@ def test_a_card_without_a_format_as_version_0_1_0_wrote_it_is_read_and_a_later_o
     from safetensors import safe_open
     from safetensors.torch import load_file
 
-    from compress.tasks.models.saved import Card, save_model
+    from compress.tasks.models.model_folder import Card, save_model
 
     card = Card("classification", "cifar_wrn_16_1", "digits", ("a", "b"), (3, 32, 32), (0.5,) * 3, (0.5,) * 3)
     save_model(tmp_path, create_model("classification", "cifar_wrn_16_1", 2), card, "#")

@@ -26,7 +26,7 @@ from compress.tasks.data import open_data
 from compress.tasks.data.class_list import read_class_list
 from compress.tasks.data.image_folder import read_image
 from compress.tasks.models import create_model, read_weights
-from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.models.model_folder import Card, load_model, save_model
 
 MUTATIONS = 24
 """Of each good file."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from compress.tasks.models import read_weights
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 
 HUGE = 10**10
 pytestmark = pytest.mark.usefixtures("bounded_memory")

@@ -23,7 +23,7 @@ from torch import nn
 from torchvision.io import write_png
 
 from compress.cli import main
-from compress.export import probes, verified, writer
+from compress.export import comparison_images, verified_export, writer
 from compress.runs import without_data
 from compress.task import TaskSpec
 from compress.tasks.data import open_data
@@ -53,8 +53,8 @@ def reduced_work() -> Iterator[None]:
         return deepcopy(traced[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verified, "exported", once)
-        patch.setattr(probes, "IMAGES", 16)
+        patch.setattr(verified_export, "exported", once)
+        patch.setattr(comparison_images, "IMAGES", 16)
         patch.setattr(without_data, "IMAGES", 16)
         yield
 

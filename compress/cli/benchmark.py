@@ -13,7 +13,7 @@ from rich.table import Table
 from compress.cli.flags import Switch
 from compress.errors import UsageError
 from compress.runs.benchmark import benchmark as run_benchmark
-from compress.runs.contenders import Contender
+from compress.runs.timed_models import TimedModel
 from compress.training.progress import console, output
 
 Side = Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]
@@ -68,14 +68,14 @@ def benchmark(
     if json:
         print(json_format.dumps(timed.report))
     else:
-        output.print(_starts(timed.contenders, timed.report["cold"]), _timings(timed.contenders, timed.report["rows"]))
+        output.print(_starts(timed.models, timed.report["cold"]), _timings(timed.models, timed.report["rows"]))
 
 
-def _timings(contenders: list[Contender], rows: list[dict[str, Any]]) -> Table:
+def _timings(models: list[TimedModel], rows: list[dict[str, Any]]) -> Table:
     table = Table()
     for column in ("", "batch", "p50 ms", "p90", "p99", "network alone", "images/s", "faster"):
         table.add_column(column, justify="right")
-    places = {contender.name: index for index, contender in enumerate(contenders)}
+    places = {model.name: index for index, model in enumerate(models)}
     for row in rows:
         numbers = [f"{row[key]:.2f}" for key in ("p50_ms", "p90_ms", "p99_ms", "compute_p50_ms")]
         speed = [f"{row['images_per_second']:.0f}", f"{row['times_faster']:.2f}x"]
@@ -83,12 +83,12 @@ def _timings(contenders: list[Contender], rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _starts(contenders: list[Contender], starts: dict[str, dict[str, float]]) -> Table:
+def _starts(models: list[TimedModel], starts: dict[str, dict[str, float]]) -> Table:
     table = Table()
     for column in ("", "model", "runtime", "first answer", "memory"):
         table.add_column(column, justify="left" if column in ("model", "runtime") else "right", overflow="fold")
-    for index, contender in enumerate(contenders):
-        cold = starts[contender.name]
-        place = str(1 + index), str(contender.path), contender.kind
+    for index, model in enumerate(models):
+        cold = starts[model.name]
+        place = str(1 + index), str(model.path), model.kind
         table.add_row(*place, f"{cold['seconds']:.1f} s", f"{cold['memory_mb']:.0f} MB")
     return table

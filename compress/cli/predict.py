@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
 from compress.runs.predict import predict as run_prediction
-from compress.runs.written_masks import MaskFormat
+from compress.runs.predicted_masks import MaskFormat
 from compress.training.progress import console, output
 
 

@@ -17,7 +17,7 @@ from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
 from compress.training.capture import Captured
 from compress.training.execution import Execution
-from compress.training.guarded_steps import Outcome
+from compress.training.finite_steps import Outcome
 from compress.training.optimizers import rates_on_device, set_rate
 
 

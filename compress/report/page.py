@@ -16,7 +16,7 @@ from compress.storage.run_directory import RunDirectory
 
 from . import classes, networks, samples
 from .curves import HEIGHT, WIDTH, groups
-from .doubts import doubts
+from .limitations import limitations
 from .pictures import own_picture, picture_uri, tile_uri
 from .record import Record, read_record
 from .wording import duration, percent, several
@@ -66,7 +66,7 @@ def rendered(record: Record) -> str:
         answers=ANSWERS.get(record.settings["task"], ""),
         hardest=samples.hardest(record),
         most_drawn=samples.most_drawn(record),
-        doubts=doubts(record),
+        limitations=limitations(record),
         **finished,
     )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
-from compress.storage.checkpoint_contents import require_history
+from compress.storage.checkpoint_validation import require_history
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config
 from compress.storage.untrusted import plain_json, read_bytes

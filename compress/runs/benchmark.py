@@ -13,7 +13,7 @@ import numpy as np
 from compress.errors import UsageError
 from compress.export.latency import Latency, interleaved
 from compress.runs.charts import throughput_lines
-from compress.runs.contenders import Contender, cold_start, contenders_of
+from compress.runs.timed_models import TimedModel, cold_start, timed_models_of
 from compress.storage.files import write_text
 from compress.storage.run_directory import environment
 from compress.training.progress import Steps
@@ -23,7 +23,7 @@ from compress.training.progress import Steps
 class Benchmark:
     """The timed models and the report of `--json`."""
 
-    contenders: list[Contender]
+    models: list[TimedModel]
     report: dict[str, Any]
 
     def write(self, folder: Path) -> list[Path]:
@@ -48,11 +48,11 @@ def benchmark(
     `size` is height and width, those of the first model if None; `seconds` are spent on each model, batch and kind of
     measurement. Raises `UsageError` if there is nothing to time, or a model cannot be opened.
     """
-    contenders = [contender for path in models for contender in contenders_of(path, provider, compiled=compiled)]
-    if not contenders:
+    timed_models = [model for path in models for model in timed_models_of(path, provider, compiled=compiled)]
+    if not timed_models:
         raise UsageError("no models to time: `compress benchmark MODEL...`")
-    running = {contender.name: contender.start() for contender in contenders}
-    own = running[contenders[0].name].image_shape
+    running = {model.name: model.start() for model in timed_models}
+    own = running[timed_models[0].name].image_shape
     shape, rows = (3, *(size or own[1:])), list[dict[str, Any]]()
     with Steps("timing", 2 * len(batches)) as steps:
         for index, count in enumerate(batches):
@@ -62,18 +62,18 @@ def benchmark(
                 answers = {name: getattr(model, way)(images) for name, model in running.items()}
                 timed[way] = interleaved(answers, seconds)
                 steps.update(2 * index + offset + 1)
-            rows += [_row(contender, count, timed, contenders[0]) for contender in contenders]
-    starts = {contender.name: cold_start(contender, shape) for contender in contenders}
+            rows += [_row(model, count, timed, timed_models[0]) for model in timed_models]
+    starts = {model.name: cold_start(model, shape) for model in timed_models}
     report = {"schema_version": 1, "size": shape[1:], "environment": environment(), "cold": starts, "rows": rows}
-    return Benchmark(contenders=contenders, report=report)
+    return Benchmark(models=timed_models, report=report)
 
 
-def _row(contender: Contender, batch: int, timed: dict[str, dict[str, Latency]], first: Contender) -> dict[str, Any]:
-    whole, inside = (timed[way][contender.name] for way in ("whole", "inside"))
+def _row(model: TimedModel, batch: int, timed: dict[str, dict[str, Latency]], first: TimedModel) -> dict[str, Any]:
+    whole, inside = (timed[way][model.name] for way in ("whole", "inside"))
     milliseconds = {f"p{share}_ms": 1000 * whole.percentile(share) for share in (50, 90, 99)}
     return {
-        "model": str(contender.path),
-        "runtime": contender.kind,
+        "model": str(model.path),
+        "runtime": model.kind,
         "batch": batch,
         **milliseconds,
         "compute_p50_ms": 1000 * inside.percentile(50),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from compress.tasks.data import DataSource, LabelledImages, Place
-from compress.tasks.models.saved import Card
+from compress.tasks.models.model_folder import Card
 from compress.training.progress import console
 
 

@@ -32,7 +32,7 @@ from compress.runs.models import (
     student_of,
     unfitted_teacher,
 )
-from compress.runs.origin import begin_with, inherit, origin_of, require_same_origin, require_same_settings
+from compress.runs.provenance import begin_with, inherit, origin_of, require_same_origin, require_same_settings
 from compress.runs.reading import open_for, teacher_of
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead

@@ -19,9 +19,9 @@ from compress.settings import HeldOutSettings
 from compress.storage.files import write_text
 from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
-from compress.tasks.details import InDetail, confusion_csv
+from compress.tasks.detailed_scores import InDetail, confusion_csv
 from compress.tasks.models.binary import move_threshold
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 from compress.training.compute import Compute
 
 
@@ -52,10 +52,11 @@ def evaluate_model(
 ) -> Evaluation:
     """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
 
-    `teacher` names the network of a file of weights that does not say what network it is; `held_out` the data, or that
-    which the model was made for. With `details` segmenters get all scores of `compress.tasks.details`; the counts by
-    true and predicted class go to the file `confusion` as CSV. Raises `UsageError` for what cannot be opened, for data
-    with other classes than the model's, and for a file that is there.
+    `teacher` names the network of a file of weights that does not say what network it is. `held_out` is the data; if
+    None, it is the data that the model was made for. With `details` segmenters get all scores of
+    `compress.tasks.detailed_scores`. The counts by true and predicted class are written to the file `confusion` as CSV.
+    Raises `UsageError` for a model that cannot be opened, for data whose classes are not the model's, and if the file
+    `confusion` exists.
     """
     settings = held_out or HeldOutSettings()
     if confusion is not None and confusion.exists():

@@ -33,7 +33,7 @@ from compress.tasks import held_out_of, make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
-from compress.tasks.models.saved import Card, load_model, weights_file
+from compress.tasks.models.model_folder import Card, load_model, weights_file
 from compress.training.compute import Compute
 
 SYNTHETIC = 512

@@ -21,9 +21,9 @@ from compress.report import write_page
 from compress.runs.charts import class_bars
 from compress.runs.data import sums_report
 from compress.runs.evaluation import Score, evaluate, multiply_accumulates, parameter_count
-from compress.runs.exhibits import mistakes, show_held_out
-from compress.runs.exported import file_facts, latencies
+from compress.runs.exported_files import file_facts, latencies
 from compress.runs.gates import MOST_LOST, comparison_images, require_kept, worthless
+from compress.runs.held_out_examples import mistakes, show_held_out
 from compress.runs.unlabelled import AGREEMENT
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
@@ -31,7 +31,7 @@ from compress.task import HeldOut, TaskSpec
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.binary import threshold_of
-from compress.tasks.models.saved import Card, save_model
+from compress.tasks.models.model_folder import Card, save_model
 from compress.training.compute import Compute
 
 UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"

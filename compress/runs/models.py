@@ -27,10 +27,10 @@ from compress.tasks.models import (
     require_image_size,
 )
 from compress.tasks.models.binary import USUAL_THRESHOLD, as_one_logit, bare, threshold_of
+from compress.tasks.models.classifier_sharing import ClassifierSharing, share_classifier
+from compress.tasks.models.model_folder import Card, load_model, save_model
 from compress.tasks.models.pretrained import create_pretrained
-from compress.tasks.models.saved import Card, load_model, save_model
-from compress.tasks.models.sharing import ClassifierSharing, share_classifier
-from compress.tasks.packaged import packaged_teacher
+from compress.tasks.packaged_teacher import packaged_teacher
 from compress.tasks.segmentation import palette_of
 from compress.tasks.teaching import Training, cache_key, usual_plan
 from compress.teacher import Teacher

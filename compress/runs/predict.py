@@ -13,11 +13,11 @@ from PIL import Image
 
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
-from compress.runs.photographs import Photograph, photographs, readable
-from compress.runs.written_masks import COCO_FILE, ENDINGS, MaskFormat, write_masks
+from compress.runs.input_images import Photograph, photographs, readable
+from compress.runs.predicted_masks import COCO_FILE, ENDINGS, MaskFormat, write_masks
 from compress.storage.files import whole_folder, write_text
 from compress.storage.untrusted import plain_json, read_bytes
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 from compress.tasks.overlay import smooth
 from compress.tasks.polygons import CocoFile
 from compress.training.progress import Steps, console

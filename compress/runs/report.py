@@ -8,7 +8,7 @@ from compress.errors import UsageError
 from compress.report import write_page
 from compress.report.record import read_record, read_results
 from compress.runs.data import place_of
-from compress.runs.exported import exported_files
+from compress.runs.exported_files import exported_files
 from compress.runs.reading import require_classes
 from compress.runs.schema import with_own_sections
 from compress.settings import DistillSettings
@@ -17,7 +17,7 @@ from compress.storage.settings_files import load_config, validated
 from compress.task import HeldOut
 from compress.tasks import held_out_of
 from compress.tasks.data import SOURCES, open_settings
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 from compress.training.progress import console
 
 

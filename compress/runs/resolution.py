@@ -13,7 +13,7 @@ from compress.settings import DistillSettings, ResolvedSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
 from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
 from compress.tasks.data import DEFAULT_DATA, find_data
-from compress.tasks.packaged import packaged_teacher
+from compress.tasks.packaged_teacher import packaged_teacher
 from compress.tasks.targets import DRAWN, TAKEN
 
 

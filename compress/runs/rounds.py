@@ -14,7 +14,7 @@ from compress.distillation.round import Round
 from compress.errors import CompressError, Diverged, Interrupted
 from compress.runs.events import EventFiles
 from compress.runs.forecast import Forecast
-from compress.runs.live import Live, phase
+from compress.runs.live_progress import Live, phase
 from compress.storage.history import History
 from compress.storage.run_directory import RunDirectory
 from compress.task import Batch

@@ -26,7 +26,7 @@ from compress.task import Batch, HeldOut
 from compress.tasks import DEFAULT_TEACHER, held_out_of
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 from compress.tasks.teaching import TeachingPlan, Training, usual_plan
 from compress.training.compute import Compute
 from compress.training.progress import Steps

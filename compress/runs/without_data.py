@@ -23,7 +23,7 @@ from compress.storage.settings_files import load_config, validated
 from compress.tasks import make_task
 from compress.tasks.data import SOURCES, DataSource, LabelledImages, open_data
 from compress.tasks.models import fingerprint
-from compress.tasks.models.saved import Card, load_model
+from compress.tasks.models.model_folder import Card, load_model
 from compress.training.compute import Compute
 from compress.training.execution import Execution
 from compress.training.parallel import Workers

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.io import encode_png
 
 from compress.errors import UsageError, first_line, printable
-from compress.storage.checkpoint_contents import require_contents, require_sums
+from compress.storage.checkpoint_validation import require_contents, require_sums
 from compress.storage.checkpoints import load_plain
 from compress.storage.files import append_text, require_space, sweep, whole_file, write_text, write_with
 from compress.storage.lock import holds_anything

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from compress.synthesis.descent import Descent
 from compress.synthesis.generators import ImageGenerator, reinitialise
 from compress.synthesis.inversion_loss import InversionLoss, joined, judged, mean_report
+from compress.synthesis.inversion_steps import InversionSteps
 from compress.synthesis.targets import DrawTargets
 from compress.task import Samples
 from compress.training.execution import Execution
@@ -92,7 +92,7 @@ class GeneratorInversion:
         plan, parts = self._plan, self.micro_batches
         targets, latents = self._draw([plan.samples], randomness)
         ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
-        descent = Descent(
+        steps = InversionSteps(
             loss=self._inversion_loss,
             steps=plan.steps,
             index=index,
@@ -101,7 +101,7 @@ class GeneratorInversion:
         )
         meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
         chunks = zip(latents.chunk(parts), [None] * parts if targets is None else targets.chunk(parts), strict=True)
-        done = [self._adapt(descent, *chunk, meta, randomness) for chunk in chunks]
+        done = [self._adapt(steps, *chunk, meta, randomness) for chunk in chunks]
         if plan.keeps_generator:
             self._meta_update(done[-1][2], [gradient / parts for gradient in meta])
         if plan.emit:
@@ -110,7 +110,7 @@ class GeneratorInversion:
 
     def _adapt(
         self,
-        descent: Descent,
+        steps: InversionSteps,
         latents: Tensor,
         targets: Tensor | None,
         meta: list[Tensor],
@@ -136,7 +136,7 @@ class GeneratorInversion:
                     gathered.add_(torch.where(step_taken, parameter.grad, 0.0))
 
         guard = self._execution.guarded(optimizer, shared, clone.buffers())
-        samples, report = descent.run(images_now, targets, guard, gather)
+        samples, report = steps.run(images_now, targets, guard, gather)
         if targets is None:  # the loss used shifted images; the samples are not shifted
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
         return samples, report, clone

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.synthesis.descent import Descent
 from compress.synthesis.inversion_loss import InversionLoss, joined, mean_report
+from compress.synthesis.inversion_steps import InversionSteps
 from compress.synthesis.targets import Drawn
 from compress.task import Samples
 from compress.training.execution import Execution
@@ -44,7 +44,7 @@ class PixelInversion:
         targets = self._drawn(plan.samples, randomness)[share].to(device)
         noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
         ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
-        descent = Descent(
+        steps = InversionSteps(
             loss=self._inversion_loss,
             steps=plan.steps,
             index=index,
@@ -52,16 +52,16 @@ class PixelInversion:
             numbers=RandomNumbers.of(randomness, device, ahead),
         )
         chunks = zip(noise.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True)
-        done = [self._descend(descent, *chunk) for chunk in chunks]
+        done = [self._descend(steps, *chunk) for chunk in chunks]
         return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
 
-    def _descend(self, descent: Descent, noise: Tensor, targets: Tensor) -> tuple[Samples, dict[str, float]]:
+    def _descend(self, steps: InversionSteps, noise: Tensor, targets: Tensor) -> tuple[Samples, dict[str, float]]:
         """Samples that begin with this noise."""
         pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
         shared = self._inversion_loss.parameters()
         optimizer = adam([pixels, *shared], self.learning_rate_scale * self._plan.lr, BETAS)
         guard = self._execution.guarded(optimizer, shared, [])
-        return descent.run(lambda: GREY + SPREAD * pixels, targets, guard, lambda _: _clamp(pixels))
+        return steps.run(lambda: GREY + SPREAD * pixels, targets, guard, lambda _: _clamp(pixels))
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: every round starts from noise, so there is nothing to restart."""

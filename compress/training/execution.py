@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from compress.training.compute import Compute
-from compress.training.guarded_steps import GuardedSteps
+from compress.training.finite_steps import FiniteSteps
 from compress.training.parallel import Workers
 from compress.training.random_numbers import RandomNumbers
 
@@ -32,6 +32,6 @@ class Execution:
         """Random numbers on the device, of which about this many will be asked for."""
         return RandomNumbers.of(self.randomness, self.device, max(ahead, 1))
 
-    def guarded(self, optimizer: Optimizer, shared: Iterable[Tensor], buffers: Iterable[Tensor]) -> GuardedSteps:
+    def guarded(self, optimizer: Optimizer, shared: Iterable[Tensor], buffers: Iterable[Tensor]) -> FiniteSteps:
         """Steps of an optimiser; `shared` are what all workers have of what it moves."""
-        return GuardedSteps(optimizer, buffers, self.workers.exchange(optimizer, shared))
+        return FiniteSteps(optimizer, buffers, self.workers.exchange(optimizer, shared))

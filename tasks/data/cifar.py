@@ -13,7 +13,7 @@ from torch import Tensor
 from compress.errors import UsageError
 from compress.storage.untrusted import require_name
 
-from .pickled import PixelArray, as_text, read_table
+from .cifar_pickles import PixelArray, as_text, read_table
 from .source import DataSource, FileSum, LabelledImages, Place
 
 SIDE = 32

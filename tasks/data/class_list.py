@@ -15,7 +15,7 @@ from pathlib import Path
 from compress.errors import UsageError, first_line
 from compress.storage.untrusted import plain_json, read_bytes, require_name
 
-from .known_classes import ClassList, Colour
+from .public_classes import ClassList, Colour
 
 VOID = "void"
 CLASS_LIMIT, TEXT_LIMIT = 250, 100_000

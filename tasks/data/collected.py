@@ -12,9 +12,9 @@ from torchvision.transforms.functional import pil_to_tensor
 from compress.errors import UsageError, unknown_name
 from compress.framing import CENTRAL_SQUARE, Framing, Size
 
+from .image_discovery import Tree
 from .image_files import KINDS, as_rgb, opened, read_all, require_memory
 from .image_folder import read_classes
-from .image_listing import Tree
 from .source import DataSource, LabelledImages
 
 

@@ -15,8 +15,8 @@ from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.untrusted import require_name
 
 from .class_names import in_order, order_note
+from .image_discovery import Listed, Tree, passed_over
 from .image_files import KINDS, as_rgb, opened, read_all, require_memory
-from .image_listing import Listed, Tree, passed_over
 from .source import DataSource, LabelledImages, Place
 
 TRAINING, HELD_OUT = ("train", "training"), ("test", "val", "valid", "validation")

@@ -17,11 +17,11 @@ from compress.errors import UsageError
 from compress.framing import orientation, scaled, upright_size
 from compress.task import IGNORE_INDEX
 
+from .folder_layouts import Split
+from .image_discovery import Tree
 from .image_files import as_rgb, opened, read_all, require_memory
-from .image_listing import Tree
-from .layouts import Split
+from .mask_pairing import Pair
 from .masks import Decode, Reading, decoded, occurrence_notes, opened_mask
-from .pairing import Pair
 from .source import DataSource, LabelledImages, Place
 
 

@@ -17,13 +17,13 @@ from compress.errors import UsageError, unknown_name
 from compress.settings import LabelSettings
 
 from .class_list import VOID, read_class_list
-from .image_listing import Tree
-from .known_classes import KNOWN_LISTS, ClassList
+from .folder_layouts import HELD_OUT, LISTS, TRAINING, one_folder_splits, plain, splits_in
+from .image_discovery import Tree
 from .label_maps import Pairs, paired_source
-from .layouts import HELD_OUT, LISTS, TRAINING, one_folder_splits, plain, splits_in
+from .mask_pairing import Pair, paired
 from .mask_values import reading
-from .pairing import Pair, paired
-from .patterns import SPLIT, listed, matching, names_pairs
+from .path_patterns import SPLIT, listed, matching, names_pairs
+from .public_classes import KNOWN_LISTS, ClassList
 from .source import DataSource, LabelledImages, Place
 
 CLASS_FILES = ("classes.txt", "classes.json", "labelmap.txt", "label_map.txt", "class_dict.csv", "_classes.csv")

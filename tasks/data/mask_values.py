@@ -9,8 +9,8 @@ from compress.settings import LabelSettings
 from compress.task import IGNORE_INDEX
 
 from .class_list import VOID
-from .known_classes import ClassList
 from .masks import Reading, by_colour, by_index_or_colour, index_table, indices
+from .public_classes import ClassList
 
 LARGEST = 65_535
 """Void of 16-bit masks, as 255 is of others."""

@@ -20,7 +20,7 @@ from compress.errors import UsageError
 from compress.task import IGNORE_INDEX
 
 from .image_files import opened
-from .known_classes import Colour
+from .public_classes import Colour
 
 UNDECLARED = 254
 """Marks a pixel value that is no class."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from compress.errors import UsageError
 
-from .image_listing import Tree
-from .known_classes import KNOWN_LISTS, LABEL_ID_COUNT, LABEL_IDS
+from .image_discovery import Tree
 from .mask_folder import open_splits, splits_of
+from .public_classes import KNOWN_LISTS, LABEL_ID_COUNT, LABEL_IDS
 from .source import DataSource, Place
 
 PRESETS = {

@@ -14,7 +14,7 @@ from compress.errors import UsageError, unknown_name
 
 from .cifar import CIFAR_NETWORKS
 from .normalised import NormalisedModel, deployable
-from .stored import STORED, normaliser, require_stored
+from .timm_hub import STORED, normaliser, require_stored
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter, torchvision_names
 from .weights import fingerprint, fit_weights, read_weights
 

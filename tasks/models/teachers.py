@@ -17,9 +17,9 @@ from compress.teacher import Colours, Teacher, WeightChoice
 
 from . import create_model
 from .cifar import CIFAR_NETWORKS
-from .contents import read_weights
-from .saved import card_in
-from .stored import CONFIG_LIMIT, FOLDER, HUB, STORED, normaliser, require_stored
+from .model_folder import card_in
+from .timm_hub import CONFIG_LIMIT, FOLDER, HUB, STORED, normaliser, require_stored
+from .weight_files import read_weights
 from .weights import classes_of
 
 TIMM_CROP_PCT, TIMM_INTERPOLATION = 0.875, "bicubic"

@@ -10,8 +10,8 @@ from compress.errors import UsageError
 from compress.storage.files import digest
 from compress.teacher import WeightChoice
 
-from .contents import read_weights
-from .matching import (
+from .weight_files import read_weights
+from .weight_matching import (
     AVERAGED,
     COUNTER,
     Match,
@@ -24,7 +24,7 @@ from .matching import (
     renamed_by_timm,
     unwrapped,
 )
-from .values import require_values
+from .weight_validation import require_values
 
 __all__ = ["classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from apart import CLOCKS, Apart
+from separate_processes import CLOCKS, Apart
 from tables import markdown
 from torch.nn.functional import one_hot
 

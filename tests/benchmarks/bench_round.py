@@ -1,4 +1,4 @@
-"""The engine's round against the same mathematics written the plain way (`plain.py`), in one run, as ratios.
+"""The engine's round against the same mathematics written the plain way (`plain_round.py`), in one run, as ratios.
 
     python tests/benchmarks/bench_round.py [--teacher-weights FILE]
 
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from apart import CLOCKS, Apart
-from plain import PlainDistiller, PlainGenerator
+from plain_round import PlainDistiller, PlainGenerator
+from separate_processes import CLOCKS, Apart
 from tables import markdown
 from torch import nn
 

@@ -28,7 +28,7 @@ from compress.storage.run_directory import RunDirectory
 from compress.task import HeldOut
 from compress.tasks import held_out_of
 from compress.tasks.data import DataSource, find_data, open_data
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 from compress.training.compute import Compute
 
 IMAGES = 500

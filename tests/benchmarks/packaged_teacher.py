@@ -2,9 +2,9 @@
 
     python tests/benchmarks/packaged_teacher.py --work DIR
 
-It writes `tasks/teachers/digit-scenes/` and prints what `tasks/packaged.py` and its test then have to say of it. An
-interrupted lesson in DIR is taken up again, a finished one is not repeated. Other processors round otherwise, so that
-another machine makes a file with other bytes and about the same score.
+It writes `tasks/teachers/digit-scenes/` and prints the digest and the scores that `tasks/packaged_teacher.py` and its
+test then have to name. An interrupted training in DIR continues, a finished one is not repeated. Processors differ in
+rounding, so another machine writes a file with other bytes and about the same score.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from compress.cli import main as compress
 from compress.runs.evaluation import evaluate
 from compress.tasks import held_out_of
 from compress.tasks.data import open_data
-from compress.tasks.models.saved import load_model, save_model
-from compress.tasks.packaged import PACKAGED, PackagedTeacher
+from compress.tasks.models.model_folder import load_model, save_model
+from compress.tasks.packaged_teacher import PACKAGED, PackagedTeacher
 from compress.training.compute import Compute
 
 LESSON = ("--steps", "1600", "--batch", "16", "--lr", "3e-3", "--seed", "0", "--device", "cpu", "--precision", "fp32")

@@ -14,7 +14,7 @@ from compress.settings import DistillSettings
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory
 from compress.task import Batch
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 from compress.testing import FakeTask
 from compress.training.compute import Compute
 from compress.training.execution import Execution

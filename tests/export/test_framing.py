@@ -15,8 +15,8 @@ from timm.data import create_transform
 from compress.errors import UsageError
 from compress.export import FileCard, Form, OnnxModel, Order, export_verified
 from compress.export.card import CARD_KEY
-from compress.export.pixels import framed, scaled_to_side
-from compress.export.shown import shown
+from compress.export.onnx_framing import framed, scaled_to_side
+from compress.export.torch_framing import shown
 from compress.framing import CENTRAL_SQUARE, CROP_MODES, Framing, border_of, scaled
 from compress.task import TaskSpec
 

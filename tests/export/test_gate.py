@@ -12,9 +12,9 @@ from onnx import ModelProto, helper, numpy_helper
 from torch import nn
 
 from compress.export import Form, OnnxModel, Order, Parity, check_parity, export_verified, require_parity
-from compress.export.measures import exchanged
+from compress.export.comparison_images import IMAGES, ComparisonImages, different, probe_size
 from compress.export.parity import shapes_to_check
-from compress.export.probes import IMAGES, Probes, different, probe_size
+from compress.export.parity_measures import exchanged
 from compress.task import Deployable, TaskSpec
 
 NAMES = ("cat", "dog", "owl", "fox", "bee", "elk", "ant", "hen")
@@ -181,13 +181,13 @@ def test_fifty_right_files_of_loud_networks_pass(good: Good, tmp_path: Path) -> 
 
 def test_the_images_are_many_and_different_and_as_many_as_there_are_are_the_given_ones() -> None:
     few = torch.rand(1, 3, 16, 16).expand(300, 3, 16, 16)
-    many = Probes((16, 16), few, filled=True)
+    many = ComparisonImages((16, 16), few, filled=True)
     assert len(different(many[range(256)])) == len(many) == IMAGES == 256
     assert torch.equal(many[[0]][0], (few[0] * 255).round() / 255)
-    assert len(Probes((16, 16), few, filled=False)) == 1
+    assert len(ComparisonImages((16, 16), few, filled=False)) == 1
     assert [len(places) for places in many.batches(1000, 64)] == [3] * 85 + [1]
     ordered = torch.arange(1000.0).view(-1, 1, 1, 1).expand(1000, 3, 16, 16) / 1000
-    chosen = Probes((16, 16), ordered, filled=True)[range(256)]
+    chosen = ComparisonImages((16, 16), ordered, filled=True)[range(256)]
     assert chosen.amax() > 0.99, "from all of them, not from the first"
 
 

@@ -19,8 +19,8 @@ from compress.runs.reading import teacher_of
 from compress.task import TaskSpec
 from compress.tasks.data import DataSource, open_settings
 from compress.tasks.models.binary import OneLogit, threshold_of
+from compress.tasks.models.model_folder import load_model, save_model
 from compress.tasks.models.normalised import NormalisedModel
-from compress.tasks.models.saved import load_model, save_model
 from compress.tasks.models.teachers import read_teacher
 from compress.training.compute import Compute
 

@@ -19,7 +19,7 @@ from compress.tasks.models import (
     read_weights,
     require_image_size,
 )
-from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.models.model_folder import Card, load_model, save_model
 
 # parameters in millions, as the papers print them
 PUBLISHED = {

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from compress.tasks.data.camvid import CLASS_NAMES
-from compress.tasks.data.known_classes import KNOWN_LISTS
 from compress.tasks.data.nyuv2_classes import NAMES_13, NAMES_40
+from compress.tasks.data.public_classes import KNOWN_LISTS
 from compress.tasks.natural_colours import class_colours
 from compress.tasks.overlay import overlay, shares, smooth
 from compress.tasks.palette import BLACK, GREY, seen

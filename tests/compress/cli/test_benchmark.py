@@ -15,7 +15,7 @@ from compress.export.latency import Latency, interleaved
 from compress.runs.models import card_of
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 
 Run = Callable[..., int]
 

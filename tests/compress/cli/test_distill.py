@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from compress.export import OnnxModel
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 
 SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1]
 SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32", "--accept-any-student"]

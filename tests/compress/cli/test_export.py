@@ -11,7 +11,7 @@ from compress.export import OnnxModel
 from compress.runs.models import card_of, fit_teacher
 from compress.storage.run_directory import RunDirectory
 from compress.tasks.data import open_data
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 from compress.tasks.models.teachers import read_teacher
 
 Run = Callable[..., int]

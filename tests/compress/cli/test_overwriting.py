@@ -13,7 +13,7 @@ from compress.runs.models import card_of
 from compress.storage.marker import MARKER, mark
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 
 Run = Callable[..., int]
 
@@ -120,7 +120,7 @@ def test_a_card_that_no_file_can_carry_is_refused_before_anything_is_written(
     from dataclasses import replace
 
     from compress.runs import export
-    from compress.tasks.models.saved import load_model
+    from compress.tasks.models.model_folder import load_model
 
     def infinite(path: Path):
         network, card = load_model(path)

@@ -12,7 +12,7 @@ from PIL import Image
 from compress.runs.models import card_of
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 
 Run = Callable[..., int]
 

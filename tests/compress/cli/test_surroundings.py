@@ -12,7 +12,7 @@ import pytest
 
 from compress.cli import main
 from compress.errors import UsageError
-from compress.runs.origin import require_same_settings
+from compress.runs.provenance import require_same_settings
 from compress.storage.run_directory import RunDirectory
 from compress.storage.untrusted import require_name
 from compress.training import stopping

@@ -14,12 +14,12 @@ from compress.methods import MethodContext
 from compress.runs.distill import RunOptions, carry_out
 from compress.runs.evaluation import Score
 from compress.runs.handover import model_card
-from compress.runs.origin import begin_with
+from compress.runs.provenance import begin_with
 from compress.settings import DistillSettings
 from compress.storage.lock import exclusive
 from compress.task import Batch
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 from compress.testing import FakeTask
 from compress.training.compute import Compute
 from compress.training.execution import Execution

@@ -11,7 +11,7 @@ import pytest
 from compress.cli.report import report
 from compress.errors import UsageError
 from compress.export import OnnxScores
-from compress.runs.exported import exported_files
+from compress.runs.exported_files import exported_files
 from compress.storage.run_directory import RunDirectory
 from compress.testing import FakeTask
 

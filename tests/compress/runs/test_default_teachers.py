@@ -12,9 +12,9 @@ from compress.runs.models import find_teacher
 from compress.runs.resolution import resolve
 from compress.tasks import held_out_of, teaching
 from compress.tasks.data import open_data
-from compress.tasks.models.saved import load_model
+from compress.tasks.models.model_folder import load_model
 from compress.tasks.models.teachers import read_teacher
-from compress.tasks.packaged import PACKAGED
+from compress.tasks.packaged_teacher import PACKAGED
 from compress.tasks.teaching import EMBEDDED_PLANS, Training, cache_key
 from compress.training.compute import Compute
 

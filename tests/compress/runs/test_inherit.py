@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import compress
-from compress.runs.origin import inherit
+from compress.runs.provenance import inherit
 from compress.settings import DistillSettings
 from compress.tasks.models import NormalisedModel
 from compress.testing import FakeTask

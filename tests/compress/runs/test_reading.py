@@ -20,7 +20,7 @@ from compress.runs.reading import open_for, require_classes, teacher_of
 from compress.tasks.data import DataSource
 from compress.tasks.data.class_names import imagenet_names, read_class_names
 from compress.tasks.models import NormalisedModel, create_model
-from compress.tasks.models.saved import Card, load_model, save_model
+from compress.tasks.models.model_folder import Card, load_model, save_model
 from compress.teacher import Teacher
 from compress.training.compute import Compute
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from compress.export import OnnxModel, OnnxScores
 from compress.export.latency import interleaved
-from compress.runs.contenders import InOnnxRuntime, InTorch
 from compress.runs.evaluation import Score, evaluate
+from compress.runs.timed_models import InOnnxRuntime, InTorch
 from compress.task import HeldOut
 from compress.training.compute import Compute
 

@@ -1,6 +1,6 @@
 """Other readings of SSD-KD's φ and δ, each against the buffer without either, judged on training images of CIFAR-10.
 
-    python tests/benchmarks/readings.py readings --data-root DIR --teacher-weights resnet56-4bfd9763.th
+    python tests/benchmarks/phi_delta_variants.py readings --data-root DIR --teacher-weights resnet56-4bfd9763.th
 
 No code of the paper is public and its equations could not be read: what φ counts, where it acts, and what δ measures
 are choices. Here each choice is a recipe of the engine in ssd-kd's place, at half the ablation's budget: 1,200 student

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .card import FileCard
 from .runtime import GUESSES
-from .shown import shown
+from .torch_framing import shown
 
 
 def expected_logits(network: nn.Module, card: FileCard, images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Which networks can be exported: segmenters of every architecture with five encoders, and classifiers of every family.
 
-    python tests/benchmarks/coverage.py
+    python tests/benchmarks/exportable_networks.py
 
 Each has random weights, batch normalisation that is no identity, answers that differ from image to image, and a
 process of its own with a time limit. It is exported with free height and width where it can, checked, compared with

@@ -12,13 +12,13 @@ from torch.autograd import backward
 from compress.errors import Diverged
 from compress.synthesis.inversion_loss import BatchLoss, InversionLoss, as_samples
 from compress.task import Samples, Statistics
-from compress.training.guarded_steps import GuardedSteps
+from compress.training.finite_steps import FiniteSteps
 from compress.training.parallel import Workers
 from compress.training.random_numbers import RandomNumbers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Descent:
+class InversionSteps:
     """Steps of what makes images, on the inversion loss of a round."""
 
     loss: InversionLoss
@@ -32,7 +32,7 @@ class Descent:
         self,
         images_now: Callable[[], Tensor],
         targets: Tensor | None,
-        guard: GuardedSteps,
+        guard: FiniteSteps,
         after_step: Callable[[Tensor], None],
     ) -> tuple[Samples, dict[str, float]]:
         """The images `[n, 3, h, w]` in [0, 1] of the best step as samples, and its terms.

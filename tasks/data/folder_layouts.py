@@ -13,8 +13,8 @@ from pathlib import Path
 
 from compress.errors import UsageError
 
-from .image_listing import Tree
-from .pairing import Pair, by_name, paired
+from .image_discovery import Tree
+from .mask_pairing import Pair, by_name, paired
 
 TRAINING = ("train", "training", "trainaug")
 HELD_OUT = ("test", "testing", "val", "validation", "valid", "dev", "default")

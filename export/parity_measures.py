@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .expected import best_class, decided_classes, expected_answers
+from .reference_outputs import best_class, decided_classes, expected_answers
 from .tolerance import Tolerance
 
 COLUMNS = 200

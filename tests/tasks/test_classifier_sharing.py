@@ -9,9 +9,9 @@ from compress.errors import UsageError
 from compress.runs.models import card_of
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
+from compress.tasks.models.classifier_sharing import share_classifier
+from compress.tasks.models.model_folder import load_model, save_model
 from compress.tasks.models.normalised import NormalisedModel
-from compress.tasks.models.saved import load_model, save_model
-from compress.tasks.models.sharing import share_classifier
 
 SHAPE = (3, 32, 32)
 

@@ -16,7 +16,7 @@ from compress.errors import UsageError
 from compress.framing import WHOLE
 from compress.task import TaskSpec
 
-from .pixels import RESIZES, framed, scaled_to_side
+from .onnx_framing import RESIZES, framed, scaled_to_side
 from .runtime import GUESSES
 
 BODY_INPUT, BODY_OUTPUT = "images", "network_logits"
@@ -40,7 +40,7 @@ class Form:
         return ("classes", "scores") if self.output == "decision" else (self.output,)
 
 
-def dressed(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_size: bool) -> ModelProto:
+def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_size: bool) -> ModelProto:
     """The file in the form that is asked for, around a network with free height and width or one of `spec`'s size.
 
     Raises `UsageError` where pixels would have to be resized in a way that ONNX has no antialiased operator for.

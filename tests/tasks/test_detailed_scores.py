@@ -14,7 +14,7 @@ from torchmetrics.classification import (
 )
 
 from compress.task import TaskSpec
-from compress.tasks.details import BoundaryIoU, DetailedConfusion, confusion_csv
+from compress.tasks.detailed_scores import BoundaryIoU, DetailedConfusion, confusion_csv
 
 NAMES = ("background", "b", "c", "d", "e")
 Maps = list[tuple[torch.Tensor, torch.Tensor]]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from compress.errors import Diverged
-from compress.training.guarded_steps import IN_A_ROW, GuardedSteps
+from compress.training.finite_steps import IN_A_ROW, FiniteSteps
 from compress.training.optimizers import adam, make_optimizer
 
 OPTIMIZERS: dict[str, Callable[[nn.Module], torch.optim.Optimizer]] = {
@@ -29,7 +29,7 @@ class Guarded:
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
         self.optimizer = OPTIMIZERS[optimizer](self.model)
-        self.guard = GuardedSteps(self.optimizer, self.model.buffers(), lambda: None)
+        self.guard = FiniteSteps(self.optimizer, self.model.buffers(), lambda: None)
 
     def step(self, *, factor: float = 1.0, gradient: float | None = None) -> bool:
         """One step on the mean square, times a factor; with another number in one of the gradients."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from compress.errors import UsageError, first_line
 from compress.storage.untrusted import read_bytes
 
+from .image_discovery import Tree
 from .image_files import SUFFIXES
-from .image_listing import Tree
-from .pairing import Pair
+from .mask_pairing import Pair
 
 SPLIT = "{split}"
 LIST_LIMIT = 20_000_000

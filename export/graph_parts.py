@@ -12,7 +12,7 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 from torch import Tensor
 
-from .dressing import BODY_INPUT, BODY_OUTPUT
+from .processing import BODY_INPUT, BODY_OUTPUT
 from .providers import LOG_NOTHING
 
 TYPES = {BODY_INPUT: TensorProto.FLOAT, BODY_OUTPUT: TensorProto.FLOAT, "size": TensorProto.INT64}

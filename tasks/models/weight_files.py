@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from compress.errors import UsageError, first_line
-from compress.storage.foreign import CONVERTED, OtherFormat, read_foreign
-from compress.storage.stand_ins import Inert, NumpyArray, StoredTensor
+from compress.storage.pickle_placeholders import Inert, NumpyArray, StoredTensor
 from compress.storage.untrusted import plain_json, read_bytes
+from compress.storage.untrusted_checkpoints import CONVERTED, OtherFormat, read_untrusted_checkpoint
 
 from .safetensors_header import read_header
 
@@ -44,7 +44,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
     Reads safetensors, torch files of either format, plain pickles of tensors or numpy arrays, whole pickled modules,
     and folders that hold one such file or several with an index. Nothing that a file names is imported or run: see
-    `compress.storage.foreign`. `fit_weights` finds a network's tensors among them.
+    `compress.storage.untrusted_checkpoints`. `fit_weights` finds a network's tensors among them.
 
     Raises `UsageError` if the file is missing, broken, of another kind, or holds no tensors by name.
     """
@@ -89,7 +89,7 @@ def _read(file: Path) -> dict[str, Tensor]:
             read_header(file)
             return load_file(file)
         _require_no_other_kind(file)
-        return dict(_flat(read_foreign(file)))
+        return dict(_flat(read_untrusted_checkpoint(file)))
     except OtherFormat as error:
         raise UsageError(f"cannot read weights from {file}: {error}") from error
     except Exception as error:  # broken checkpoints raise nine unrelated types; all of them mean the same here

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from compress.storage.pickles import INSTRUCTIONS, PlainReader, end_of_plain
-from compress.storage.stand_ins import (
+from compress.storage.pickle_placeholders import (
     Call,
     Dictionaries,
     Inert,
@@ -28,6 +27,7 @@ from compress.storage.stand_ins import (
     retyped,
     unwrapped,
 )
+from compress.storage.pickles import INSTRUCTIONS, PlainReader, end_of_plain
 from compress.storage.untrusted import require_regular
 
 PICKLE_LIMIT = 10_000_000
@@ -50,7 +50,7 @@ class OtherFormat(ValueError):
     """A file that is whole but of a kind that holds no tensors by name, or runs code to give them."""
 
 
-def read_foreign(file: Path) -> object:
+def read_untrusted_checkpoint(file: Path) -> object:
     """What a file of torch's or a pickle holds: dictionaries, lists, numbers, text, stored tensors and `Inert` objects.
 
     Raises `OtherFormat` for what is known and cannot be used, with what to do, and one of many types, `ValueError` and

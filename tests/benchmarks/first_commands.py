@@ -1,7 +1,7 @@
 """The first commands of the README: what their students keep, three seeds, and how long each takes from nothing.
 
-    python tests/benchmarks/first.py segmentation classification --work DIR
-    python tests/benchmarks/first.py segmentation --tuning --work DIR    # on the scans that settings are chosen on
+    python tests/benchmarks/first_commands.py segmentation classification --work DIR
+    python tests/benchmarks/first_commands.py segmentation --tuning --work DIR  # on the scans that tune settings
 
 Every run begins with an empty cache, so that what has to be taught is part of its time. A finished run is never
 repeated; delete its JSON to run it again. Time nothing else beside it.

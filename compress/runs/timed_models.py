@@ -1,4 +1,4 @@
-"""Models in the runtimes that are timed: torch, compiled torch and onnxruntime."""
+"""Models in the runtimes that `compress benchmark` times: torch, compiled torch and onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import nn
 
 from compress.export import OnnxModel
 from compress.export.latency import Once
-from compress.runs.first_answer import peak_of_first_answer
-from compress.tasks.models.saved import load_model
+from compress.runs.first_inference import peak_of_first_inference
+from compress.tasks.models.model_folder import load_model
 from compress.training.compute import Compute
 
 Kind = Literal["eager", "compiled", "onnxruntime"]
@@ -36,7 +36,7 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True)
-class Contender:
+class TimedModel:
     """One model in one runtime."""
 
     path: Path
@@ -109,21 +109,21 @@ class InOnnxRuntime:
         return self._model.bound(self._model.given(images))
 
 
-def contenders_of(path: Path, provider: str, *, compiled: bool) -> list[Contender]:
+def timed_models_of(path: Path, provider: str, *, compiled: bool) -> list[TimedModel]:
     """A file as it is; a run's or model's network in torch, and what lies in its `export/`."""
     if path.suffix == ".onnx":
-        return [Contender(path, "onnxruntime", provider)]
+        return [TimedModel(path, "onnxruntime", provider)]
     kinds: list[Kind] = ["eager", "compiled"] if compiled else ["eager"]
     files = sorted((path / "export").glob("*.onnx")) if path.is_dir() else []
     return [
-        *(Contender(path, kind, provider) for kind in kinds),
-        *(Contender(f, "onnxruntime", provider) for f in files),
+        *(TimedModel(path, kind, provider) for kind in kinds),
+        *(TimedModel(f, "onnxruntime", provider) for f in files),
     ]
 
 
-def cold_start(contender: Contender, shape: tuple[int, ...]) -> dict[str, float]:
+def cold_start(model: TimedModel, shape: tuple[int, ...]) -> dict[str, float]:
     """The first inference of a new process: seconds since its start, and its peak memory in megabytes."""
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(1) as process:
-        memory = process.apply(peak_of_first_answer, (contender.kind, contender.path, contender.provider, shape))
+        memory = process.apply(peak_of_first_inference, (model.kind, model.path, model.provider, shape))
         return {"seconds": time.perf_counter() - started, "memory_mb": memory}

@@ -15,12 +15,12 @@ WEAK = 0.85  # of the share kept over all classes: a class below is named
 NAMED = 3
 
 
-def doubts(record: Record) -> list[str]:
+def limitations(record: Record) -> list[str]:
     """One or two sentences for each limit that applies to this run."""
     if not record.results:
         return [_unfinished(record)]
-    doubts = (_worthless(record), _scored_on(record), _chosen(record), _seed(record), _chance(record), _weakest(record))
-    return [text for text in (*doubts, *_files(record), _speed(record)) if text]
+    rules = (_worthless, _scored_on, _chosen, _seed, _chance, _weakest)
+    return [text for text in (*(rule(record) for rule in rules), *_files(record), _speed(record)) if text]
 
 
 def _unfinished(record: Record) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from compress.errors import UsageError
+from compress.tasks.data.image_discovery import Tree, passed_over
 from compress.tasks.data.image_files import KINDS, SUFFIXES, as_rgb, bombs_refused, opened
-from compress.tasks.data.image_listing import Tree, passed_over
 from compress.training.progress import console
 
 

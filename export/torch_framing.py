@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .card import FileCard
-from .pixels import HALF
+from .onnx_framing import HALF
 
 
 def shown(images: Tensor, card: FileCard) -> Tensor:

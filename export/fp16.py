@@ -7,7 +7,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel as Rewriter
 
 
-def halved(body: ModelProto) -> ModelProto:
+def to_fp16(body: ModelProto) -> ModelProto:
     """The network in fp16. onnxruntime's converter leaves the nodes in an invalid order, which is corrected."""
     copy = ModelProto()
     copy.CopyFrom(body)

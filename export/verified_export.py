@@ -18,11 +18,11 @@ from compress.storage.files import whole_file
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
-from .dressing import Form, dressed
-from .half import halved
-from .inside import check_inside
-from .measures import Parity
+from .fp16 import to_fp16
 from .parity import Shape, check_parity, check_shapes, shapes_to_check
+from .parity_measures import Parity
+from .part_parity import check_parts
+from .processing import Form, with_processing
 from .quantisation import Quantised, quantised
 from .runtime import OnnxModel
 from .writer import OPSET, exported, write_model
@@ -78,7 +78,7 @@ def export_verified(
     exact, reason = _body(network, spec, order, images)
     body, int8 = exact, None
     if order.precision == "fp16":
-        body = halved(exact)
+        body = to_fp16(exact)
     elif order.precision == "int8":
         int8 = _in_int8(exact, calibration)
         body = int8.model
@@ -87,7 +87,7 @@ def export_verified(
     shown = _shown(images, calibration)
     shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
     with whole_file(path) as unfinished:
-        write_model(dressed(body, spec, order.form, dynamic_size=dynamic), card, unfinished)
+        write_model(with_processing(body, spec, order.form, dynamic_size=dynamic), card, unfinished)
         results = check_parity(network, OnnxModel(unfinished), shapes, shown)
         if body is not exact:  # what is lost by rounding may hide what is wrong: that is looked for before it
             results.append(_before_rounding(network, spec, order, exact, shown))
@@ -116,8 +116,10 @@ def _before_rounding(
     form = Form(output="logits")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "exact.onnx"
-        write_model(dressed(exact, spec, form, dynamic_size=False), _card(network, spec, Order(form), False), path)
-        return replace(check_inside(network, OnnxModel(path), images)[0], part="network in float32")
+        write_model(
+            with_processing(exact, spec, form, dynamic_size=False), _card(network, spec, Order(form), False), path
+        )
+        return replace(check_parts(network, OnnxModel(path), images)[0], part="network in float32")
 
 
 def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | None) -> tuple[ModelProto, str]:
@@ -152,7 +154,7 @@ def _wrong_at(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"
         card = _card(network, spec, Order(form), dynamic=True)
-        write_model(dressed(body, spec, form, dynamic_size=True), card, path)
+        write_model(with_processing(body, spec, form, dynamic_size=True), card, path)
         results = check_shapes(network, OnnxModel(path), shapes, images)
     return next((f"at {result}" for result in results if not result.passed), "")
 

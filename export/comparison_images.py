@@ -16,7 +16,7 @@ AREA, STEP = 1 << 16, 32
 """Pixels of an image at most where the network takes any size, and what its sides are then multiples of."""
 
 
-class Probes:
+class ComparisonImages:
     """`IMAGES` different images of one size, of 256 shades in [0, 1], made when they are looked at.
 
     As many as there are of `images [m, 3, h, w]`, evenly spread, and where `filled` or there are none, noise of several

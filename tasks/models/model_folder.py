@@ -25,10 +25,10 @@ from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
 
 from . import STORED, create_model, fit_weights, read_weights, takes_one_size
 from .binary import OneLogit, bare
+from .classifier_sharing import ClassifierSharing
 from .normalised import NormalisedModel
 from .safetensors_header import METADATA, read_header
-from .sharing import ClassifierSharing
-from .stored import LEAST_DEVIATION
+from .timm_hub import LEAST_DEVIATION
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter
 from .weights import fitting
 

@@ -16,7 +16,7 @@ from compress.storage.files import digest
 from compress.storage.settings_files import load_config
 from compress.task import HeldOut
 from compress.tasks.models import STORED, NormalisedModel, fingerprint, fit_weights, read_weights
-from compress.tasks.models.saved import weights_file
+from compress.tasks.models.model_folder import weights_file
 
 
 def origin_of(context: MethodContext, held_out: HeldOut) -> dict[str, str]:

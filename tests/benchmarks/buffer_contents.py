@@ -1,6 +1,6 @@
 """What the replay buffers of finished runs hold: how old samples are, how sure the teacher is, which are drawn.
 
-python tests/benchmarks/buffer.py RUN...
+python tests/benchmarks/buffer_contents.py RUN...
 """
 
 from __future__ import annotations

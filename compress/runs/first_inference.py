@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 
-def peak_of_first_answer(kind: str, path: Path, provider: str, shape: tuple[int, ...]) -> float:
+def peak_of_first_inference(kind: str, path: Path, provider: str, shape: tuple[int, ...]) -> float:
     """Load one model, run it once and return the process's peak memory in megabytes; `shape` is that of one image."""
     image = np.zeros((1, *shape), np.float32)
     if kind == "onnxruntime":
@@ -18,9 +18,9 @@ def peak_of_first_answer(kind: str, path: Path, provider: str, shape: tuple[int,
         model = OnnxModel(path, provider=provider)
         model.run(model.given(image))
     else:
-        from compress.runs.contenders import Contender
+        from compress.runs.timed_models import TimedModel
 
-        Contender(path, "compiled" if kind == "compiled" else "eager", provider).start().whole(image)()
+        TimedModel(path, "compiled" if kind == "compiled" else "eager", provider).start().whole(image)()
     status = Path("/proc/self/status")
     if status.is_file():  # on Linux ru_maxrss includes the memory of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -17,11 +17,11 @@ from compress.errors import first_line
 from compress.task import Deployable
 
 from .card import FileCard
-from .dressing import BODY_INPUT, BODY_OUTPUT
-from .expected import at_size, best_class, expected_answers, expected_logits, seen_by_network
-from .measures import Measured, Parity, by_image, exchanged, measure_answers, some_positions, spread
-from .parts import Part, Parts
-from .probes import Probes, noise, probe_size
+from .comparison_images import ComparisonImages, noise, probe_size
+from .graph_parts import Part, Parts
+from .parity_measures import Measured, Parity, by_image, exchanged, measure_answers, some_positions, spread
+from .processing import BODY_INPUT, BODY_OUTPUT
+from .reference_outputs import at_size, best_class, expected_answers, expected_logits, seen_by_network
 from .rounding import rounding_of
 from .runtime import OnnxModel
 from .scoring import answers
@@ -40,12 +40,12 @@ ROWS = 64
 """Of logits for the last part that are run at once."""
 
 
-def check_inside(network: Deployable, model: OnnxModel, images: Tensor | None) -> list[Parity]:
+def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) -> list[Parity]:
     """Compare the parts of a file, and the whole, on `images [n, 3, h, w]` in [0, 1] and noise, or on noise alone."""
     card = model.card
     free = card.dynamic_size and card.input == "float"
     size = probe_size(card.image_shape[1:], dynamic_size=free)
-    many = Probes(size, images, filled=TOLERANCES[card.precision].exact)
+    many = ComparisonImages(size, images, filled=TOLERANCES[card.precision].exact)
     try:
         parts = Parts(model.path)
         last, sized = parts.answers()
@@ -86,7 +86,7 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
 
 
 @torch.no_grad()
-def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Probes) -> list[Parity]:
+def _check_many(network: Deployable, model: OnnxModel, core: Part, many: ComparisonImages) -> list[Parity]:
     """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
     card, allowed = model.card, TOLERANCES[model.card.precision]
     results = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]

@@ -25,7 +25,7 @@ class Outcome:
     """What else was read with it."""
 
 
-class GuardedSteps:
+class FiniteSteps:
     """Steps of an optimiser of which only those are taken whose losses and gradients are finite.
 
     A step that is not taken changes neither weights nor what the optimiser remembers nor the buffers of the networks

@@ -1,6 +1,6 @@
 """How well agreement on new synthetic images tells what a student loses on real ones.
 
-    python tests/benchmarks/estimate.py RUN...
+    python tests/benchmarks/agreement_estimate.py RUN...
 
 For each finished run that was scored on held-out data: what `compress evaluate RUN --without-data` says, beside the
 share of the teacher's metric that the student lost. One JSON a run is kept under `results/estimate/`, and a run
