@@ -123,9 +123,7 @@ class DistillationSettings(Section):
 class DistillSettings(WeightSettings):
     """All settings of `compress distill`, except where it writes and whether it resumes."""
 
-    task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
-        "classification", description="Task of both models."
-    )
+    task: Annotated[str, MODELS] = Field("classification", description="Task of both models: `compress list tasks`.")
     teacher: Annotated[str | None, MODELS] = Field(None, description="Teacher by name: `compress list teachers`.")
     teacher_weights: Annotated[Path | None, MODELS] = Field(
         None,
@@ -179,9 +177,7 @@ class ResolvedSettings(DistillSettings):
 class TeachSettings(ReadingSettings):
     """All settings of `compress teach`. Values that are left out come from the task's default recipe."""
 
-    task: Annotated[Literal["classification", "segmentation"], MODELS] = Field(
-        "classification", description="Task of the model."
-    )
+    task: Annotated[str, MODELS] = Field("classification", description="Task of the model: `compress list tasks`.")
     teacher: Annotated[str | None, MODELS] = Field(None, description="Network by name: `compress list teachers`.")
     pretrained: Annotated[bool, MODELS] = Field(
         True, description="Start from ImageNet weights if they are on disk or can be downloaded; never for digits."

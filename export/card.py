@@ -72,7 +72,7 @@ class FileCard:
     def framed(self, picture: Size) -> tuple[Framing, Size]:
         """How a picture of that height and width becomes the network's image, and the height and width of that."""
         height, width = self.image_shape[1:]
-        if self.task == "classification":
+        if self.task != "segmentation":
             return self.framing, (height, width)
         return WHOLE, scaled(picture, self.image_size) if self.dynamic_size else (height, width)
 

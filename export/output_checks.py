@@ -22,9 +22,11 @@ def complaint_of(answer: Mapping[str, Array], card: FileCard, count: int) -> str
     scores = next(values for name, values in answer.items() if name != "classes")
     if scores.dtype.kind != "f":
         return f"answers with scores of type {scores.dtype}, which are no numbers"
-    axes = {"classification": 2, "segmentation": 4}.get(card.task, scores.ndim)
-    if "classes" in answer:
-        return _complaint_of_classes(answer["classes"], scores, axes - (axes == 4), names, count)
+    decided = "classes" in answer
+    usual = {"classification": 2, "segmentation": 3 if decided else 4}
+    axes = usual.get(card.task, scores.ndim)
+    if decided:
+        return _complaint_of_classes(answer["classes"], scores, axes, names, count)
     if scores.ndim != axes or scores.shape[:2] != (count, names) or not scores.size:
         return f"answers {count} images with {list(scores.shape)}, which is not of its {names} classes"
     return _complaint_of_numbers(scores)
@@ -33,7 +35,7 @@ def complaint_of(answer: Mapping[str, Array], card: FileCard, count: int) -> str
 def _complaint_of_classes(classes: Array, scores: Array, axes: int, names: int, count: int) -> str:
     if classes.dtype.kind not in "iu":
         return f"answers with classes of type {classes.dtype}, which number nothing"
-    if classes.shape != scores.shape or classes.ndim not in (2, 3) or classes.ndim != axes or len(classes) != count:
+    if classes.shape != scores.shape or classes.ndim != axes or len(classes) != count:
         return f"answers {count} images with {list(classes.shape)}, which is not of its {names} classes"
     if not classes.size or not 0 <= int(classes.min()) <= int(classes.max()) < names:
         return f"answers with classes that are not among its {names} classes"

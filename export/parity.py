@@ -33,7 +33,7 @@ def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[Shape]:
 def check_parity(
     network: Deployable, model: OnnxModel, shapes: Sequence[Shape], images: Tensor | None = None
 ) -> list[Parity]:
-    """Compare the whole file at each shape, then its parts by themselves on many images: see `inside`.
+    """Compare the whole file at each shape, then its parts by themselves on many images: see `part_parity`.
 
     Images are `images [n, 3, h, w]` in [0, 1], resized, and noise where there are none or too few.
     """
@@ -86,7 +86,7 @@ def _compare(network: Deployable, model: OnnxModel, images: Tensor, rounding: fl
         return Parity.failed(shape, f"onnxruntime fails: {first_line(error, 120)}")
     allowed = TOLERANCES[card.precision].widened(rounding)
     try:
-        measured, _ = measure_answers(logits, actual, card.output, allowed)
+        measured, _ = measure_answers(logits, actual, card, allowed)
     except ValueError as error:
         return Parity.failed(shape, str(error))
     # of a few images one may fall the other way where rounding moves logits freely: the many tell how often that is

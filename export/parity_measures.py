@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .card import FileCard
 from .reference_outputs import best_class, decided_classes, expected_answers
 from .tolerance import Tolerance
 
@@ -113,20 +114,20 @@ def _p99(values: Tensor) -> float:
 
 
 def measure_answers(
-    logits: Tensor, answers: dict[str, Tensor], output: str, allowed: Tolerance
+    logits: Tensor, answers: dict[str, Tensor], card: FileCard, allowed: Tolerance
 ) -> tuple[Measured, Tensor]:
     """A file's outputs against the network's `logits [n, k, *s]`: the numbers, and each image's difference `[n]`.
 
     Raises `ValueError` if an output has not the shape that it should have.
     """
-    expected = expected_answers(logits, output)
+    expected = expected_answers(logits, card)
     for name, values in expected.items():
         if answers[name].shape != values.shape:
             raise ValueError(f"{name} has shape {list(answers[name].shape)}")
     scores = next(name for name in expected if name != "classes")
     difference = answers[scores] - expected[scores]
     scale = spread(logits) if scores == "logits" else max(expected[scores].abs().max().item(), 1e-12)
-    return Measured.of(logits, decided_classes(answers), difference, scale, allowed), by_image(difference)
+    return Measured.of(logits, decided_classes(answers, card), difference, scale, allowed), by_image(difference)
 
 
 def by_image(difference: Tensor) -> Tensor:

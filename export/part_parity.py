@@ -7,6 +7,7 @@ stands before it by the images that it makes of pixels. The whole file answers t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -50,7 +51,12 @@ def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) ->
         parts = Parts(model.path)
         last, sized = parts.answers()
         first = parts.preprocessing()
-        results = [*_check_many(network, model, parts.network(), many), _check_answers(last, card, sized=sized)]
+        with torch.no_grad():
+            positions = tuple(network(many[[0]]).shape[2:])
+        results = [
+            *_check_many(network, model, parts.network(), many),
+            _check_answers(last, card, positions, sized=sized),
+        ]
         return results if first is None else [*results, _check_preprocessing(first, card)]
     except Exception as error:  # onnxruntime's exceptions share no public base class
         return [Parity.failed(many.shape, f"cannot be compared: {first_line(error, 120)}", "network")]
@@ -77,10 +83,13 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
     difference = actual - expected
     measured = Measured.of(expected, best_class(actual), difference, spread(expected), allowed)
     height, width = images.shape[-2:]
-    logits = at_size(expected, (height, width)) if card.input == "float" else expected_logits(network, card, images)
+    if card.input != "float":
+        logits = expected_logits(network, card, images)
+    else:
+        logits = at_size(expected, (height, width)) if card.task == "segmentation" else expected
     if allowed.exact:  # no probability moves by more than the logits do, and these are judged by themselves
         allowed = replace(allowed, tie=allowed.tie + measured.largest)
-    whole, _ = measure_answers(logits, answers(model, images), card.output, allowed)
+    whole, _ = measure_answers(logits, answers(model, images), card, allowed)
     rows = some_positions(expected), some_positions(actual)
     return _Seen(measured, whole, *rows, by_image(difference))
 
@@ -109,17 +118,21 @@ def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Compari
     return [result, whole.verdict(shape, kept)]
 
 
-def _check_answers(last: Part, card: FileCard, *, sized: bool) -> Parity:
-    """What stands behind the network, on logits among which every class wins."""
+def _check_answers(last: Part, card: FileCard, positions: tuple[int, ...], *, sized: bool) -> Parity:
+    """What stands behind the network, on logits `[n, k, *positions]` among which every class wins."""
     exact, measures, rows = TOLERANCES["fp32"], list[Measured](), 0
     logits = torch.empty(0)
-    for logits in _winning(len(card.class_names), maps=card.task != "classification"):
+    for logits in _winning(len(card.class_names), positions, maps=card.task == "segmentation"):
         size = (logits.shape[-2] + 5, logits.shape[-1] + 3)
         actual = last(**{BODY_OUTPUT: logits}, **({"size": torch.tensor(size)} if sized else {}))
         moved = at_size(logits, size) if sized else logits
-        measures.append(measure_answers(moved, actual, card.output, exact)[0])
-        expected = expected_answers(moved, card.output)
-        if logits.ndim == 2 and "classes" in actual and not torch.equal(actual["classes"], expected["classes"]):
+        measures.append(measure_answers(moved, actual, card, exact)[0])
+        expected = expected_answers(moved, card)
+        if (
+            card.task == "classification"
+            and "classes" in actual
+            and not torch.equal(actual["classes"], expected["classes"])
+        ):
             return Parity.failed(logits.shape, "it names other classes than those of the best logits", "answers")
         rows += len(logits)
     measured = Measured.together(measures)
@@ -127,13 +140,16 @@ def _check_answers(last: Part, card: FileCard, *, sized: bool) -> Parity:
     return measured.verdict((rows, *logits.shape[1:]), passed, part="answers")
 
 
-def _winning(classes: int, *, maps: bool) -> Iterator[Tensor]:
-    """Logits `[n, k]`, or `[1, k, h, w]`, in which each class is the best somewhere and no two are near."""
+def _winning(classes: int, positions: tuple[int, ...], *, maps: bool) -> Iterator[Tensor]:
+    """Logits `[n, k, *positions]`, or maps of any size, in which each class is the best somewhere, none near it."""
     randomness = torch.Generator().manual_seed(2)
     if maps:
         across = max(round(classes**0.5) + 1, 7)
-        best = torch.arange(across * across).remainder(classes).view(1, 1, across, across)
-        yield torch.randn(1, classes, across, across, generator=randomness).scatter(1, best, 8.0)
+        positions = (across, across)
+    if positions:
+        n = -(-classes // math.prod(positions))
+        best = torch.arange(n * math.prod(positions)).remainder(classes).view(n, 1, *positions)
+        yield torch.randn(n, classes, *positions, generator=randomness).scatter(1, best, 8.0)
         return
     for few in torch.split(torch.arange(classes), ROWS):
         order = torch.rand(len(few), classes, generator=randomness).argsort(dim=1)

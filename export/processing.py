@@ -31,8 +31,9 @@ class Form:
     input: Literal["float", "uint8"] = "float"
     """`images`, float32 `[n, 3, h, w]` in [0, 1]; or `pixels`, uint8 `[n, h, w, 3]` of any size, resized inside."""
     output: Literal["logits", "probabilities", "decision"] = "decision"
-    """The first two are `[n, k, *s]`; a decision is `classes` and `scores`: a classifier's five best `[n, 5]`, or a
-    class map `[n, h, w]`, one byte a pixel (four beyond 256 classes), and the probability of what it shows."""
+    """The first two are `[n, k, *s]`; a decision is `classes` and `scores`: a classifier's five best `[n, 5]`, or for
+    other tasks the best class of each position `[n, *s]`, one byte each (four beyond 256 classes), and its
+    probability."""
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_siz
     Pictures of other sizes are resized as the task's data are: for a classifier as `spec.framing` says, for a segmenter
     whole, at the shorter side that it was scored at or at its only size; its maps are brought back to their own size.
     """
-    maps = len(body.graph.output[0].type.tensor_type.shape.dim) > 2
+    maps = spec.name == "segmentation"
     resized = form.input == "uint8" and (not maps or not dynamic_size or spec.image_size is not None)
     restored = maps and resized
     if form.input == "uint8" and not maps and spec.framing.interpolation not in RESIZES:
@@ -60,7 +61,7 @@ def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_siz
     if form.input == "uint8":
         steps = _steps(spec, maps=maps, dynamic_size=dynamic_size)
         model = _joined(_prelude(body, steps, restored), model, [BODY_INPUT])
-    head = _head(body, spec.num_classes, form, maps, restored)
+    head = _head(body, spec, form, restored)
     return _joined(model, head, [BODY_OUTPUT, "size"] if restored else [BODY_OUTPUT])
 
 
@@ -104,9 +105,11 @@ def _prelude(body: ModelProto, steps: str, restored: bool) -> ModelProto:
     )
 
 
-def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool) -> ModelProto:
+def _head(body: ModelProto, spec: TaskSpec, form: Form, restored: bool) -> ModelProto:
     """Logits to answers; maps at the size that the picture came in, `size`, if it was resized."""
-    every = "[batch, classes, height, width]" if maps else f"[batch, {classes}]"
+    classes, axes = spec.num_classes, len(body.graph.output[0].type.tensor_type.shape.dim)
+    positions = "".join(f", side{axis}" for axis in range(2, axes))
+    every = f"[batch, classes{positions}]" if positions else f"[batch, {classes}]"
     steps = "after_logits = Identity (network_logits)"
     if restored:
         steps = f"""
@@ -120,7 +123,7 @@ def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool
         softmax = "probabilities = Softmax <axis = 1> (after_logits)"
         return _parsed(body, f"head ({inputs}) => (float{every} probabilities) {{ {steps} {softmax} }}")
     steps += "\nafter_all = Softmax <axis = 1> (after_logits)"
-    if not maps:
+    if spec.name == "classification":
         best = min(GUESSES, classes)
         steps += f"""
             after_count = Constant <value_ints = [{best}]> ()
@@ -134,5 +137,5 @@ def _head(body: ModelProto, classes: int, form: Form, maps: bool, restored: bool
         classes = Cast <to = {2 if number == "uint8" else 6}> (after_index)
         after_axis = Constant <value_ints = [1]> ()
         scores = ReduceMax <keepdims = 0> (after_all, after_axis)"""
-    shape = "[batch, height, width]"
+    shape = f"[batch{positions}]"
     return _parsed(body, f"head ({inputs}) => ({number}{shape} classes, float{shape} scores) {{ {steps} }}")

@@ -13,13 +13,12 @@ from .torch_framing import shown
 def expected_logits(network: nn.Module, card: FileCard, images: Tensor) -> Tensor:
     """The network's logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1] at their own size."""
     logits: Tensor = network(seen_by_network(images, card))
-    return at_size(logits, (images.shape[-2], images.shape[-1]))
+    return at_size(logits, (images.shape[-2], images.shape[-1])) if card.task == "segmentation" else logits
 
 
 def at_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Label maps `[n, k, h, w]` brought to `size`, height and width; labels `[n, k]` as they are."""
-    moved = logits.ndim == 4 and logits.shape[-2:] != size
-    return F.interpolate(logits, size=size, mode="bilinear") if moved else logits
+    """Label maps `[n, k, h, w]` brought to `size`, height and width."""
+    return F.interpolate(logits, size=size, mode="bilinear") if logits.shape[-2:] != size else logits
 
 
 def seen_by_network(images: Tensor, card: FileCard) -> Tensor:
@@ -27,26 +26,26 @@ def seen_by_network(images: Tensor, card: FileCard) -> Tensor:
     return shown(images, card) if card.input == "uint8" else images
 
 
-def expected_answers(logits: Tensor, output: str) -> dict[str, Tensor]:
-    """The outputs by name that a file of that form should have for logits `[n, k, *s]`."""
-    if output == "logits":
+def expected_answers(logits: Tensor, card: FileCard) -> dict[str, Tensor]:
+    """The outputs by name that a file with that card should have for logits `[n, k, *s]`."""
+    if card.output == "logits":
         return {"logits": logits}
     probabilities = logits.softmax(dim=1)
-    if output == "probabilities":
+    if card.output == "probabilities":
         return {"probabilities": probabilities}
-    if logits.ndim == 2:
+    if card.task == "classification":
         best = probabilities.topk(min(GUESSES, logits.shape[1]))
         return {"classes": best.indices, "scores": best.values}
     scores, classes = probabilities.max(dim=1)
     return {"classes": classes, "scores": scores}
 
 
-def decided_classes(outputs: dict[str, Tensor]) -> Tensor:
+def decided_classes(outputs: dict[str, Tensor], card: FileCard) -> Tensor:
     """The best class of each position, long `[n, *s]`, by a file's outputs or by those that it should have."""
     if "classes" not in outputs:
         return best_class(next(iter(outputs.values())))
     classes = outputs["classes"].long()
-    return classes[:, 0] if classes.ndim == 2 else classes
+    return classes[:, 0] if card.task == "classification" else classes
 
 
 def best_class(logits: Tensor) -> Tensor:

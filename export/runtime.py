@@ -167,7 +167,7 @@ def decided(outputs: Mapping[str, Array]) -> tuple[Array, Array]:
 
 def decision(classes: Array, scores: Array, size: tuple[int, int], card: FileCard) -> Decision:
     """One picture's decision; a map is brought to `size`, width and height, by the nearest pixel."""
-    if classes.ndim == 2 and classes.shape[::-1] != size:
+    if card.task == "segmentation" and classes.shape[::-1] != size:
         number = np.uint8 if len(card.class_names) <= 256 else np.int32  # Pillow's channels
         classes, scores = (
             np.asarray(Image.fromarray(values).resize(size, Image.Resampling.NEAREST))

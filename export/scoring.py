@@ -17,14 +17,14 @@ class OnnxScores:
         self._model = model
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits or probabilities; of decisions, what they name and 0 elsewhere, or the one-hot class map."""
+        """Logits or probabilities; of decisions, what they name and 0 elsewhere, or the classes as one-hot."""
         outputs = answers(self._model, images)
         if "classes" not in outputs:
             return next(iter(outputs.values()))
         classes, count = outputs["classes"].long(), len(self._model.card.class_names)
-        if classes.ndim == 2:
+        if self._model.card.task == "classification":
             return torch.zeros(len(classes), count).scatter(1, classes, outputs["scores"])
-        return (classes.unsqueeze(1) == torch.arange(count).view(-1, 1, 1)).float()
+        return (classes.unsqueeze(1) == torch.arange(count).view(-1, *[1] * (classes.ndim - 1))).float()
 
 
 def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
@@ -36,7 +36,7 @@ def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
 def spec_of(model: OnnxModel) -> TaskSpec:
     """The task that a file's card describes."""
     card = model.card
-    metric = "top1" if card.task == "classification" else "miou"
+    metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # a file does not know others
     rows, palette = (3, *card.image_shape[1:]), card.palette
     ignored, side, framing = card.ignore_index, card.image_size, card.framing
     return TaskSpec(card.task, rows, card.class_names, metric, ignored, palette, side, framing)

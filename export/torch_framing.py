@@ -14,7 +14,7 @@ def shown(images: Tensor, card: FileCard) -> Tensor:
     """What a file with pixels for input shows its network of images `[n, 3, h, w]` in [0, 1]: see `.pixels`."""
     own = images.shape[-2], images.shape[-1]
     framing, size = card.framed(own)
-    if card.task != "classification" and size == own:
+    if card.task == "segmentation" and size == own:
         return images
     steps, pixels = framing.geometry(own, size), images * 255
     for sizes in ((own[0], steps.resized[1]), steps.resized):

@@ -7,25 +7,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from compress.task import NOTHING_IGNORED, Batch, TaskSpec
+from compress.task import Batch
 
 from .data import DataSource
 from .metrics import TopAccuracy
+from .named_task import spec_of
 from .pictures import captioned, roles
 from .targets import LABELS
-
-
-def spec_of(source: DataSource) -> TaskSpec:
-    """What is fixed about the classification of some data."""
-    return TaskSpec(
-        name="classification",
-        image_shape=source.image_shape,
-        class_names=source.class_names,
-        metric="top1",
-        ignore_index=NOTHING_IGNORED,
-        image_size=source.image_size,
-        framing=source.framing,
-    )
 
 
 class Classification:

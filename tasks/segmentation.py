@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from compress.task import Batch, TaskSpec
 
 from .data import DataSource
 from .metrics import ConfusionMatrix
+from .named_task import spec_of
 from .natural_colours import class_colours
 from .pictures import roles, rows_of_maps
 from .targets import LABEL_MAPS
@@ -24,23 +26,16 @@ def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:
     return source.palette or class_colours(source.class_names, source.background)
 
 
-def spec_of(source: DataSource) -> TaskSpec:
-    """What is fixed about the segmentation of some data."""
-    return TaskSpec(
-        name="segmentation",
-        image_shape=source.image_shape,
-        class_names=source.class_names,
-        metric="miou",
-        palette=palette_of(source),
-        image_size=source.image_size,
-    )
+def coloured_spec_of(source: DataSource) -> TaskSpec:
+    """The facts about the segmentation of some data, with a colour for each class."""
+    return replace(spec_of(source), palette=palette_of(source))
 
 
 class Segmentation:
     """The task of segmentation: what the engine needs."""
 
     def __init__(self, source: DataSource, targets: str) -> None:
-        self._source, self._draw, self.spec = source, LABEL_MAPS[targets], spec_of(source)
+        self._source, self._draw, self.spec = source, LABEL_MAPS[targets], coloured_spec_of(source)
 
     def draw_targets(self, n: int, class_share: Tensor, generator: torch.Generator) -> Tensor:
         """Random label maps `[n, h, w]`, half with the teacher's class shares and half with uniform ones."""
@@ -52,7 +47,7 @@ class LabelledScenes:
     """Held-out images with a label map each."""
 
     def __init__(self, source: DataSource) -> None:
-        self._source, self.spec = source, spec_of(source)
+        self._source, self.spec = source, coloured_spec_of(source)
 
     def batches(self) -> Iterator[Batch]:
         """The validation split, whole images."""

@@ -76,7 +76,3 @@ LABEL_MAPS: Mapping[str, Callable[[int, Size, Tensor, torch.Generator, int | Non
     "voronoi": voronoi_maps,
     "noise": noise_maps,
 }
-DRAWN: Mapping[str, Mapping[str, object]] = {"classification": LABELS, "segmentation": LABEL_MAPS}
-"""Targets that each task can draw; the first is the default."""
-TAKEN: Mapping[str, tuple[str, ...]] = {"classification": ("answers",), "segmentation": ("layouts", "answers")}
-"""Targets of each task that come from the teacher."""

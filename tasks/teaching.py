@@ -61,11 +61,14 @@ USUAL_PLANS = {
     "segmentation": TeachingPlan(steps=4000, batch=16, learning_rate=1e-3, weight_decay=0.05, zoom=2.0),
 }
 """By task, for a user's own images; segmenters see windows of photographs."""
+OTHER_PLAN = TeachingPlan(steps=400, batch=64, learning_rate=1e-3, weight_decay=0.05)
+"""For tasks that are not built in: whole images without shifts, which would move what belongs to a position."""
 
 
 def usual_plan(source: DataSource) -> TeachingPlan:
     """The default plan for a data set."""
-    return (USUAL_PLANS if source.fingerprint is None else EMBEDDED_PLANS)[source.task]
+    plans = USUAL_PLANS if source.fingerprint is None else EMBEDDED_PLANS
+    return plans.get(source.task, OTHER_PLAN)
 
 
 def cache_key(name: str, source: DataSource, plan: TeachingPlan, compute: Compute, seed: int) -> str:

@@ -9,8 +9,8 @@ from compress.runs.models import student_of
 from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated
-from compress.tasks import make_task
-from compress.tasks.data import DEFAULT_DATA, DataSource, LabelledImages, open_data
+from compress.tasks import TASKS, make_task
+from compress.tasks.data import DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
 from compress.training.compute import Compute
 from compress.training.execution import Execution
@@ -28,7 +28,7 @@ ON_DISK = {
 }
 """Task, classes and size of images."""
 PUBLISHED = [name for name, method in METHODS.items() if method.defaults]
-EMBEDDED = {data: task for task, data in DEFAULT_DATA.items()}
+EMBEDDED = {task.data: name for name, task in TASKS.items()}
 
 
 def nothing() -> LabelledImages:

@@ -1,31 +1,37 @@
 """The pages beside the README: their examples run, and what they name exists."""
 
+import json
 import re
-import runpy
 import shlex
-import sys
 import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 
 from compress.cli import main
 from compress.errors import UsageError
+from compress.export import OnnxModel
 from compress.methods import METHODS
 from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged, names_setting
-from compress.tasks.data import open_data
+from compress.tasks import find_task, held_out_of, make_task, teaching
+from compress.tasks.data import Place, find_data, open_data
+from compress.tasks.models.model_folder import Card, load_model
+from compress.testing import check_task
 
 DOCS = Path(__file__).parent.parent / "docs"
 ADDING, CHOOSING = ((DOCS / name).read_text() for name in ("adding.md", "choosing.md"))
 MODULES = dict(
-    zip(("sure_kd", "scans", "mine", "counter"), re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL), strict=True)
+    zip(("sure_kd", "scans", "counters", "counter"), re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL), strict=True)
 )
 PACKAGES = [tomllib.loads(block)["project"] for block in re.findall(r"```toml\n(.*?)```", ADDING, re.DOTALL)]
-BY_METHOD, *BY_DATA = (
+BY_METHOD, *BY_DATA, BY_TASK, SCORED = (
     command.strip()
     for block in re.findall(r"```sh\n(.*?)```", ADDING, re.DOTALL)
     for command in re.split(r"&&|\n", block.replace("\\\n", " "))
@@ -42,8 +48,8 @@ ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| (\w+) \| (\w+)[^|]*\| (\w+) \|$", 
 @pytest.fixture
 def installed(install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with what the page has one write installed."""
-    for package, module in zip(PACKAGES, ("sure_kd", "scans"), strict=True):
-        install(package["name"], package["entry-points"], **{module: MODULES[module]})
+    for package, modules in zip(PACKAGES, (("sure_kd",), ("scans",), ("counters", "counter")), strict=True):
+        install(package["name"], package["entry-points"], **{module: MODULES[module] for module in modules})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -95,18 +101,41 @@ def test_the_data_set_of_the_page_is_taught_and_distilled_on_by_its_name(
     assert (installed / "runs" / "scans-sure-kd-1" / "export" / "model.onnx").is_file()
 
 
-def test_the_task_of_the_page_is_distilled_and_its_student_reads_counters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_task_of_the_page_is_taught_distilled_scored_exported_and_reported_by_its_name(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("mine", "counter"):
-        (tmp_path / f"{name}.py").write_text(MODULES[name])
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    runpy.run_path(str(tmp_path / "counter.py"))
-    sys.modules.pop("mine")
-    teacher, student = map(float, capsys.readouterr().out.split())
-    assert teacher > 0.9
-    assert student > 0.5, "a tenth of the digits is chance"
+    monkeypatch.setattr(teaching, "OTHER_PLAN", replace(teaching.OTHER_PLAN, steps=60))
+    succeed("compress list tasks")
+    assert "counter        reads a counter of four digits" in capsys.readouterr().out
+    succeed(BY_TASK, "--distillation.rounds", 6, "--distillation.warmup", 2)
+    report = json.loads((installed / "run" / "report.json").read_text())
+    assert report["teacher"]["pixel_accuracy"] > 0.8
+    assert report["student"]["pixel_accuracy"] > 0.3, "a tenth of the digits is chance"
+    assert "Each picture is drawn by the task" in (installed / "run" / "report.html").read_text()
+    capsys.readouterr()
+    succeed(SCORED, "--json")
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["task"], scores["n"]) == ("counter", 200)
+    assert scores["pixel_accuracy"] == report["student"]["pixel_accuracy"]
+    succeed("compress export run --input uint8 --output logits --fixed-size --out pixels.onnx")
+    decision = OnnxModel(installed / "pixels.onnx")(np.zeros((8, 32, 3), np.uint8))[0]
+    assert decision.classes.shape == (4,)
+    with pytest.raises(UsageError, match="unknown task 'countr': did you mean 'counter'"):
+        resolve({"task": "countr"}, None)
+
+
+def test_the_adapter_of_the_page_keeps_the_contract(installed: Path) -> None:
+    entry = find_task("counter")
+    source = find_data(None, "counter").open(Place())
+    teacher, student = (entry.networks[name](10) for name in (entry.teacher, entry.student))
+    check_task(make_task(source), held_out_of(source), teacher.eval().requires_grad_(requires_grad=False), student)
+
+
+def test_a_model_of_a_task_whose_package_is_gone_is_refused_in_one_line(tmp_path: Path) -> None:
+    card = Card("counter", "counter-8", "counters", ("0", "1"), (3, 8, 32), (0.5,) * 3, (0.5,) * 3)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"compress": json.dumps(asdict(card))})
+    with pytest.raises(UsageError, match="unknown task 'counter'"):
+        load_model(tmp_path)
 
 
 def test_every_method_is_explained_with_what_it_costs_by_itself() -> None:

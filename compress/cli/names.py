@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from compress.cli.flags import as_flags
@@ -10,8 +11,8 @@ from compress.errors import UsageError
 from compress.tables import Entry, OpenTable
 
 
-def list_names(kind: Literal["teachers", "students", "methods", "data", "configs"], /) -> None:
-    """Print the names of teachers, students, methods, data sets or recipes.
+def list_names(kind: Literal["teachers", "students", "methods", "data", "tasks", "configs"], /) -> None:
+    """Print the names of teachers, students, methods, data, tasks or recipes.
 
     The output has one name a line, on standard output. Teachers and students share one table: any model can be either.
 
@@ -20,7 +21,7 @@ def list_names(kind: Literal["teachers", "students", "methods", "data", "configs
     kind
         What to list.
     """
-    for line in {"methods": _methods, "data": _data, "configs": _configs}.get(kind, _models)():
+    for line in {"methods": _methods, "data": _data, "tasks": _tasks, "configs": _configs}.get(kind, _models)():
         print(as_flags(line))
 
 
@@ -33,11 +34,23 @@ def _models() -> list[str]:
     classifiers = [f"classification  {name}" for name in model_names("classification")]
     note = f"# segmenters: encoder {DEFAULT_ENCODER} if none is named; timm encoders are written tu-NAME"
     return [
+        *_own_networks(),
         *segmenters,
         note,
         *classifiers,
         "# also: hf-hub:OWNER/NAME and local-dir:FOLDER (timm, with their weights)",
     ]
+
+
+def _own_networks() -> list[str]:
+    """The networks that installed tasks bring; a task whose package is broken brings none."""
+    from compress.tasks import TASKS, find_task
+
+    lines: list[str] = []
+    for task in TASKS.names():
+        with suppress(UsageError):
+            lines += [f"{task:15} {name}" for name in find_task(task).networks]
+    return lines
 
 
 def _methods() -> list[str]:
@@ -50,6 +63,12 @@ def _data() -> list[str]:
     from compress.tasks.data import SOURCES
 
     return [_row(SOURCES, name, lambda listing: f"{listing.task:16} {listing.description}") for name in SOURCES.names()]
+
+
+def _tasks() -> list[str]:
+    from compress.tasks import TASKS
+
+    return [_row(TASKS, name, lambda task: task.summary) for name in TASKS.names()]
 
 
 def _row(table: OpenTable[Entry], name: str, said: Callable[[Entry], str]) -> str:

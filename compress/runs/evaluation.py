@@ -23,6 +23,7 @@ class Score:
     metric: str
     """Name of the headline number."""
     numbers: Mapping[str, Any]
+    """All numbers by name, the headline number first."""
     count: int
     """Number of images."""
     seconds: float = 0.0
@@ -54,7 +55,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], held_out: HeldOut, compute: Co
             logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
-    score = Score(held_out.spec.metric, metric.compute(), count, time.perf_counter() - started)
+    headline, numbers = held_out.spec.metric, metric.compute()
+    score = Score(headline, {headline: numbers[headline], **numbers}, count, time.perf_counter() - started)
     if not isinstance(metric, Tabulated):
         return score
     return replace(score, chance=metric.chance()[score.metric], confusion=metric.counts)

@@ -16,6 +16,7 @@ from compress.methods import find_method
 from compress.runs.forecast import seconds_a_step
 from compress.runs.reading import with_preparation
 from compress.settings import DistillSettings
+from compress.tasks import make_task
 from compress.tasks.data import DataSource
 from compress.tasks.data.collected import read_collected, read_photographs
 from compress.tasks.models import (
@@ -31,7 +32,6 @@ from compress.tasks.models.classifier_sharing import ClassifierSharing, share_cl
 from compress.tasks.models.model_folder import Card, load_model, save_model
 from compress.tasks.models.pretrained import create_pretrained
 from compress.tasks.packaged_teacher import packaged_teacher
-from compress.tasks.segmentation import palette_of
 from compress.tasks.teaching import Training, cache_key, usual_plan
 from compress.teacher import Teacher
 from compress.training.compute import Compute
@@ -89,7 +89,8 @@ def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
 def require_logits(model: nn.Module, name: str, source: DataSource) -> None:
     """Raise `UsageError` unless the model's logits for the data's images are `[n, k, *s]` with its classes."""
     shape = require_image_size(model, name, source.image_shape)
-    expected = (1, len(source.class_names), *(source.image_shape[1:] if source.task == "segmentation" else ()))
+    positions = {"classification": (), "segmentation": source.image_shape[1:]}.get(source.task, tuple(shape[2:]))
+    expected = (1, len(source.class_names), *positions)
     if tuple(shape) != expected:
         hint = "; `compress.tasks.models.binary.OneLogit` makes two classes of one logit" if shape[1:2] == (1,) else ""
         raise UsageError(
@@ -113,7 +114,7 @@ def card_of(name: str, source: DataSource, model: NormalisedModel) -> Card:
         crop_size=source.crop_size,
         framing=source.framing,
         threshold=threshold_of(model),
-        palette=palette_of(source) if source.task == "segmentation" else (),
+        palette=make_task(source).spec.palette,
         shared_channels=shared.channels if shared else 0,
     )
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from compress.errors import UsageError
 from compress.runs.models import require_logits
 from compress.storage.untrusted import require_name
-from compress.task import IGNORE_INDEX
+from compress.task import NOTHING_IGNORED
+from compress.tasks import find_task
 from compress.tasks.data import DataSource, LabelledImages
 from compress.tasks.models import NormalisedModel
 
@@ -72,12 +73,14 @@ def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple
         raise UsageError(
             f"held_out images are {images.dtype} {list(images.shape)}: give at least one, as uint8 [n, {_list(shape)}]"
         )
-    expected = (len(images), *(shape[1:] if task == "segmentation" else ()))
+    positions = {"classification": (), "segmentation": shape[1:]}.get(task, tuple(labels.shape[1:]))
+    expected = (len(images), *positions)
     if labels.is_floating_point() or tuple(labels.shape) != expected:
         raise UsageError(f"held_out labels are {labels.dtype} {list(labels.shape)}: give integers [{_list(expected)}]")
     wrong = (labels < 0) | (labels >= classes)
-    if task == "segmentation":
-        wrong &= labels != IGNORE_INDEX
+    ignored = find_task(task).ignore_index
+    if ignored != NOTHING_IGNORED:
+        wrong &= labels != ignored
     if wrong.any():
         raise UsageError(f"held_out labels hold {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
     return LabelledImages(images.cpu(), labels.cpu().long())

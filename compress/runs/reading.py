@@ -68,7 +68,7 @@ def with_preparation(model: NormalisedModel, teacher: Teacher) -> NormalisedMode
 
 def require_classes(source: DataSource, names: tuple[str, ...], origin: str) -> DataSource:
     """The data with its classes numbered as a model numbers them; raises `UsageError` for classes that it has not."""
-    if source.task == "segmentation" and names != source.class_names:
+    if source.task != "classification" and names != source.class_names:
         raise UsageError(
             f"{origin} has {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
             f"{len(source.class_names)} ({', '.join(source.class_names[:3])}, ...): choose the `data` it was made for"

@@ -11,10 +11,9 @@ from compress.methods import find_method
 from compress.runs.schema import own_sections, section_of, with_own_sections
 from compress.settings import DistillSettings, ResolvedSettings
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
-from compress.tasks import DEFAULT_STUDENT, DEFAULT_TEACHER
-from compress.tasks.data import DEFAULT_DATA, find_data
+from compress.tasks import find_task
+from compress.tasks.data import find_data
 from compress.tasks.packaged_teacher import packaged_teacher
-from compress.tasks.targets import DRAWN, TAKEN
 
 
 def resolved(settings: DistillSettings) -> dict[str, Any]:
@@ -34,34 +33,34 @@ def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
     data = find_data(probe.data, probe.task).name
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
-    names = {
-        "teacher": DEFAULT_TEACHER[probe.task],
-        "student": DEFAULT_STUDENT[probe.task],
-        "data": DEFAULT_DATA[probe.task],
-    }
+    task = find_task(probe.task)
+    names = {"teacher": task.teacher, "student": task.student, "data": task.data}
     return _with_packaged_teacher(completed(chosen, merged(names, below)))
 
 
 def completed(chosen: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSettings:
     """What was `chosen`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
-    name = merged({"method": DistillSettings().method}, below, chosen)["method"]
+    usual = {"method": DistillSettings().method, "task": DistillSettings().task}
+    name, task = (merged(usual, below, chosen)[key] for key in usual)
     method = find_method(name)
     unused = sorted(path for path in unused_settings(name) if names_setting(chosen, path))
     if unused:
         raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
-    settings = _with_targets(validated(with_own_sections(ResolvedSettings), merged(method.defaults, below, chosen)))
+    values = merged(method.defaults, find_task(task).defaults, below, chosen)
+    settings = _with_targets(validated(with_own_sections(ResolvedSettings), values))
     _require_a_batch(settings)
     return settings
 
 
 def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
     """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
-    kinds, targets = [*DRAWN[settings.task], *TAKEN[settings.task]], settings.inversion.targets
+    task, targets = find_task(settings.task), settings.inversion.targets
+    kinds = [*task.targets, *task.teacher_targets]
     if targets is not None and targets not in kinds:
         raise UsageError(
             f"inversion.targets {targets!r} are not available for {settings.task}: choose {', '.join(kinds)}"
         )
-    inversion = settings.inversion.model_copy(update={"targets": targets or kinds[0]})
+    inversion = settings.inversion.model_copy(update={"targets": targets or next(iter(task.targets), None)})
     return settings.model_copy(update={"inversion": inversion})
 
 

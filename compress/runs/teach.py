@@ -23,7 +23,7 @@ from compress.storage.lock import HOLDER, LOCK, exclusive, holds_anything
 from compress.storage.marker import holds_more_than, mark, require_own
 from compress.storage.run_directory import environment, write_png, write_state
 from compress.task import Batch, HeldOut
-from compress.tasks import DEFAULT_TEACHER, held_out_of
+from compress.tasks import find_task, held_out_of
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.model_folder import save_model
@@ -71,7 +71,7 @@ def teach(
 
 def _teach(settings: TeachSettings, out: Path, *, resume: bool, heed_signals: bool) -> Taught:
     checkpoint = out / UNFINISHED
-    name = settings.teacher or DEFAULT_TEACHER[settings.task]
+    name = settings.teacher or find_task(settings.task).teacher
     teacher = replace(teacher_of(settings.task, name, None, settings), classes=None)
     source = open_for(teacher, settings, settings.task)
     plan = _plan(settings, source)

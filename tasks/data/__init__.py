@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, T
 from compress.storage.files import digest
 from compress.tables import OpenTable
 
+from ..named_task import find_task
 from . import digits
 from .camvid import open_camvid
 from .cifar import CIFAR10, CIFAR100, open_cifar
@@ -23,11 +24,9 @@ from .presets import PRESET_SETTINGS, PRESETS, open_preset
 from .source import DataSource, FileSum, LabelledImages, Listing, Place
 
 __all__ = [
-    "DEFAULT_DATA", "SOURCES", "DataSource", "FileSum", "LabelledImages", "Listing", "Place", "find_data", "open_data",
+    "SOURCES", "DataSource", "FileSum", "LabelledImages", "Listing", "Place", "find_data", "open_data",
     "open_settings",
 ]  # fmt: skip
-
-DEFAULT_DATA: Mapping[str, str] = {"classification": "digits", "segmentation": "digit-scenes"}
 
 
 def _embedded(listing: str, side: digits.Side) -> DataSource:
@@ -122,15 +121,13 @@ def find_data(name: str | None, task: str) -> Listing:
 
     Raises `UsageError` if it does not exist, does not fit the task, or is broken in the package that it comes from.
     """
-    if task not in DEFAULT_DATA:
-        raise unknown_name("task", task, DEFAULT_DATA)
-    listing = SOURCES.find(name or DEFAULT_DATA[task])
+    usual = find_task(task).data
+    listing = SOURCES.find(name or usual)
     if listing is None:
         raise unknown_name("data set", str(name), SOURCES.names())
     if listing.task != task:
         raise UsageError(
-            f"data set {listing.name!r} is for {listing.task}, not {task}: "
-            f"use `task` {listing.task} or `data` {DEFAULT_DATA[task]}"
+            f"data set {listing.name!r} is for {listing.task}, not {task}: use `task` {listing.task} or `data` {usual}"
         )
     return listing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 
 from compress.errors import UsageError, unknown_name
 
+from ..named_task import find_task
 from .cifar import CIFAR_NETWORKS
 from .normalised import NormalisedModel, deployable
 from .timm_hub import STORED, normaliser, require_stored
@@ -30,6 +31,9 @@ DEFAULT_ENCODER = "resnet18"
 
 def model_names(task: str) -> list[str]:
     """All names that `create_model` knows for a task; segmenters without their encoders."""
+    own = find_task(task).networks
+    if own:
+        return sorted(own)
     if task == "segmentation":
         return sorted([*_segmenters(), *torchvision_names()])
     import timm
@@ -58,9 +62,22 @@ def create_model(
 
     Raises `UsageError` for a name in no table, with the nearest one that is.
     """
+    own = find_task(task).networks
+    if own:
+        return _own_network(task, own, name, num_classes)
     if task == "segmentation":
         return (_segmenter if takes_encoder(name) else _torchvision_segmenter)(name, num_classes, pretrained)
     return _classifier(name, num_classes, image_size, pretrained)
+
+
+def _own_network(
+    task: str, networks: Mapping[str, Callable[[int], nn.Module]], name: str, num_classes: int
+) -> NormalisedModel:
+    """A network that the task brings; normalised as ImageNet's networks unless it says itself how."""
+    if name not in networks:
+        raise unknown_name(f"network for {task}", name, networks)
+    network = networks[name](num_classes)
+    return network if isinstance(network, NormalisedModel) else NormalisedModel(network)
 
 
 def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None, imagenet: bool) -> NormalisedModel:

@@ -21,8 +21,9 @@ from compress.framing import CENTRAL_SQUARE, Framing
 from compress.storage.files import write_text, write_with
 from compress.storage.marker import FORMAT, require_format
 from compress.storage.untrusted import plain_json, require_name, require_pixels
-from compress.task import IGNORE_INDEX, NOTHING_IGNORED, TaskSpec
+from compress.task import TaskSpec
 
+from ..named_task import find_task
 from . import STORED, create_model, fit_weights, read_weights, takes_one_size
 from .binary import OneLogit, bare
 from .classifier_sharing import ClassifierSharing
@@ -44,7 +45,7 @@ class Card:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    task: Annotated[str, Field(pattern="^(classification|segmentation)$")]
+    task: Name
     network: Name
     data: Name
     class_names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100_000)]
@@ -71,13 +72,13 @@ class Card:
     @property
     def spec(self) -> TaskSpec:
         """The task that the model is for."""
-        classifies = self.task == "classification"
+        task = find_task(self.task)
         return TaskSpec(
             name=self.task,
             image_shape=self.image_shape,
             class_names=self.class_names,
-            metric="top1" if classifies else "miou",
-            ignore_index=NOTHING_IGNORED if classifies else IGNORE_INDEX,
+            metric=task.metric,
+            ignore_index=task.ignore_index,
             palette=self.palette,
             image_size=self.image_size,
             framing=self.framing,
@@ -95,9 +96,15 @@ def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
     write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
     if card:
-        config = _timm_config(network, card) if card.task == "classification" else _segmenter_config(network, card)
-        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+        write_text(folder / "config.json", json.dumps(_config(network, card), indent=2) + "\n")
     write_text(folder / "README.md", readme)
+
+
+def _config(network: nn.Module, card: Card) -> dict[str, Any]:
+    """What timm, SMP or torchvision need to load the network; its name and size if the task brought it."""
+    if find_task(card.task).networks:
+        return {"task": card.task, "network": card.network, "num_classes": len(card.class_names)}
+    return _timm_config(network, card) if card.task == "classification" else _segmenter_config(network, card)
 
 
 def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
@@ -210,6 +217,7 @@ def _read_card(file: Path) -> Card:
         require_pixels(*card.image_shape[1:])
     except ValueError as error:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
+    find_task(card.task)  # imported here, and not where a network is built without memory
     if card.network.startswith(STORED):
         raise UsageError(f"{file} names a network elsewhere, {card.network}: only names that timm knows are looked up")
     if len(card.palette) not in (0, len(card.class_names)):

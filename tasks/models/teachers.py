@@ -15,6 +15,7 @@ from compress.framing import CROP_MODES, INTERPOLATIONS, Framing, border_of
 from compress.storage.untrusted import plain_json, read_bytes, require_name
 from compress.teacher import Colours, Teacher, WeightChoice
 
+from ..named_task import find_task
 from . import create_model
 from .cifar import CIFAR_NETWORKS
 from .model_folder import card_in
@@ -34,6 +35,7 @@ def read_teacher(task: str, name: str, weights: Path | None = None, choice: Weig
     A model that `compress teach` saved says everything itself; of timm's the configuration says how images are
     prepared. Raises `UsageError` for a name in no table and for weights that cannot be read.
     """
+    find_task(task)  # imported here, and not where a network is built without memory
     teacher = Teacher(name=name, origin=str(weights or name), choice=choice or WeightChoice())
     if task == "classification" and name not in CIFAR_NETWORKS:
         teacher = _configured(teacher, _configuration(name))
