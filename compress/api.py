@@ -40,7 +40,7 @@ BY_NAME = {"teacher", "teacher_weights", "student", "crop_size", *HeldOutSetting
 """Settings for networks and data by name, which `distill` takes as arguments."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Distilled:
     """What `distill` hands over."""
 
@@ -129,7 +129,7 @@ def distill(
         with exclusive(folder):
             outcome = hand_over(carry_out(context, held_out_of(source), folder, options), source, None)
     outcome.require(accept_any_student=accept_any_student)
-    return Distilled(small, folder, folder / "export" / "model.onnx", outcome.report)
+    return Distilled(student=small, folder=folder, onnx=folder / "export" / "model.onnx", report=outcome.report)
 
 
 def _without_names(settings: DistillSettings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ RESIZED_LIMIT = 100_000_000
 """Pixels of a picture after its resize: a strip of 1x50,000 pixels may ask for gigabytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Geometry:
     """What is done to one picture: resized as a whole, then a window of it kept."""
 
@@ -68,7 +68,7 @@ class Framing:
     def geometry(self, picture: Size, size: Size) -> Geometry:
         """How a picture of that height and width becomes an image of `size`."""
         resized = self._resized(picture, self.scale_to(size))
-        return Geometry(resized, _begin(resized[0], size[0]), _begin(resized[1], size[1]), size)
+        return Geometry(resized=resized, top=_begin(resized[0], size[0]), left=_begin(resized[1], size[1]), size=size)
 
     def scale_to(self, size: Size) -> Size:
         """The height and width that stand for the whole picture, of which `size` is the share `crop_pct`."""

@@ -35,7 +35,13 @@ class FakeTask:
 
     def __init__(self, *, positions: bool, classes: int = 4, size: int = 16) -> None:
         names = tuple(f"class-{index}" for index in range(classes))
-        self.spec = TaskSpec("fake", (3, size, size), names, "accuracy", palette=((0, 0, 0),) * classes)
+        self.spec = TaskSpec(
+            name="fake",
+            image_shape=(3, size, size),
+            class_names=names,
+            metric="accuracy",
+            palette=((0, 0, 0),) * classes,
+        )
         self._positions = positions
 
     def teacher(self) -> nn.Module:

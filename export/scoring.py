@@ -39,4 +39,13 @@ def spec_of(model: OnnxModel) -> TaskSpec:
     metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # a file does not know others
     rows, palette = (3, *card.image_shape[1:]), card.palette
     ignored, side, framing = card.ignore_index, card.image_size, card.framing
-    return TaskSpec(card.task, rows, card.class_names, metric, ignored, palette, side, framing)
+    return TaskSpec(
+        name=card.task,
+        image_shape=rows,
+        class_names=card.class_names,
+        metric=metric,
+        ignore_index=ignored,
+        palette=palette,
+        image_size=side,
+        framing=framing,
+    )

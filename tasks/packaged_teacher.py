@@ -11,7 +11,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "teachers"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackagedTeacher:
     """A taught network on disk, and what it is used for."""
 

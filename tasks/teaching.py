@@ -178,7 +178,7 @@ def _view(data: LabelledImages, source: DataSource, plan: TeachingPlan) -> Rando
     parts = plan.zoom != 1 or tuple(data.images.shape[1:]) != source.image_shape
     if data.targets.ndim > 1 and parts:
         return RandomWindow(source.image_shape[1:], plan.zoom, flip=source.mirror)
-    return RandomView(plan.shift, flip=source.mirror)
+    return RandomView(shift=plan.shift, flip=source.mirror)
 
 
 def _schedule(plan: TeachingPlan) -> Schedule:

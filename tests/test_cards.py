@@ -169,7 +169,15 @@ def test_a_card_without_a_format_as_version_0_1_0_wrote_it_is_read_and_a_later_o
 
     from compress.tasks.models.model_folder import Card, save_model
 
-    card = Card("classification", "cifar_wrn_16_1", "digits", ("a", "b"), (3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+    card = Card(
+        task="classification",
+        network="cifar_wrn_16_1",
+        data="digits",
+        class_names=("a", "b"),
+        image_shape=(3, 32, 32),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
     save_model(tmp_path, create_model("classification", "cifar_wrn_16_1", 2), card, "#")
     file = tmp_path / "model.safetensors"
     with safe_open(file, "pt") as opened:

@@ -12,7 +12,7 @@ from compress.storage.settings_files import load_config, merged, names_setting, 
 from compress.tasks import TASKS, make_task
 from compress.tasks.data import DataSource, LabelledImages, open_data
 from compress.tasks.models import create_model
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
 
@@ -63,7 +63,7 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     teacher, student = (create_model(source.task, network, classes) for network in (teacher_name, student_name))
     student = student_of(method, student, teacher, source, seed=0)
     task = make_task(source, settings.inversion.targets)
-    compute = Compute(torch.device("cpu"), torch.float32)
+    compute = CPU_FLOAT32
     randomness = torch.Generator().manual_seed(0)
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
     labels = torch.arange(8) % classes if source.task == "classification" else None

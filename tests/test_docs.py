@@ -132,7 +132,15 @@ def test_the_adapter_of_the_page_keeps_the_contract(installed: Path) -> None:
 
 
 def test_a_model_of_a_task_whose_package_is_gone_is_refused_in_one_line(tmp_path: Path) -> None:
-    card = Card("counter", "counter-8", "counters", ("0", "1"), (3, 8, 32), (0.5,) * 3, (0.5,) * 3)
+    card = Card(
+        task="counter",
+        network="counter-8",
+        data="counters",
+        class_names=("0", "1"),
+        image_shape=(3, 8, 32),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"compress": json.dumps(asdict(card))})
     with pytest.raises(UsageError, match="unknown task 'counter'"):
         load_model(tmp_path)

@@ -81,14 +81,30 @@ def legacy_weights(folder: Path) -> Path:
 
 
 def model(folder: Path) -> Path:
-    card = Card("classification", "cifar_wrn_16_1", "digits", NAMES, (3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+    card = Card(
+        task="classification",
+        network="cifar_wrn_16_1",
+        data="digits",
+        class_names=NAMES,
+        image_shape=(3, 32, 32),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
     save_model(folder, create_model("classification", "cifar_wrn_16_1", 3), card, "#")
     return folder / "model.safetensors"
 
 
 def stored(folder: Path) -> Path:
     network = create_model("classification", "test_resnet", 3)
-    card = Card("classification", "test_resnet", "digits", NAMES, (3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+    card = Card(
+        task="classification",
+        network="test_resnet",
+        data="digits",
+        class_names=NAMES,
+        image_shape=(3, 32, 32),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
     save_model(folder, network, card, "#")
     return folder / "config.json"
 

@@ -103,7 +103,7 @@ class Distiller:
             partial.numbers |= self.buffer.numbers()
             require_finite(self.student.state_dict(), self.optimizer.state_dict(), self.inversion.state_dict())
             self.partial, self.next_round = None, index + 1
-            after_round(Round(index, partial.samples, partial.numbers, partial.notice))
+            after_round(Round(index=index, samples=partial.samples, numbers=partial.numbers, notice=partial.notice))
 
     def _begin(self, index: int, stopping: StopSignal) -> PartialRound:
         if self.workers.any(stopping.asked):
@@ -126,7 +126,7 @@ class Distiller:
             )
         if self.inversion.micro_batches > parts:
             notice = f"out of memory: the inversion makes a round's samples in {self.inversion.micro_batches} parts"
-        return PartialRound(samples, numbers, new_seed(self.randomness), notice)
+        return PartialRound(samples=samples, numbers=numbers, seed=new_seed(self.randomness), notice=notice)
 
     def _invert(self, index: int, stopping: StopSignal) -> tuple[Samples, dict[str, float]]:
         """A round of the inversion; being asked to stop undoes it, and so does a lack of memory, to begin with less.

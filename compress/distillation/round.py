@@ -11,7 +11,7 @@ from torch import Tensor
 from compress.task import Samples, Statistics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Round:
     """The new samples and the numbers of a finished round."""
 
@@ -22,7 +22,7 @@ class Round:
     """Warnings, with what was done about them."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PartialRound:
     """A round in progress: its samples are synthesised, and some student steps are done."""
 
@@ -55,5 +55,6 @@ class PartialRound:
         images, targets, confidence, histogram = (tensor.to(device) for tensor in plain["samples"])
         samples = Samples(images, targets, Statistics(confidence, histogram))
         totals = plain["totals"]
+        totals = None if totals is None else totals.to(device)
         kept = {name: plain[name] for name in ("seed", "notice", "done", "used")}
-        return cls(samples, dict(plain["numbers"]), totals=None if totals is None else totals.to(device), **kept)
+        return cls(samples=samples, numbers=dict(plain["numbers"]), totals=totals, **kept)

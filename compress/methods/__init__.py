@@ -50,14 +50,19 @@ METHODS = OpenTable(
     {
         "ssd-kd": Method(ssd_kd.ssd_kd, unused=REAL_IMAGES | {"inversion.balance"}),
         "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_POOLED),
-        "cmi": Method(cmi.cmi, cmi.DEFAULTS, _POOLED, one_process=True),
-        "deep-inversion": Method(deep_inversion.deep_inversion, deep_inversion.DEFAULTS, _NO_GENERATOR),
+        "cmi": Method(cmi.cmi, defaults=cmi.DEFAULTS, unused=_POOLED, one_process=True),
+        "deep-inversion": Method(deep_inversion.deep_inversion, defaults=deep_inversion.DEFAULTS, unused=_NO_GENERATOR),
         "dafl": Method(
-            dafl.dafl, dafl.DEFAULTS, _TRAINED_GENERATOR | _inversion("bn", "adversarial"), one_process=True
+            dafl.dafl,
+            defaults=dafl.DEFAULTS,
+            unused=_TRAINED_GENERATOR | _inversion("bn", "adversarial"),
+            one_process=True,
         ),
-        "dfad": Method(dfad.dfad, dfad.DEFAULTS, _ADVERSARY_ONLY | {"distillation.temperature"}, one_process=True),
-        "dfq": Method(dfq.dfq, dfq.DEFAULTS, _TRAINED_GENERATOR, one_process=True),
-        "zskt": Method(zskt.zskt, zskt.DEFAULTS, _ADVERSARY_ONLY),
+        "dfad": Method(
+            dfad.dfad, defaults=dfad.DEFAULTS, unused=_ADVERSARY_ONLY | {"distillation.temperature"}, one_process=True
+        ),
+        "dfq": Method(dfq.dfq, defaults=dfq.DEFAULTS, unused=_TRAINED_GENERATOR, one_process=True),
+        "zskt": Method(zskt.zskt, defaults=zskt.DEFAULTS, unused=_ADVERSARY_ONLY),
         "hidfd": Method(
             hidfd.hidfd,
             unused=frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),

@@ -44,7 +44,7 @@ def train_generator(
     """
     inversion, learning = context.settings.inversion, context.settings.distillation
     count = learning.steps * learning.batch
-    inversion_loss = _inversion_loss(context, objective, RandomView(0, flip=False), alike)
+    inversion_loss = _inversion_loss(context, objective, RandomView(shift=0, flip=False), alike)
     plan = InversionPlan(samples=inversion.samples, steps=1, lr_generator=inversion.lr_generator, emit=count)
     return assemble(
         context,
@@ -66,7 +66,7 @@ def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
 def optimise_pixels(context: MethodContext, objective: Objective, augment: RandomView) -> Distiller:
     """A distiller without a generator and with a pool of all samples."""
     settings = context.settings.inversion
-    plan = PixelPlan(settings.samples, settings.steps, settings.lr_latent)
+    plan = PixelPlan(samples=settings.samples, steps=settings.steps, lr=settings.lr_latent)
     inversion_loss = _inversion_loss(context, objective, augment, alike)
     everything = pool(context)
     drawn = Drawn(context.task, everything)
@@ -92,7 +92,9 @@ def assemble(
         batch=learning.batch,
         distillation_loss=distillation_loss or SoftLabels(learning.temperature),
         learning_rate=rate or Warmup(rise, Cosine(learning.lr, steps - rise)),
-        augment=RandomView(learning.shift, context.mirror, learning.shuffle_channels, zoom=learning.zoom),
+        augment=RandomView(
+            shift=learning.shift, flip=context.mirror, shuffle_channels=learning.shuffle_channels, zoom=learning.zoom
+        ),
         keep_from=keep_from,
     )
     hints, learners = None, nn.ModuleList([context.student])
@@ -165,7 +167,7 @@ def _student_steps(context: MethodContext) -> int:
 
 
 def _shifted(context: MethodContext) -> RandomView:
-    return RandomView(context.settings.inversion.shift, context.mirror)
+    return RandomView(shift=context.settings.inversion.shift, flip=context.mirror)
 
 
 def _inversion_loss(

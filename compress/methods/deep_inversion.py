@@ -39,4 +39,6 @@ def deep_inversion(context: MethodContext) -> Distiller:
             "variation": Constant(VARIATION),
         }
     )
-    return optimise_pixels(context, objective, RandomView(int(min(size) * LARGEST_ROLL), context.mirror, wrap=True))
+    return optimise_pixels(
+        context, objective, RandomView(shift=int(min(size) * LARGEST_ROLL), flip=context.mirror, wrap=True)
+    )

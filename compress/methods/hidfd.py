@@ -54,7 +54,7 @@ def hidfd(context: MethodContext) -> Distiller:
         integration=gan_settings.integration,
         smoothing=gan_settings.smoothing,
         samples=gan_settings.samples,
-        augment=RandomView(gan_settings.shift, context.mirror),
+        augment=RandomView(shift=gan_settings.shift, flip=context.mirror),
     )
     gan = GanInversion(
         task=context.task,

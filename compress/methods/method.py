@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, TypeVar
 
 from compress.settings import DistillSettings, Section
@@ -22,6 +22,7 @@ class Method:
     """A function that assembles a distiller, and the facts about it that are needed before models and data exist."""
 
     build: MethodFunction
+    _: KW_ONLY
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The paper's settings where they differ from the schema's defaults. Recipes override them."""
     unused: frozenset[str] = REAL_IMAGES

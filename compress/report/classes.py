@@ -45,7 +45,7 @@ class Mistake:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Confusion:
     """The confusion matrix: rows are true classes, columns predicted ones, cells shares of their row."""
 
@@ -88,7 +88,7 @@ def confusion(record: Record) -> Confusion | None:
             counts[places[true], places[predicted]] = count
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     rows, picture = (shares.tolist(), "") if len(names) <= MOST_CELLS else ([], shares_uri(shares))
-    return Confusion(names, rows, picture, _worst(names, shares))
+    return Confusion(names=names, rows=rows, picture=picture, mistakes=_worst(names, shares))
 
 
 def _worst(names: Sequence[str], shares: torch.Tensor) -> list[Mistake]:

@@ -43,7 +43,7 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """One small plot: its title, description, axis and line."""
 
@@ -106,7 +106,9 @@ def _curve(title: str, meaning: str, kind: str, points: Sequence[tuple[float, fl
         rise = math.log(value / low) if logarithmic else value - low
         places.append(f"{turn / max(end, 1) * WIDTH:.1f},{HEIGHT * (1 - rise / span):.1f}")
     first, last = number(points[0][1]), number(points[-1][1])
-    return Curve(title, meaning, first, last, number(low), number(high), " ".join(places))
+    return Curve(
+        title=title, meaning=meaning, first=first, last=last, low=number(low), high=number(high), line=" ".join(places)
+    )
 
 
 def _axis(values: Sequence[float], kind: str) -> tuple[float, float, bool]:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from compress.errors import UsageError, first_line
+from compress.replay.stored_samples import stored_columns
 from compress.storage.checkpoint_validation import require_history
 from compress.storage.run_directory import RunDirectory
 from compress.storage.settings_files import load_config
@@ -21,8 +19,6 @@ from .schema import Results, Settings, Surroundings, require
 
 LIMIT = 200_000_000
 """Bytes of a file of a run; the numbers of a million rounds take as many."""
-COLUMNS = {"images": 4, "draws": 1, "priority": 1, "confidence": 1, "histogram": 2}
-"""Of a replay buffer, and how many axes each has."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def read_record(run: RunDirectory) -> Record:
         | require(Surroundings, _object(surroundings), str(surroundings)),
         history=_history(run.path / "metrics.jsonl"),
         results=results,
-        buffer=_buffer(run),
+        buffer=stored_columns(run),
     )
 
 
@@ -103,20 +99,6 @@ def _history(path: Path) -> list[dict[str, float]]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is broken ({first_line(error)}): run it anew with `overwrite`") from error
     return [{"round": index, **row} for index, row in enumerate(rows)]
-
-
-def _buffer(run: RunDirectory) -> dict[str, Any]:
-    """The columns of the buffer in the last checkpoint; empty where they are none that can be shown."""
-    columns = run.read_checkpoint().get("buffer", {}) if run.checkpoint.is_file() else {}
-    if not isinstance(columns, Mapping) or not all(isinstance(columns.get(name), Tensor) for name in COLUMNS):
-        return {}  # older checkpoints do not count draws
-    images, length = columns["images"], len(columns["draws"]) if columns["draws"].ndim else 0
-    shapes = {name: columns[name].ndim for name in COLUMNS}
-    if images.dtype != torch.uint8 or shapes != COLUMNS or any(len(columns[name]) != length for name in COLUMNS):
-        raise UsageError(
-            f"the checkpoint of {run.path} is broken: its buffer is no table; run it anew with `overwrite`"
-        )
-    return dict(columns)
 
 
 def _text(path: Path) -> str:

@@ -16,7 +16,7 @@ SHOWN = 8
 MOST_NAMED, LEAST_NAMED = 3, 0.02  # classes in a sample, and the share that one must cover
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture of the run with the size that it is shown at, pixels."""
 
@@ -26,7 +26,7 @@ class Picture:
     caption: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One image of the buffer."""
 
@@ -45,7 +45,9 @@ def growth(record: Record) -> list[Picture]:
             continue
         with Image.open(own_picture(record.folder, path)) as opened:
             width, height = opened.size
-        pictures.append(Picture(picture_uri(path), width, height, f"Round {int(turn)} of {record.rounds}"))
+        pictures.append(
+            Picture(uri=picture_uri(path), width=width, height=height, caption=f"Round {int(turn)} of {record.rounds}")
+        )
     return pictures
 
 
@@ -75,7 +77,9 @@ def _sample(record: Record, place: int) -> Sample:
     facts = [f"drawn {several(drawn, 'time')}", f"sure {percent(sure, 0)}"]
     if any("buffer_priority" in row for row in record.history):
         facts.insert(0, f"priority {number(columns['priority'][place].item())}")
-    return Sample(sample_uri(columns["images"][place]), _seen(record, columns["histogram"][place]), facts)
+    return Sample(
+        uri=sample_uri(columns["images"][place]), predicted=_seen(record, columns["histogram"][place]), facts=facts
+    )
 
 
 def _seen(record: Record, histogram: Tensor) -> str:

@@ -15,11 +15,11 @@ from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods import MethodContext, find_method, frozen
+from compress.replay.stored_samples import in_turns
 from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
 from compress.runs.forecast import say_beginning
-from compress.runs.gates import by_class
 from compress.runs.handover import Finished, Outcome, hand_over
 from compress.runs.models import (
     as_answered,
@@ -36,7 +36,7 @@ from compress.runs.provenance import begin_with, inherit, origin_of, require_sam
 from compress.runs.reading import open_for, teacher_of
 from compress.runs.resolution import resolved
 from compress.runs.rounds import follow, lead
-from compress.runs.unlabelled import TeachersAnswers
+from compress.runs.unlabelled import TeacherLabels
 from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.lock import exclusive
@@ -166,10 +166,18 @@ def carry_out(
     )
     if teacher_score is None:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
-        held_out = TeachersAnswers(held_out, context.teacher, samples.images, context.compute.exact)
+        held_out = TeacherLabels(held_out, context.teacher, samples.images, context.compute.exact)
         teacher_score = evaluate(context.teacher, held_out, context.compute.exact)
-    synthetic = by_class(distiller.buffer.state_dict())
-    return Finished(context, held_out, run, teacher_score, distiller.seconds, kept["began_with"], synthetic)
+    synthetic = in_turns(distiller.buffer.state_dict())
+    return Finished(
+        context=context,
+        held_out=held_out,
+        run=run,
+        teacher_score=teacher_score,
+        seconds=distiller.seconds,
+        began_with=kept["began_with"],
+        synthetic=synthetic,
+    )
 
 
 def method_context(

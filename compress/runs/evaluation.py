@@ -16,7 +16,7 @@ from compress.task import HeldOut, Tabulated
 from compress.training.compute import Compute
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """The metric's numbers for a whole data set."""
 
@@ -56,7 +56,12 @@ def evaluate(predict: Callable[[Tensor], Tensor], held_out: HeldOut, compute: Co
         metric.update(logits.float().cpu(), batch.targets)
         count += len(batch.images)
     headline, numbers = held_out.spec.metric, metric.compute()
-    score = Score(headline, {headline: numbers[headline], **numbers}, count, time.perf_counter() - started)
+    score = Score(
+        metric=headline,
+        numbers={headline: numbers[headline], **numbers},
+        count=count,
+        seconds=time.perf_counter() - started,
+    )
     if not isinstance(metric, Tabulated):
         return score
     return replace(score, chance=metric.chance()[score.metric], confusion=metric.counts)

@@ -21,9 +21,10 @@ from compress.export import (
     is_own_file,
     require_parity,
 )
+from compress.replay.stored_samples import in_turns, stored_columns
 from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
-from compress.runs.gates import MOST_LOST, by_class, comparison_images, require_kept
+from compress.runs.gates import MOST_LOST, comparison_images, require_kept
 from compress.runs.own_modules import OwnData, own_source, usable
 from compress.runs.reading import require_classes
 from compress.storage.files import require_replaceable
@@ -34,7 +35,7 @@ from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
 from compress.tasks.models.model_folder import Card, load_model, weights_file
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 SYNTHETIC = 512
 """Largest number of a run's samples for comparison and calibration."""
@@ -162,8 +163,7 @@ def _synthetic_samples(run: Path) -> Tensor | None:
     """uint8 `[n, 3, h, w]` from a run's buffer, evenly spread over it; None if `model` is not a run."""
     if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
         return None
-    buffer = RunDirectory(run).read_checkpoint().get("buffer")
-    images = by_class(buffer) if isinstance(buffer, dict) else None
+    images = in_turns(stored_columns(RunDirectory(run)))
     if images is None:
         return None
     chosen = torch.linspace(0, len(images) - 1, min(SYNTHETIC, len(images))).round().long()
@@ -172,5 +172,5 @@ def _synthetic_samples(run: Path) -> Tensor | None:
 
 def _scores(network: Deployable, facts: ExportFacts, held_out: HeldOut) -> tuple[Score, Score]:
     """The metric of model and file."""
-    exact = Compute(torch.device("cpu"), torch.float32)
+    exact = CPU_FLOAT32
     return evaluate(network, held_out, exact), evaluate(OnnxScores(OnnxModel(facts.path)), held_out, exact)

@@ -18,7 +18,7 @@ from compress.export.latency import interleaved
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.timed_models import InOnnxRuntime, InTorch
 from compress.task import HeldOut
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 SECONDS = 0.1
 """Seconds of timing per network, with at least five rounds."""
@@ -43,7 +43,7 @@ def exported_files(
             facts[path.name] = before
             continue
         file = OnnxModel(path)
-        score = evaluate(OnnxScores(file), held_out, Compute(torch.device("cpu"), torch.float32)) if held_out else None
+        score = evaluate(OnnxScores(file), held_out, CPU_FLOAT32) if held_out else None
         facts[path.name] = file_facts(file, path, score)
     return facts
 

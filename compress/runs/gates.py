@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,21 +47,3 @@ def comparison_images(source: DataSource, synthetic: Tensor | None) -> Tensor | 
     shown = [part.float().div(255) for part in parts]
     same = [part if part.shape[-2:] == size else F.interpolate(part, size=size, mode="bilinear") for part in shown]
     return torch.cat(same) if same else None
-
-
-def by_class(buffer: Mapping[str, Any]) -> Tensor | None:
-    """The samples that a replay buffer's `state_dict()` holds, uint8 `[n, 3, h, w]`, one of every class in turn.
-
-    None where it holds no images.
-    """
-    images, histogram = buffer.get("images"), buffer.get("histogram")
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
-        return None
-    if not isinstance(histogram, Tensor) or histogram.ndim != 2 or len(histogram) != len(images):
-        return images.cpu()
-    classes = histogram.float().argmax(dim=1).cpu()
-    turns = torch.empty(len(classes), dtype=torch.long)
-    for k in set(classes.tolist()):
-        members = (classes == k).nonzero().flatten()
-        turns[members] = torch.arange(len(members))
-    return images.cpu()[turns.argsort(stable=True)]

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from compress.errors import GateError
@@ -32,18 +31,18 @@ from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.binary import threshold_of
 from compress.tasks.models.model_folder import Card, save_model
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """A run after its last round."""
 
     context: MethodContext
     held_out: HeldOut
-    """What the networks are scored on: the run's own data, or `TeachersAnswers` where there is none."""
+    """What the networks are scored on: the run's own data, or `TeacherLabels` where there is none."""
     run: RunDirectory
     teacher_score: Score
     seconds: Mapping[str, float]
@@ -99,7 +98,7 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
     exhibits = _exhibits(done, source, student_score) if labelled else {}
     order, images = Order(origin=origin), comparison_images(source, done.synthetic)
     facts, results = export_verified(deployable(student.cpu()), held_out.spec, run.onnx, order, images=images)
-    file_score = evaluate(OnnxScores(OnnxModel(run.onnx)), held_out, Compute(torch.device("cpu"), torch.float32))
+    file_score = evaluate(OnnxScores(OnnxModel(run.onnx)), held_out, CPU_FLOAT32)
     rows, exported, scoring = _networks(done, student_score, file_score)
     report: dict[str, Any] = {
         "schema_version": 1,

@@ -41,7 +41,7 @@ class Agreement:
         return {AGREEMENT: commonest / max(self._count, 1) if commonest < self._count else 0.0}
 
 
-class TeachersAnswers:
+class TeacherLabels:
     """Synthetic samples, labelled by the teacher, in the place of held-out data."""
 
     def __init__(self, held_out: HeldOut, teacher: nn.Module, samples: Tensor, compute: Compute) -> None:

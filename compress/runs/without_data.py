@@ -37,7 +37,7 @@ SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Agreement:
+class EstimatedAgreement:
     """The share of positions with the same predicted class, and its interval at `CONFIDENCE`."""
 
     share: float
@@ -46,7 +46,7 @@ class Agreement:
     images: int
 
     @classmethod
-    def of(cls, shares: Tensor) -> Agreement:
+    def of(cls, shares: Tensor) -> EstimatedAgreement:
         """Wilson's interval from one share per image, `[n]`; it is conservative for shares between 0 and 1."""
         n, mean = len(shares), shares.double().mean().item()
         z = float(norm.ppf((1 + CONFIDENCE) / 2))
@@ -56,7 +56,7 @@ class Agreement:
         return cls(mean, min(low, mean), max(high, mean), n)  # of a share of 0 or 1, rounding leaves an end beside it
 
 
-def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card]:
+def agreement_without_data(run: Path, compute: Compute) -> tuple[EstimatedAgreement, Card]:
     """Synthesise new images with the run's final state and compare both networks on them in fp32.
 
     The student has not been trained on these images, and if the method is adversarial, they maximise its errors. The
@@ -96,7 +96,7 @@ def agreement_without_data(run: Path, compute: Compute) -> tuple[Agreement, Card
     restore(distiller, state)
     randomness.manual_seed(SEED)
     torch.manual_seed(SEED)
-    return Agreement.of(_shares(distiller, student.eval(), compute)), card
+    return EstimatedAgreement.of(_shares(distiller, student.eval(), compute)), card
 
 
 def _shares(distiller: Distiller, student: nn.Module, compute: Compute) -> Tensor:

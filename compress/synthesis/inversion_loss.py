@@ -26,7 +26,7 @@ SampleWeights = Callable[[Statistics], Tensor]
 """From the statistics of a batch to the weight `[n]` of each sample in the per-sample terms."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchLoss:
     """The inversion loss of a batch, its terms, and the teacher's logits."""
 
@@ -101,7 +101,9 @@ class InversionLoss:
         weights = self._sample_weights(self._workers.gather_statistics(statistics))
         own = self._workers.share(len(weights))
         total, terms = self._objective(view, weights[own], index)
-        return BatchLoss(total, terms, view.targets if targets is None else targets, statistics)
+        return BatchLoss(
+            total=total, terms=terms, targets=view.targets if targets is None else targets, statistics=statistics
+        )
 
     def _look(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> View:
         nothing = torch.zeros(len(images), dtype=torch.long, device=images.device)

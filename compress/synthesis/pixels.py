@@ -21,7 +21,7 @@ GREY, SPREAD = 0.5, 0.25
 """Images are GREY + SPREAD·x. x has roughly the scale of normalised inputs, for which learning rates are published."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelPlan:
     """The settings of one round of synthesis."""
 

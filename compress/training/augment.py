@@ -13,7 +13,7 @@ from compress.training.random_numbers import RandomNumbers
 PER_CROP = 4  # random numbers that `RandomCrop` takes of each image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RandomView:
     """Shift by up to `shift` pixels in each direction with edge padding; mirror half of the samples if `flip`.
 

@@ -92,6 +92,10 @@ class Compute:
         return "bf16" if self.dtype == torch.bfloat16 else "fp32"
 
 
+CPU_FLOAT32 = Compute(torch.device("cpu"), torch.float32)
+"""Exact arithmetic for comparisons with ONNX files, which run on the CPU."""
+
+
 def device_memory(device: torch.device) -> int | None:
     """Bytes that an accelerator has in all; None for the processor, whose memory is that of everybody."""
     return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None

@@ -19,7 +19,7 @@ from .source import DataSource, FileSum, LabelledImages, Place
 SIDE = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CifarFiles:
     """One of the two sets: its files, their keys, and their published md5 sums."""
 

@@ -37,7 +37,7 @@ MASK_END = re.compile(
 LISTS = ("ImageSets/Segmentation", "ImageSets", "splits", "lists", "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Split:
     """The images and masks of one split, or of a whole data set without splits, before they are paired."""
 
@@ -81,7 +81,7 @@ def splits_in(tree: Tree) -> list[Split]:
     splits = [*_by_split(tree, folders), *_split_inside(tree, folders), *_beside(tree, folders)]
     images, masks = _called(folders, IMAGES), _called(folders, MASKS)
     if not splits and images and masks:
-        splits = [Split(None, images, masks, tree)]
+        splits = [Split(name=None, images=images, masks=masks, tree=tree)]
     return [split for split in splits if tree.images(split.masks).files] or splits
 
 
@@ -91,7 +91,7 @@ def _by_split(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:
         inside = tree.folders(folder)
         images, masks = _called(inside, IMAGES), _called(inside, MASKS)
         if images and masks and plain(folder.name) in (*TRAINING, *HELD_OUT):
-            yield Split(folder.name, images, masks, tree)
+            yield Split(name=folder.name, images=images, masks=masks, tree=tree)
 
 
 def _split_inside(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:
@@ -101,7 +101,7 @@ def _split_inside(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:
         names = {folder.name: folder for folder in tree.folders(masks)}
         for folder in tree.folders(images):
             if plain(folder.name) in (*TRAINING, *HELD_OUT) and folder.name in names:
-                yield Split(folder.name, folder, names[folder.name], tree)
+                yield Split(name=folder.name, images=folder, masks=names[folder.name], tree=tree)
 
 
 def _beside(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:
@@ -111,14 +111,18 @@ def _beside(tree: Tree, folders: Sequence[Path]) -> Iterator[Split]:
         match = BESIDE.fullmatch(folder.name)
         images = by_folder_name.get(match[1]) if match else None
         if images and plain(images.name) in (*TRAINING, *HELD_OUT):
-            yield Split(images.name, images, folder, tree)
+            yield Split(name=images.name, images=images, masks=folder, tree=tree)
 
 
 def one_folder_splits(tree: Tree) -> list[Split]:
     """Folders by split, or the folder itself, that hold each image with its mask beside it."""
     folders = [folder for folder in tree.folders(tree.root) if plain(folder.name) in (*TRAINING, *HELD_OUT)]
-    splits = [Split(folder.name, folder, folder, tree) for folder in folders]
-    return [split for split in splits or [Split(None, tree.root, tree.root, tree)] if _parted(tree, split.images)[1]]
+    splits = [Split(name=folder.name, images=folder, masks=folder, tree=tree) for folder in folders]
+    return [
+        split
+        for split in splits or [Split(name=None, images=tree.root, masks=tree.root, tree=tree)]
+        if _parted(tree, split.images)[1]
+    ]
 
 
 def _in_one_folder(tree: Tree, folder: Path) -> tuple[Pair, ...]:

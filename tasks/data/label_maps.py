@@ -38,7 +38,12 @@ class Pairs:
 
         Raises `UsageError` if a folder is missing or empty, or if a file of one has no partner in the other.
         """
-        return cls(Split(None, images, labels, Tree(Path(os.path.commonpath([images, labels])))).pairs(), side)
+        return cls(
+            Split(
+                name=None, images=images, masks=labels, tree=Tree(Path(os.path.commonpath([images, labels])))
+            ).pairs(),
+            side,
+        )
 
     @cached_property
     def sizes(self) -> Tensor:

@@ -39,7 +39,7 @@ Shade = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, AfterValidator(require_name)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """The facts about a saved model, validated against these types and bounds when read."""
 

@@ -33,7 +33,7 @@ from compress.task import Samples, Statistics
 from compress.tasks.models import create_model
 from compress.testing import FakeTask
 from compress.training.augment import RandomView
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32, Compute
 from compress.training.execution import Execution
 from compress.training.optimizers import make_optimizer
 from compress.training.parallel import Workers
@@ -43,7 +43,7 @@ from compress.training.schedules import Constant
 RESULTS = Path(__file__).parent / "results"
 SHAPE, CHUNK, BATCH, NEW = (3, 32, 32), 10_000, 256, 256
 KEEP = {"newest": newest, "balanced": Balanced(2.0)}
-ON_CPU = Compute(torch.device("cpu"), torch.float32)
+ON_CPU = CPU_FLOAT32
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def buffer_of(
             batch=BATCH,
             distillation_loss=SoftLabels(20.0),
             learning_rate=Constant(0.01),
-            augment=RandomView(4, flip=True),
+            augment=RandomView(shift=4, flip=True),
         ),
         execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
     )

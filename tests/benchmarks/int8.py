@@ -29,11 +29,11 @@ from compress.task import HeldOut
 from compress.tasks import held_out_of
 from compress.tasks.data import DataSource, find_data, open_data
 from compress.tasks.models.model_folder import load_model
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 IMAGES = 500
 RESULTS = Path(__file__).parent / "results" / "int8"
-EXACT = Compute(torch.device("cpu"), torch.float32)
+EXACT = CPU_FLOAT32
 
 
 class Agreement:

@@ -12,7 +12,7 @@ from compress.methods import METHODS, MethodContext
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.testing import FakeTask
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
 
@@ -40,7 +40,7 @@ def make_distiller() -> MakeDistiller:
     ) -> Distiller:
         torch.manual_seed(seed)
         task = FakeTask(positions=positions)
-        compute = Compute(torch.device("cpu"), torch.float32)
+        compute = CPU_FLOAT32
         settings = DistillSettings.model_validate(
             merged(METHODS[method].defaults, SMALL, {"distillation": distillation, "inversion": inversion or {}})
         )

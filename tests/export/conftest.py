@@ -55,9 +55,23 @@ def shades() -> Callable[[bool], tuple[Deployable, TaskSpec]]:
 
     def make(maps: bool) -> tuple[Deployable, TaskSpec]:
         names, palette = ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
-        spec = TaskSpec("segmentation", (3, 32, 32), names, "miou", palette=palette, image_size=32)
+        spec = TaskSpec(
+            name="segmentation",
+            image_shape=(3, 32, 32),
+            class_names=names,
+            metric="miou",
+            palette=palette,
+            image_size=32,
+        )
         if not maps:
-            spec = TaskSpec("classification", (3, 32, 32), names, "top1", ignore_index=-1, image_size=32)
+            spec = TaskSpec(
+                name="classification",
+                image_shape=(3, 32, 32),
+                class_names=names,
+                metric="top1",
+                ignore_index=-1,
+                image_size=32,
+            )
         return Shades(positions=maps).eval(), spec
 
     return make

@@ -20,7 +20,7 @@ OneSize = Callable[[], Deployable]
 Shades = Callable[[bool], tuple[Deployable, TaskSpec]]
 INSIDE = ["network", "file", "answers"]
 """What is compared on many images, after the shapes."""
-DIGITS = TaskSpec("classification", (3, 32, 32), tuple("0123456789"), "top1")
+DIGITS = TaskSpec(name="classification", image_shape=(3, 32, 32), class_names=tuple("0123456789"), metric="top1")
 
 
 def test_the_file_agrees_with_torch_at_every_shape_traced_or_not(exported: Exported) -> None:
@@ -130,7 +130,9 @@ class WrongElsewhere(Deployable):
 
 
 def test_a_file_that_is_wrong_at_other_sizes_is_written_for_one_size(tmp_path: Path) -> None:
-    spec = TaskSpec("segmentation", (3, 30, 30), tuple("abcd"), "miou", palette=((0, 0, 0),) * 4)
+    spec = TaskSpec(
+        name="segmentation", image_shape=(3, 30, 30), class_names=tuple("abcd"), metric="miou", palette=((0, 0, 0),) * 4
+    )
     facts, results = export_verified(WrongElsewhere(), spec, tmp_path / "model.onnx")
     require_parity(results)
     assert not facts.card.dynamic_size
@@ -155,7 +157,7 @@ class Windowed(Deployable):
 
 
 def test_a_network_that_pads_only_where_it_must_is_right_at_every_size(tmp_path: Path) -> None:
-    spec = TaskSpec("classification", (3, 30, 30), tuple("abcd"), "top1")
+    spec = TaskSpec(name="classification", image_shape=(3, 30, 30), class_names=tuple("abcd"), metric="top1")
     facts, results = export_verified(Windowed(), spec, tmp_path / "model.onnx")
     require_parity(results)
     assert facts.card.dynamic_size, facts.reason
@@ -239,6 +241,8 @@ def test_class_maps_are_single_bytes_until_there_are_too_many_classes(tmp_path: 
     for classes, dtype in ((256, "uint8"), (257, "int32")):
         network = torch.nn.Conv2d(3, classes, 1)
         network.stride = 1
-        spec = TaskSpec("segmentation", (3, 8, 8), tuple(map(str, range(classes))), "miou")
+        spec = TaskSpec(
+            name="segmentation", image_shape=(3, 8, 8), class_names=tuple(map(str, range(classes))), metric="miou"
+        )
         facts, _ = export_verified(network, spec, tmp_path / "model.onnx", Order(dynamic_size=False))
         assert OnnxModel(facts.path).run(torch.rand(1, 3, 8, 8).numpy())["classes"].dtype == dtype

@@ -131,7 +131,15 @@ class Darkness(torch.nn.Module):
 @pytest.fixture(scope="module", params=["float", "uint8"])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     framing = Framing("border", 0.875, "bicubic", (124, 116, 104))
-    spec = TaskSpec("classification", (3, 32, 32), ("dark", "light"), "top1", -1, image_size=32, framing=framing)
+    spec = TaskSpec(
+        name="classification",
+        image_shape=(3, 32, 32),
+        class_names=("dark", "light"),
+        metric="top1",
+        ignore_index=-1,
+        image_size=32,
+        framing=framing,
+    )
     path = tmp_path_factory.mktemp("framed") / "model.onnx"
     # noise has no lighter half: both logits would be the same but for the rounding of a shade
     shaded = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 1, 32)
@@ -192,7 +200,13 @@ def test_a_card_of_before_shows_the_central_square() -> None:
 
 def test_pixels_are_not_taken_where_the_graph_cannot_resize_them_so(tmp_path: Path) -> None:
     spec = TaskSpec(
-        "classification", (3, 8, 8), ("a", "b"), "top1", -1, image_size=8, framing=Framing(interpolation="lanczos")
+        name="classification",
+        image_shape=(3, 8, 8),
+        class_names=("a", "b"),
+        metric="top1",
+        ignore_index=-1,
+        image_size=8,
+        framing=Framing(interpolation="lanczos"),
     )
     with pytest.raises(UsageError, match="lanczos"):
         export_verified(Darkness().eval(), spec, tmp_path / "x.onnx", Order(Form("uint8"), dynamic_size=False))

@@ -53,7 +53,9 @@ def good(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     torch.manual_seed(4)
     network = Small(maps=maps).eval()
     task = ("segmentation", "miou", 255) if maps else ("classification", "top1", -1)
-    spec = TaskSpec(task[0], (3, 12, 12), NAMES, task[1], ignore_index=task[2], image_size=12)
+    spec = TaskSpec(
+        name=task[0], image_shape=(3, 12, 12), class_names=NAMES, metric=task[1], ignore_index=task[2], image_size=12
+    )
     path = tmp_path_factory.mktemp("good") / "model.onnx"
     facts, results = export_verified(network, spec, path, Order(FORMS[form], dynamic_size=False))
     require_parity(results)

@@ -14,7 +14,9 @@ from compress.export.quantisation import ALLOWED, quantised
 from compress.export.writer import exported
 from compress.task import Deployable, TaskSpec
 
-SPEC = TaskSpec("segmentation", (3, 16, 16), ("a", "b", "c"), "miou", palette=((0, 0, 0),) * 3)
+SPEC = TaskSpec(
+    name="segmentation", image_shape=(3, 16, 16), class_names=("a", "b", "c"), metric="miou", palette=((0, 0, 0),) * 3
+)
 
 
 class Plain(Deployable):

@@ -14,7 +14,7 @@ from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.synthesis.inversion import GeneratorInversion
 from compress.testing import FakeTask
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
 from compress.training.random_state import seed_all
@@ -36,7 +36,7 @@ SETTINGS = {
 
 def make(workers: Workers, method: str, *, positions: bool, normalised: bool) -> Distiller:
     seed_all(0)
-    task, compute = FakeTask(positions=positions), Compute(torch.device("cpu"), torch.float32)
+    task, compute = FakeTask(positions=positions), CPU_FLOAT32
     teacher, student, settings = task.teacher(), task.student(), DistillSettings.model_validate(SETTINGS)
     if not normalised:
         without_normalisation(student)

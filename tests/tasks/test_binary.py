@@ -103,7 +103,7 @@ def test_a_student_of_one_logit_loads_in_smp_and_decides_by_its_threshold(
 def test_the_decision_is_in_the_graph() -> None:
     torch.manual_seed(0)
     model = NormalisedModel(OneLogit(nn.Conv2d(3, 1, 3, padding=1), 0.3)).eval()
-    spec = TaskSpec("segmentation", (3, 8, 8), ("sky", "road"), "miou")
+    spec = TaskSpec(name="segmentation", image_shape=(3, 8, 8), class_names=("sky", "road"), metric="miou")
     session = onnxruntime.InferenceSession(exported(model, spec, dynamic_size=False).SerializeToString())
     images = torch.rand(2, 3, 8, 8)
     (logits,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})

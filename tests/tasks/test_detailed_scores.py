@@ -106,7 +106,7 @@ def test_pixels_that_do_not_count_end_no_class() -> None:
 
 def test_the_confusion_matrix_is_a_table_of_true_by_predicted_class(maps: Maps) -> None:
     metric = detailed(maps)
-    spec = TaskSpec("segmentation", (3, 6, 9), ("a, b", *NAMES[1:]), "miou")
+    spec = TaskSpec(name="segmentation", image_shape=(3, 6, 9), class_names=("a, b", *NAMES[1:]), metric="miou")
     head, *rows = csv.reader(io.StringIO(confusion_csv(metric.counts, spec)))
     assert head == ["true / predicted", "a, b", *NAMES[1:]]
     assert [row[0] for row in rows] == head[1:]

@@ -165,7 +165,15 @@ def test_what_does_not_fit_is_named() -> None:
 )
 def test_a_saved_model_answers_the_same(task: str, name: str, tmp_path: Path) -> None:
     model = create_model(task, name, 4).eval()
-    card = Card(task, name, "digits", ("a", "b", "c", "d"), (3, 32, 32), (0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
+    card = Card(
+        task=task,
+        network=name,
+        data="digits",
+        class_names=("a", "b", "c", "d"),
+        image_shape=(3, 32, 32),
+        mean=(0.1, 0.2, 0.3),
+        std=(0.5, 0.5, 0.5),
+    )
     model = NormalisedModel(model.network, card.mean, card.std)
     save_model(tmp_path, model, card, "# a model\n")
     loaded, loaded_card = load_model(tmp_path)
@@ -179,7 +187,15 @@ def test_timm_loads_a_saved_classifier_without_this_package(tmp_path: Path) -> N
     import timm
 
     model = create_model("classification", "mobilenetv3_small_050", 4).eval()
-    card = Card("classification", "mobilenetv3_small_050", "digits", tuple("abcd"), (3, 32, 32), (0.0,) * 3, (1.0,) * 3)
+    card = Card(
+        task="classification",
+        network="mobilenetv3_small_050",
+        data="digits",
+        class_names=tuple("abcd"),
+        image_shape=(3, 32, 32),
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+    )
     save_model(tmp_path, model, card, "#")
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     images = torch.rand(2, 3, 32, 32)
@@ -193,7 +209,20 @@ def test_transformers_and_convnexts_are_made_for_the_size_of_the_data(name: str,
     model = create_model("classification", name, 4, (32, 32)).eval()
     assert tuple(require_image_size(model, name, (3, 32, 32))) == (1, 4)
     mean, std = ((tuple(t.flatten().tolist())) for t in (model.mean, model.std))
-    save_model(tmp_path, model, Card("classification", name, "digits", tuple("abcd"), (3, 32, 32), mean, std), "#")
+    save_model(
+        tmp_path,
+        model,
+        Card(
+            task="classification",
+            network=name,
+            data="digits",
+            class_names=tuple("abcd"),
+            image_shape=(3, 32, 32),
+            mean=mean,
+            std=std,
+        ),
+        "#",
+    )
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(model(images), load_model(tmp_path)[0](images))
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
@@ -220,7 +249,15 @@ def test_smp_loads_a_saved_segmenter_without_this_package(tmp_path: Path) -> Non
     import segmentation_models_pytorch as smp
 
     model = create_model("segmentation", "fpn:tu-test_resnet", 4).eval()
-    card = Card("segmentation", "fpn:tu-test_resnet", "x", tuple("abcd"), (3, 64, 64), (0.0,) * 3, (1.0,) * 3)
+    card = Card(
+        task="segmentation",
+        network="fpn:tu-test_resnet",
+        data="x",
+        class_names=tuple("abcd"),
+        image_shape=(3, 64, 64),
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+    )
     save_model(tmp_path, model, card, "#")
     loaded = smp.from_pretrained(str(tmp_path)).eval()
     images = torch.rand(1, 3, 64, 64)
@@ -249,7 +286,15 @@ def test_checkpoints_of_torchvision_fit_and_their_auxiliary_head_is_left_out(tmp
     fit_weights(ours.network, read_weights(tmp_path / "theirs.pth"), "theirs.pth")
     images = torch.rand(1, 3, 50, 70)
     assert torch.equal(ours(images), theirs(ours.normalised(images))["out"])
-    facts = ("segmentation", f"torchvision_{name}", "camvid", tuple("abcd"), (3, 64, 64), (0.5,) * 3, (0.5,) * 3)
-    save_model(tmp_path / "saved", ours, Card(*facts), "")
+    card = Card(
+        task="segmentation",
+        network=f"torchvision_{name}",
+        data="camvid",
+        class_names=tuple("abcd"),
+        image_shape=(3, 64, 64),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+    )
+    save_model(tmp_path / "saved", ours, card, "")
     assert json.loads((tmp_path / "saved" / "config.json").read_text()) == {"torchvision": name, "num_classes": 4}
     assert load_model(tmp_path / "saved")[0].network.state_dict().keys() == ours.network.state_dict().keys()

@@ -98,6 +98,6 @@ def test_a_student_begins_with_given_weights(tmp_path: Path, run, capsys: pytest
 
 
 def test_what_a_student_began_with_is_said_of_it() -> None:
-    score, network = Score("top1", {"top1": 0.5}, 10), FakeTask(positions=False).student()
+    score, network = Score(metric="top1", numbers={"top1": 0.5}, count=10), FakeTask(positions=False).student()
     said = model_card(DistillSettings(student="x"), score, score, "data", network, None, "1234")
     assert "without any real image, from weights that it was given (SHA-256 1234)" in said

@@ -18,13 +18,13 @@ from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.task import Samples, Statistics
 from compress.testing import FakeTask
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.execution import Execution
 from compress.training.parallel import Workers
 from compress.training.schedules import Stairs
 
 SIZE = 16
-ON_CPU = Compute(torch.device("cpu"), torch.float32)
+ON_CPU = CPU_FLOAT32
 SMALL = {
     "gan": {"iterations": 2, "batch": 8, "latent": 8, "width": 8, "samples": 12, "capacity": 24, "inflation": 3,
             "decay": 0.5, "average_from": 1},
@@ -44,7 +44,7 @@ def ingredients(method: str, *, seed: int = 0, positions: bool = False, **change
     torch.manual_seed(seed)
     student = Halves(4)
     settings = DistillSettings.model_validate(merged(SMALL, {"method": method, **changed}))
-    compute, randomness = Compute(torch.device("cpu"), torch.float32), torch.Generator().manual_seed(seed)
+    compute, randomness = CPU_FLOAT32, torch.Generator().manual_seed(seed)
     task = FakeTask(positions=positions, classes=CLASSES, size=SIZE)
     return MethodContext(
         task=task,

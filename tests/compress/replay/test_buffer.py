@@ -9,10 +9,10 @@ from compress.replay import buffer as replay
 from compress.replay.balance import balance, evenness, rescaled, variety
 from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.task import Samples, Statistics
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.random_numbers import RandomNumbers
 
-ON_CPU = Compute(torch.device("cpu"), torch.float32)
+ON_CPU = CPU_FLOAT32
 TAKEN = torch.tensor(True)
 
 

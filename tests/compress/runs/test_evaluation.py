@@ -29,7 +29,7 @@ def scored(headline: str, answers: torch.Tensor, targets: torch.Tensor) -> Score
     else:
         metric.update(logits.T[None, :, None], targets[None, None])
     assert isinstance(metric, Tabulated)
-    return Score(headline, metric.compute(), 1, chance=metric.chance()[headline])
+    return Score(metric=headline, numbers=metric.compute(), count=1, chance=metric.chance()[headline])
 
 
 @pytest.mark.parametrize("headline", ["miou", "pixel_accuracy", "top1"])

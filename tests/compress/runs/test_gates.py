@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from compress.errors import GateError, UsageError
+from compress.replay.stored_samples import in_turns
 from compress.runs.evaluation import Score, require_better_than_chance
-from compress.runs.gates import MOST_LOST, by_class, comparison_images, require_kept, worthless
+from compress.runs.gates import MOST_LOST, comparison_images, require_kept, worthless
 from compress.runs.unlabelled import AGREEMENT, Agreement
 from compress.tasks.data import open_data
 from compress.tasks.metrics import ConfusionMatrix, TopAccuracy
@@ -17,7 +18,7 @@ NAMES = tuple("abcdefghij")
 def scored(logits: torch.Tensor, labels: torch.Tensor, names: tuple[str, ...] = NAMES) -> Score:
     metric = TopAccuracy(names)
     metric.update(logits, labels)
-    return Score("top1", metric.compute(), len(labels), chance=metric.chance()["top1"])
+    return Score(metric="top1", numbers=metric.compute(), count=len(labels), chance=metric.chance()["top1"])
 
 
 def right(labels: torch.Tensor, classes: int = 10) -> torch.Tensor:
@@ -25,12 +26,15 @@ def right(labels: torch.Tensor, classes: int = 10) -> torch.Tensor:
 
 
 def test_a_file_of_which_classes_were_exchanged_does_not_keep_the_score() -> None:
-    model, file = Score("top1", {"top1": 0.9165}, 10_000), Score("top1", {"top1": 0.386}, 10_000)
+    model, file = (
+        Score(metric="top1", numbers={"top1": 0.9165}, count=10_000),
+        Score(metric="top1", numbers={"top1": 0.386}, count=10_000),
+    )
     with pytest.raises(GateError, match=r"the file loses 0\.5305 of top1"):
         require_kept(model, file, MOST_LOST, "do not use it")
     with pytest.raises(GateError):
-        require_kept(model, Score("top1", {"top1": float("nan")}, 10_000), MOST_LOST, "")
-    require_kept(model, Score("top1", {"top1": 0.9160}, 10_000), MOST_LOST, "")
+        require_kept(model, Score(metric="top1", numbers={"top1": float("nan")}, count=10_000), MOST_LOST, "")
+    require_kept(model, Score(metric="top1", numbers={"top1": 0.9160}, count=10_000), MOST_LOST, "")
 
 
 def test_a_student_that_gives_one_answer_is_worthless_and_one_that_learnt_something_is_not() -> None:
@@ -48,7 +52,7 @@ def test_without_labels_a_student_has_to_beat_the_teachers_commonest_answer() ->
         metric = Agreement()
         for part in (slice(0, 50), slice(50, 100)):
             metric.update(share[part], teacher[part])
-        score = Score(AGREEMENT, metric.compute(), 100, chance=metric.chance()[AGREEMENT])
+        score = Score(metric=AGREEMENT, numbers=metric.compute(), count=100, chance=metric.chance()[AGREEMENT])
         assert score.chance == 0.6
         assert bool(worthless(score)) == said
 
@@ -74,10 +78,10 @@ def test_a_file_is_compared_on_images_of_every_class_from_all_over_the_data() ->
     histogram = torch.zeros(100, 4)
     histogram[range(100), [0] * 97 + [1, 2, 3]] = 255
     images = torch.arange(100).view(-1, 1, 1, 1).expand(100, 3, 32, 32).to(torch.uint8)
-    ordered = by_class({"images": images, "histogram": histogram.to(torch.uint8)})
+    ordered = in_turns({"images": images, "histogram": histogram.to(torch.uint8)})
     assert sorted(ordered[:4, 0, 0, 0].tolist()) == [0, 97, 98, 99]
     source = open_data("digits", "classification")
     shown = comparison_images(source, ordered)
     assert shown.shape == (128 + 100, 3, 32, 32)
     assert torch.equal(shown[127], source.held_out().images[-1].float() / 255)
-    assert by_class({}) is None
+    assert in_turns({}) is None

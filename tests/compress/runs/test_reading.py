@@ -22,10 +22,10 @@ from compress.tasks.data.class_names import imagenet_names, read_class_names
 from compress.tasks.models import NormalisedModel, create_model
 from compress.tasks.models.model_folder import Card, load_model, save_model
 from compress.teacher import Teacher
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 PLAIN = HeldOutSettings()
-CPU = Compute(torch.device("cpu"), torch.float32)
+CPU = CPU_FLOAT32
 
 
 def photograph(seed: int, height: int = 60, width: int = 90) -> Image.Image:
@@ -81,7 +81,17 @@ def test_a_network_that_says_nothing_is_shown_the_central_square() -> None:
 
 def test_a_teacher_of_this_package_says_everything_itself(tmp_path: Path) -> None:
     framing, names = Framing("squash", 0.9, "bicubic", (9, 9, 9)), ("cat", "dog", "emu")
-    card = Card("classification", "test_resnet", "x", names, (3, 48, 48), (0.5,) * 3, (0.25,) * 3, 48, framing=framing)
+    card = Card(
+        task="classification",
+        network="test_resnet",
+        data="x",
+        class_names=names,
+        image_shape=(3, 48, 48),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        image_size=48,
+        framing=framing,
+    )
     save_model(tmp_path / "model", create_model("classification", "test_resnet", 3), card, "#")
     for weights in (tmp_path / "model" / "model.safetensors", tmp_path / "model"):
         teacher = teacher_of("classification", "test_resnet", weights, PLAIN)
@@ -259,7 +269,16 @@ def test_a_photograph_is_answered_alike_in_every_orientation_by_evaluate_and_pre
     for name, picture in (("left", ramp), ("right", ramp.transpose(Image.Transpose.FLIP_LEFT_RIGHT))):
         (tmp_path / "data" / name).mkdir(parents=True)
         turned(picture, orientation, tmp_path / "data" / name / f"{name}.png")
-    card = Card("classification", "x", "image-folder", ("left", "right"), (3, 16, 16), (0.5,) * 3, (0.5,) * 3, 16)
+    card = Card(
+        task="classification",
+        network="x",
+        data="image-folder",
+        class_names=("left", "right"),
+        image_shape=(3, 16, 16),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        image_size=16,
+    )
     for module in ("evaluate", "predict"):
         monkeypatch.setattr(f"compress.runs.{module}.load_model", lambda _: (NormalisedModel(Side()), card))
     scored = evaluate_model(tmp_path, CPU, held_out=HeldOutSettings(data_root=tmp_path / "data")).score

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from compress.cli import main
 from compress.runs import without_data
 from compress.runs.models import find_teacher
-from compress.runs.without_data import Agreement
+from compress.runs.without_data import EstimatedAgreement
 from compress.tasks.data import DataSource, open_data
 from compress.tasks.models import NormalisedModel
 from compress.tasks.models.teachers import read_teacher
@@ -57,13 +57,18 @@ def test_agreement_is_estimated_on_new_images_without_opening_any_data(
         assert run("evaluate", small_run, "--without-data", "--json") == 0
         answers.append(json.loads(capsys.readouterr().out))
     assert answers[0] == answers[1], "the same images each time"
-    found = answers[0]
-    assert (found["schema_version"], found["task"], found["data"], found["n"]) == (1, "classification", None, 48)
-    assert 0 <= found["low"] <= found["agreement"] <= found["high"] <= 1
-    assert found["high"] - found["low"] > 0.05, "48 images say little"
+    printed = answers[0]
+    assert (printed["schema_version"], printed["task"], printed["data"], printed["n"]) == (
+        1,
+        "classification",
+        None,
+        48,
+    )
+    assert 0 <= printed["low"] <= printed["agreement"] <= printed["high"] <= 1
+    assert printed["high"] - printed["low"] > 0.05, "48 images say little"
     assert run("evaluate", small_run, "--without-data") == 0
     said = capsys.readouterr().out
-    assert f"{found['agreement']:.4f}" in said
+    assert f"{printed['agreement']:.4f}" in said
     assert "not an accuracy" in said
 
 
@@ -117,15 +122,15 @@ def test_what_cannot_be_estimated_is_one_line(
 @pytest.mark.parametrize("hits", [0, 1, 30, 99, 100])
 def test_the_interval_is_wilsons(hits: int) -> None:
     shares = (torch.arange(100) < hits).float()
-    wanted = binomtest(hits, 100).proportion_ci(method="wilson")
-    found = Agreement.of(shares)
-    assert found.share == hits / 100
-    assert found.low == pytest.approx(wanted.low, abs=1e-9)
-    assert found.high == pytest.approx(wanted.high, abs=1e-9)
+    interval = binomtest(hits, 100).proportion_ci(method="wilson")
+    estimate = EstimatedAgreement.of(shares)
+    assert estimate.share == hits / 100
+    assert estimate.low == pytest.approx(interval.low, abs=1e-9)
+    assert estimate.high == pytest.approx(interval.high, abs=1e-9)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 @pytest.mark.parametrize("images", [1, 48, 1000])
 def test_the_interval_holds_a_share_of_nothing_or_of_all(share: float, images: int) -> None:
-    found = Agreement.of(torch.full((images,), share))
-    assert 0 <= found.low <= found.share <= found.high <= 1
+    estimate = EstimatedAgreement.of(torch.full((images,), share))
+    assert 0 <= estimate.low <= estimate.share <= estimate.high <= 1

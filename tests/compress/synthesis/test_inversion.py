@@ -13,7 +13,7 @@ from compress.synthesis.generators import ConditionalGenerator, LatentGenerator
 from compress.synthesis.instances import InstanceDiscrimination
 from compress.synthesis.objective import TERMS, Objective, Term, View
 from compress.testing import FakeTask
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 from compress.training.random_numbers import RandomNumbers
 from compress.training.schedules import Constant, Cosine, From, Polynomial, Warmup
 
@@ -108,7 +108,7 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
 ) -> None:
     torch.manual_seed(0)
     teacher = FakeTask(positions=False).teacher()
-    judge = InstanceDiscrimination(teacher, Compute(torch.device("cpu"), torch.float32), flip=False)
+    judge = InstanceDiscrimination(teacher, CPU_FLOAT32, flip=False)
     colours = torch.rand(8, 3, 1, 1).expand(-1, -1, 16, 16)
     losses = []
     with judge:
@@ -125,7 +125,7 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
 
 def test_instances_cannot_be_told_apart_without_batch_normalisation() -> None:
     with pytest.raises(UsageError, match="it has none"):
-        InstanceDiscrimination(nn.Conv2d(3, 4, 1), Compute(torch.device("cpu"), torch.float32), flip=False)
+        InstanceDiscrimination(nn.Conv2d(3, 4, 1), CPU_FLOAT32, flip=False)
 
 
 def test_sample_weights_scale_per_sample_terms_and_leave_batch_terms_alone() -> None:

@@ -9,7 +9,7 @@ from compress.training.random_numbers import RandomNumbers
 
 def test_nothing_moves_without_shift_and_flip(numbers: RandomNumbers) -> None:
     images, targets = torch.rand(3, 3, 8, 8), torch.randint(4, (3, 8, 8))
-    moved, moved_targets = RandomView(0, flip=False)(images, targets, numbers, 255)
+    moved, moved_targets = RandomView(shift=0, flip=False)(images, targets, numbers, 255)
     assert torch.equal(moved, images)
     assert torch.equal(moved_targets, targets)
 
@@ -17,7 +17,7 @@ def test_nothing_moves_without_shift_and_flip(numbers: RandomNumbers) -> None:
 def test_targets_move_with_their_images(numbers: RandomNumbers) -> None:
     targets = torch.randint(1, 200, (16, 9, 8))
     images = targets[:, None].float().expand(-1, 3, -1, -1)
-    moved, moved_targets = RandomView(3, flip=True)(images, targets, numbers, 255)
+    moved, moved_targets = RandomView(shift=3, flip=True)(images, targets, numbers, 255)
     inside = moved_targets != 255
     assert torch.equal(moved[:, 0][inside], moved_targets[inside].float())
     assert (~inside).any()
@@ -26,20 +26,20 @@ def test_targets_move_with_their_images(numbers: RandomNumbers) -> None:
 
 def test_targets_that_are_no_maps_stay(numbers: RandomNumbers) -> None:
     digits = torch.arange(64).view(16, 4)
-    moved, targets = RandomView(3, flip=False)(torch.rand(16, 3, 9, 8), digits, numbers, 255)
+    moved, targets = RandomView(shift=3, flip=False)(torch.rand(16, 3, 9, 8), digits, numbers, 255)
     assert torch.equal(targets, digits)
     assert moved.shape == (16, 3, 9, 8)
 
 
 def test_samples_move_independently(numbers: RandomNumbers) -> None:
     images = torch.rand(1, 3, 8, 8).expand(32, -1, -1, -1)
-    moved, _ = RandomView(2, flip=True)(images, torch.arange(32), numbers, 255)
+    moved, _ = RandomView(shift=2, flip=True)(images, torch.arange(32), numbers, 255)
     assert len({tuple(image.flatten().tolist()) for image in moved}) > 10
 
 
 def test_gradients_reach_the_pixels(numbers: RandomNumbers) -> None:
     images = torch.rand(4, 3, 8, 8, requires_grad=True)
-    moved, _ = RandomView(2, flip=True)(images, torch.arange(4), numbers, 255)
+    moved, _ = RandomView(shift=2, flip=True)(images, torch.arange(4), numbers, 255)
     moved.sum().backward()
     assert images.grad is not None
     assert images.grad.sum() == moved.numel()
@@ -47,7 +47,7 @@ def test_gradients_reach_the_pixels(numbers: RandomNumbers) -> None:
 
 def test_shuffled_channels_are_the_same_channels_in_another_order(numbers: RandomNumbers) -> None:
     images = torch.rand(32, 3, 8, 8)
-    shown, _ = RandomView(0, flip=False, shuffle_channels=True)(images, torch.arange(32), numbers, 255)
+    shown, _ = RandomView(shift=0, flip=False, shuffle_channels=True)(images, torch.arange(32), numbers, 255)
     assert torch.equal(shown.sort(dim=1).values, images.sort(dim=1).values)
     assert not torch.equal(shown, images)
     for before, after in zip(images, shown, strict=True):
@@ -56,7 +56,7 @@ def test_shuffled_channels_are_the_same_channels_in_another_order(numbers: Rando
 
 def test_wrapped_images_keep_every_pixel(numbers: RandomNumbers) -> None:
     images = torch.rand(8, 3, 8, 8)
-    moved, _ = RandomView(4, flip=True, wrap=True)(images, torch.arange(8), numbers, 255)
+    moved, _ = RandomView(shift=4, flip=True, wrap=True)(images, torch.arange(8), numbers, 255)
     assert torch.equal(moved.flatten(2).sort().values, images.flatten(2).sort().values)
     assert not torch.equal(moved, images)
 
@@ -64,20 +64,20 @@ def test_wrapped_images_keep_every_pixel(numbers: RandomNumbers) -> None:
 def test_wrapped_targets_move_with_their_images(numbers: RandomNumbers) -> None:
     targets = torch.randint(1, 200, (16, 9, 8))
     images = targets[:, None].float().expand(-1, 3, -1, -1)
-    moved, moved_targets = RandomView(3, flip=True, wrap=True)(images, targets, numbers, 255)
+    moved, moved_targets = RandomView(shift=3, flip=True, wrap=True)(images, targets, numbers, 255)
     assert torch.equal(moved[:, 0], moved_targets.float())
 
 
 def test_zoomed_targets_move_with_their_images(numbers: RandomNumbers) -> None:
     targets = torch.arange(40)[:, None].expand(64, 40, 30)
     images = targets[:, None].float().expand(-1, 3, -1, -1)
-    shown, aims = RandomView(3, flip=True, zoom=2.0)(images, targets, numbers, 255)
+    shown, aims = RandomView(shift=3, flip=True, zoom=2.0)(images, targets, numbers, 255)
     assert ((shown[:, 0] - aims).abs()[aims != 255] < 0.6).all()
 
 
 def test_zoomed_images_show_a_part_or_more_than_the_whole(numbers: RandomNumbers) -> None:
     ramp = torch.linspace(0, 1, 33).expand(64, 3, 33, 33)
-    shown, _ = RandomView(0, flip=False, zoom=2.0)(ramp, torch.arange(64), numbers, 255)
+    shown, _ = RandomView(shift=0, flip=False, zoom=2.0)(ramp, torch.arange(64), numbers, 255)
     assert shown.shape == ramp.shape
     slopes = (shown[..., 1:] - shown[..., :-1]).abs().amax(dim=(1, 2, 3)) * 32
     assert 0.5 <= slopes.min() < 0.6
