@@ -141,7 +141,7 @@ class DistillSettings(WeightSettings):
     image_size: Annotated[ImageSize, DATA] = None
     crop_size: Annotated[CropSize, DATA] = None
     collected: Annotated[Path | None, DATA] = Field(
-        None, description="Folder of real images for hidfd and kd: CLASS/*.png|jpg, for segmenters *.png|jpg."
+        None, description="Folder of real images for hidfd and kd: a folder per class, for segmenters no classes."
     )
     seed: Annotated[Seed, HARDWARE] = Field(
         0, description="Random seed. On a CPU the same seed gives the same student."

@@ -98,6 +98,8 @@ class FileCard:
         content = plain_json(entries[CARD_KEY])
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
             said = content.get("schema_version") if isinstance(content, dict) else None
+            if said is None:
+                raise ValueError("its card has no version")
             raise ValueError(
                 f"its card is of version {said!r:.40}, this version of compress reads {SCHEMA_VERSION}: use a later one"
             )

@@ -12,9 +12,10 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
 
 from compress import __version__
-from compress.cli.flags import as_flags
+from compress.cli.flags import NO_EMPTY_FLAGS, as_flags
 from compress.cli.help_page import HELP_FLAGS, print_help
 from compress.errors import CompressError, first_complaint, printable
+from compress.training.progress import console
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 TORCHRUN = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE")
@@ -30,6 +31,7 @@ app = App(
         "Start with `compress distill`: it needs no data, no download and no GPU."
     ),
     help_epilogue="`compress COMMAND --help` explains a command; `--debug` shows the traceback of an error.",
+    default_parameter=NO_EMPTY_FLAGS,
 )
 RUN = "runs/digit-scenes-ssd-kd-1"
 COMMANDS = (
@@ -91,11 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for word in words if word != "--debug"]
     _suit_streams()
     try:
-        if HELP_FLAGS.isdisjoint(words):
-            app(words, exit_on_error=False, print_error=False, result_action="return_value")
-        else:
-            print_help(app, words)
-        sys.stdout.flush()
+        with console.worded(as_flags):
+            _run(words)
     except CycloptsError as error:
         _fail(_explained(error), 2, error if debug else None)
     except CompressError as error:
@@ -116,6 +115,14 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         _fail(_failed(error), 1, error if debug else None)
     sys.exit(0)
+
+
+def _run(words: list[str]) -> None:
+    if HELP_FLAGS.isdisjoint(words):
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    else:
+        print_help(app, words)
+    sys.stdout.flush()
 
 
 def by_torchrun() -> bool:

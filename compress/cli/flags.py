@@ -10,6 +10,9 @@ from cyclopts import Parameter
 Switch = Annotated[bool, Parameter(negative=())]
 """A flag without a value, which is off unless it is given."""
 
+NO_EMPTY_FLAGS = Parameter(negative_iterable=())
+"""Settings of several numbers have no flag such as --empty-mean."""
+
 _SETTING = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
 
 

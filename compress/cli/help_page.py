@@ -10,6 +10,7 @@ from cyclopts import App, Group, Parameter
 from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
+from compress.cli.flags import NO_EMPTY_FLAGS
 from compress.errors import CompressError
 from compress.settings import DistillSettings, Heading
 
@@ -36,6 +37,7 @@ def print_help(app: App, words: Sequence[str]) -> None:
         group_parameters=Group("Options", sort_key=OWN_FLAGS),
         version_flags=(),
         help_flags=(),
+        default_parameter=NO_EMPTY_FLAGS,
     )
     page.default(_documented(command.default_command, app, plain))
     page.help_print([])

@@ -80,7 +80,7 @@ def as_answered(source: DataSource, teacher: Teacher) -> DataSource:
     threshold = teacher.threshold or USUAL_THRESHOLD
     console.print(
         f"{teacher.name}: one logit; a pixel is {source.class_names[1]!r} from a probability of {threshold}, "
-        "--threshold chooses another",
+        "`threshold` chooses another",
         soft_wrap=True,
     )
     return replace(source, threshold=threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -23,9 +23,20 @@ class PlainConsole(Console):
     def __init__(self, *, stderr: bool) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
+        self._wording: Callable[[str], str] = str
+
+    @contextmanager
+    def worded(self, wording: Callable[[str], str]) -> Iterator[None]:
+        """While entered, text is printed as `wording` puts it: the command line shows flags for settings."""
+        before, self._wording = self._wording, wording
+        try:
+            yield
+        finally:
+            self._wording = before
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Render text and tables with control characters escaped."""
-        return super().render_str("\n".join(map(printable, text.split("\n"))), **options)
+        return super().render_str("\n".join(map(printable, self._wording(text).split("\n"))), **options)
 
 
 console = PlainConsole(stderr=True)

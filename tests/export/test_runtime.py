@@ -148,8 +148,9 @@ def test_a_truncated_file_is_one_line(shades: Shades, tmp_path: Path) -> None:
     ("entries", "complaint"),
     [
         ({}, "does not state its task"),
-        ({"compress": "{}"}, "its card is of version"),
-        ({"compress": "[]"}, "its card is of version"),
+        ({"compress": "{}"}, "its card has no version"),
+        ({"compress": "[]"}, "its card has no version"),
+        ({"compress": '{"schema_version": 9}'}, "its card is of version 9"),
         ({"compress": '{"schema_version": 1}'}, "incomplete"),
         ({"compress": "no json"}, "cannot use"),
         ({"compress": json.dumps({**SOUND, "class_names": [1]})}, "class names"),

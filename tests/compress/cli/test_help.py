@@ -116,3 +116,9 @@ def test_the_defaults_are_those_of_the_recipe_that_would_apply(
 def test_settings_are_flags_only(words: tuple[str, ...], run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*words) == 2
     assert "'segmentation'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["distill", "teach", "evaluate"])
+def test_a_setting_of_several_numbers_has_no_flag_to_empty_it(command: str, page: Page) -> None:
+    assert "--mean" in page(command)
+    assert "--empty" not in page(command)

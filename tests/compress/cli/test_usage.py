@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from compress.cli import names
+from compress.training.progress import console
+
 HEAVY = ("torch", "timm", "segmentation_models_pytorch", "onnx", "onnxruntime", "numpy", "sklearn")
 
 
@@ -142,3 +145,16 @@ def test_what_is_interrupted_is_gone_at_once(deed: str, code: int, cleared: bool
     assert done.returncode == code
     assert (done.stdout == "cleared\n") is cleared
     assert done.stderr == ("compress: no\n" if cleared else "compress: interrupted\n")
+
+
+def test_notes_show_flags_on_the_command_line_and_settings_elsewhere(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noted() -> list[str]:
+        console.print("`teacher_key` chooses another", soft_wrap=True)
+        return []
+
+    monkeypatch.setattr(names, "_data", noted)
+    assert run("list", "data") == 0
+    noted()
+    assert capsys.readouterr().err.splitlines() == ["--teacher-key chooses another", "`teacher_key` chooses another"]
