@@ -115,6 +115,9 @@ class DistillationSettings(Section):
         1.0, description="Scale each drawn image by a random factor of up to this, or its inverse."
     )
     shuffle_channels: bool = Field(False, description="Shuffle the colour channels of each drawn image.")
+    mix: Literal["none", "cutmix", "mixup"] = Field(
+        "none", description="Mix each batch with itself in reverse order; the teacher answers the mixed images."
+    )
     inherit: bool = Field(
         False, description="Begin the student with the teacher's weights wherever name and shape of both are the same."
     )

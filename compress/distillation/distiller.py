@@ -24,6 +24,7 @@ from compress.task import Samples, Task
 from compress.training.augment import RandomView
 from compress.training.execution import Execution
 from compress.training.guards import CollapseGuard, require_finite
+from compress.training.mixing import NUMBERS_PER_BATCH, Mix
 from compress.training.random_numbers import RandomNumbers, new_seed
 from compress.training.random_state import random_state, set_random_state
 from compress.training.schedules import Schedule
@@ -41,6 +42,8 @@ class DistillationPlan:
     distillation_loss: DistillationLoss
     learning_rate: Schedule
     augment: RandomView
+    mix: Mix | None = None
+    """How the images of a batch are mixed with each other; None: not at all."""
     keep_from: int = 0
     """First round whose samples enter the buffer."""
 
@@ -166,7 +169,8 @@ class Distiller:
         """Take the remaining student steps of a round and add the means of all its steps to its numbers."""
         self.student.train()
         parts = self.student_step.micro_batches
-        ahead = self.plan.steps_per_round * self.plan.batch * (1 + self.plan.augment.numbers_per_image)
+        per_step = self.plan.batch * (1 + self.plan.augment.numbers_per_image) + NUMBERS_PER_BATCH
+        ahead = self.plan.steps_per_round * per_step
         numbers = RandomNumbers(
             partial.seed, self.compute.device, ahead=max(ahead - partial.used, 1), used=partial.used
         )
@@ -194,8 +198,13 @@ class Distiller:
         images, _ = self.plan.augment(images, drawn.index[share], numbers, ignore, self.workers.part)
         rate = self.learning_rate_scale * self.plan.learning_rate(self.step)
         self.step += 1
-        done = self.student_step(images, drawn.weights[share], rate)
-        self.buffer.refresh(drawn, done.divergence, done.step_taken)
+        if self.plan.mix is None:
+            done = self.student_step(images, drawn.weights[share], rate)
+            self.buffer.refresh(drawn, done.divergence, done.step_taken)
+        else:
+            mixed = self.plan.mix(images, numbers)
+            done = self.student_step(mixed.images, mixed.of_both(drawn.weights[share]), rate)
+            self.buffer.refresh(drawn, mixed.of_both(done.divergence, self.workers.size), done.step_taken)
         return done.means
 
     def _read(self, partial: PartialRound) -> None:

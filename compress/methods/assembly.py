@@ -21,6 +21,7 @@ from compress.synthesis.pixels import PixelInversion, PixelPlan
 from compress.synthesis.targets import Drawn, DrawTargets, Layouts, answers
 from compress.task import Statistics
 from compress.training.augment import RandomView
+from compress.training.mixing import MIXES
 from compress.training.optimizers import make_optimizer
 from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
 
@@ -95,6 +96,7 @@ def assemble(
         augment=RandomView(
             shift=learning.shift, flip=context.mirror, shuffle_channels=learning.shuffle_channels, zoom=learning.zoom
         ),
+        mix=MIXES.get(learning.mix),
         keep_from=keep_from,
     )
     hints, learners = None, nn.ModuleList([context.student])
