@@ -168,7 +168,6 @@ def carry_out(
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
         held_out = TeacherLabels(held_out, context.teacher, samples.images, context.compute.exact)
         teacher_score = evaluate(context.teacher, held_out, context.compute.exact)
-    synthetic = in_turns(distiller.buffer.state_dict())
     return Finished(
         context=context,
         held_out=held_out,
@@ -176,7 +175,7 @@ def carry_out(
         teacher_score=teacher_score,
         seconds=distiller.seconds,
         began_with=kept["began_with"],
-        synthetic=synthetic,
+        synthetic=in_turns(distiller.buffer.state_dict()),
     )
 
 
