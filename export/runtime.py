@@ -76,6 +76,16 @@ class OnnxModel:
             raise UsageError(f"cannot use {path}: it {actual}, its card says {expected[0]}; export it again")
         self._input = inputs[0]
 
+    def ports(self) -> list[tuple[str, str, list[int | str]]]:
+        """Name, onnxruntime's type and shape of the input and of the outputs; sides that are free have names."""
+        return [(port.name, port.type, port.shape) for port in (self._input, *self._session.get_outputs())]
+
+    @property
+    def batch(self) -> int | None:
+        """How many images it takes at once; None if any number."""
+        first = self._input.shape[0]
+        return first if isinstance(first, int) else None
+
     def run(self, images: Array) -> dict[str, Array]:
         """The file's outputs by name for one batch of its own input: `images` or `pixels`, see `compress.export.Form`.
 
@@ -98,9 +108,7 @@ class OnnxModel:
 
     def given(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input, whichever of the two that is."""
-        if self.card.input == "float":
-            return images
-        return np.ascontiguousarray((images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
+        return own_input(images, self.card)
 
     def bound(self, images: Array) -> Callable[[], None]:
         """What runs the file again and again on one batch of its own input, in and out staying on the device."""
@@ -145,6 +153,13 @@ class OnnxModel:
             raise UsageError(f"images have the shape {list(images.shape)}, which is empty: give at least one")
         if not whole and not (images.min() >= -SLACK and images.max() <= 1 + SLACK):
             raise UsageError(f"images reach from {images.min():.4g} to {images.max():.4g}: give numbers in [0, 1]")
+
+
+def own_input(images: Array, card: FileCard) -> Array:
+    """Images float32 `[n, 3, h, w]` in [0, 1] as the input of a file with that card: themselves, or their pixels."""
+    if card.input == "float":
+        return images
+    return np.ascontiguousarray((images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def prepared(photograph: Image.Image, card: FileCard) -> Array:

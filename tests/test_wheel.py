@@ -63,5 +63,7 @@ def test_the_wheel_holds_every_module_recipe_teacher_and_the_type_marker(wheel_n
         expected |= {f"{inside}/{file.name}" for file in (ROOT / folder).glob("*.py")}
     expected |= {f"compress/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.yaml")}
     expected |= {f"compress/{file.relative_to(ROOT)}" for file in (ROOT / "tasks" / "teachers").rglob("*.*")}
+    clients = ROOT / "export" / "clients"
+    expected |= {f"compress/export/clients/{file.name}" for file in clients.iterdir() if file.is_file()}
     assert expected <= wheel_names
     assert not [entry for entry in wheel_names if "tests" in entry.split("/")]

@@ -10,6 +10,8 @@ from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
 from compress.cli.outcome import print_parity
+from compress.runs.bundle import bundle as write_bundle
+from compress.runs.bundle import require_bundle_place
 from compress.runs.export import ExportOptions
 from compress.runs.export import export as run_export
 from compress.runs.gates import MOST_LOST
@@ -29,6 +31,7 @@ def export(
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
     most_lost: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = MOST_LOST,
+    bundle: Path | None = None,
     overwrite: Switch = False,
 ) -> None:
     """Write a model as ONNX and verify the file.
@@ -61,6 +64,9 @@ def export(
         Folder of the held-out images, for data on your disk. Without it no metric is compared.
     most_lost
         Largest loss of the metric, as a fraction, before the exit code is 3.
+    bundle
+        Folder to hand over. It gets the file, labels.json, a sample with the expected answer and a smoke test, clients
+        in Python, JavaScript and C++, a page that a photograph is dropped on, a Triton configuration and a model card.
     overwrite
         Replace a file at --out that compress did not write. Its own files are replaced without this.
     """
@@ -73,6 +79,8 @@ def export(
         most_lost=most_lost,
         overwrite=overwrite,
     )
+    if bundle is not None:
+        require_bundle_place(bundle)
     exported = run_export(model, out, options, calibrate_on=calibrate_on, data_root=data_root)
     if (int8 := exported.facts.int8) is not None:
         console.print(
@@ -89,3 +97,8 @@ def export(
             f"file {file_score.headline:.4f}"
         )
     exported.require()
+    if bundle is not None:
+        written = write_bundle(exported, model, bundle)
+        console.print(f"bundle         {written.folder}", soft_wrap=True)
+        if written.without_page:
+            console.print(f"It holds no page and no JavaScript client: {written.without_page}", soft_wrap=True)

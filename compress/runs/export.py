@@ -104,7 +104,7 @@ def export(
     file = _target(model, out, options.precision)
     require_replaceable(file, is_own_file, overwrite=options.overwrite)
     network, card = load_model(model)
-    evidence = _evidence(model, card, data_root, calibrate_on, options.precision)
+    evidence = evidence_of(model, card, data_root, calibrate_on, options.precision)
     order = Order(
         Form(options.input, options.output), options.precision, options.opset, not options.fixed_size, card.origin
     )
@@ -146,8 +146,9 @@ def _target(model: Path, out: Path | None, precision: str) -> Path:
     return out
 
 
-def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | None, precision: str) -> Evidence:
-    samples = _synthetic_samples(model)
+def evidence_of(model: Path, card: Card, root: Path | None, photographs: Path | None, precision: str) -> Evidence:
+    """What a file is compared on and calibrated with, of what there is."""
+    samples = synthetic_samples(model)
     if photographs is not None and precision != "int8":
         raise UsageError("`calibrate_on` is for `precision` int8: leave it out")
     calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
@@ -159,7 +160,7 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     return Evidence(held_out_of(source), comparison_images(source, samples), calibration)
 
 
-def _synthetic_samples(run: Path) -> Tensor | None:
+def synthetic_samples(run: Path) -> Tensor | None:
     """uint8 `[n, 3, h, w]` from a run's buffer, evenly spread over it; None if `model` is not a run."""
     if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
         return None

@@ -51,12 +51,15 @@ def require_format(number: object, what: str) -> None:
         raise UsageError(f"{what} has the format {number}, this version of compress reads {FORMAT}: use a later one")
 
 
-def require_own(folder: Path, kind: str) -> None:
-    """Raise `UsageError` unless the folder carries the mark of that kind, so that it may be written over."""
+def require_own(folder: Path, kind: str, *, setting: str = "out") -> None:
+    """Raise `UsageError` unless the folder carries the mark of that kind, so that it may be written over.
+
+    `setting` is the one that named the folder.
+    """
     if kind_of(folder) != kind:
         raise UsageError(
             f"{folder} is not a {kind} of compress: it carries no mark of one ({MARKER}) and will not be overwritten; "
-            "choose another `out`. What version 0.1.0 wrote carries none: delete that yourself"
+            f"choose another `{setting}`. What version 0.1.0 wrote carries none: delete that yourself"
         )
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundles import Bundled
 from torch import nn
 
+from compress.errors import UsageError
 from compress.export import export_verified
+from compress.export.web_runtime import WebRuntime, web_runtime
 from compress.task import Deployable, TaskSpec
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
@@ -117,3 +120,22 @@ def exported(
     facts, results = export_verified(*network, tmp_path_factory.mktemp("onnx") / "model.onnx")
     assert all(result.passed for result in results), [str(result) for result in results]
     return *network, facts.path
+
+
+@pytest.fixture(scope="session")
+def runtime() -> WebRuntime | str:
+    """ONNX Runtime Web, where it is installed or npm has downloaded it before; otherwise why it cannot be had."""
+    try:
+        return web_runtime(fetch=True)
+    except UsageError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="session")
+def bundles(
+    shades: Callable[[bool], tuple[Deployable, TaskSpec]],
+    runtime: WebRuntime | str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bundled:
+    """Bundles of the quick networks by their form; with a page where there is a runtime for it."""
+    return Bundled(shades, tmp_path_factory.mktemp("bundles"), runtime)

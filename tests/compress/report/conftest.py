@@ -1,11 +1,4 @@
-"""Small finished runs, with a class that is called what no page should run, and a real browser to look at them.
-
-The browser is Chromium with its driver, which Debian calls chromium and chromium-driver; the project installs neither.
-"""
-
-import shutil
-from collections.abc import Iterator
-from typing import Any
+"""Small finished runs, with a class that is called what no page should run."""
 
 import pytest
 import torch
@@ -43,20 +36,3 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         accept_any_student=True,
     )
     return RunDirectory(folder)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium that logs what it asks for and what it complains of."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install '.[test]'")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("there is no chromium with its chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield started
-    started.quit()
