@@ -6,14 +6,13 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
+from compress.distillation.plan import DistillationPlan
 from compress.distillation.round import PartialRound, Round
 from compress.distillation.student_step import StudentStep
 from compress.errors import Interrupted
@@ -21,31 +20,12 @@ from compress.replay.balance import variety
 from compress.replay.buffer import Buffer
 from compress.synthesis.inversion import Inversion
 from compress.task import Samples, Task
-from compress.training.augment import RandomView
 from compress.training.execution import Execution
 from compress.training.guards import CollapseGuard, require_finite
-from compress.training.mixing import NUMBERS_PER_BATCH, Mix
+from compress.training.mixing import NUMBERS_PER_BATCH
 from compress.training.random_numbers import RandomNumbers, new_seed
 from compress.training.random_state import random_state, set_random_state
-from compress.training.schedules import Schedule
 from compress.training.stopping import StopSignal
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationPlan:
-    """The settings of the loop: numbers of rounds and steps, loss, schedule and augmentation."""
-
-    rounds: int
-    warmup_rounds: int
-    steps_per_round: int
-    batch: int
-    distillation_loss: DistillationLoss
-    learning_rate: Schedule
-    augment: RandomView
-    mix: Mix | None = None
-    """How the images of a batch are mixed with each other; None: not at all."""
-    keep_from: int = 0
-    """First round whose samples enter the buffer."""
 
 
 class Distiller:

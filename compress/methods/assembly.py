@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from compress.distillation.distillation_loss import DistillationLoss, SoftLabels
-from compress.distillation.distiller import DistillationPlan, Distiller
+from compress.distillation.distiller import Distiller
 from compress.distillation.hints import Hints
+from compress.distillation.plan import DistillationPlan
 from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.methods.context import MethodContext

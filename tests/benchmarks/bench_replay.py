@@ -26,7 +26,8 @@ from tables import markdown
 from torch.nn.functional import one_hot
 
 from compress.distillation.distillation_loss import SoftLabels
-from compress.distillation.distiller import DistillationPlan, Distiller
+from compress.distillation.distiller import Distiller
+from compress.distillation.plan import DistillationPlan
 from compress.replay.buffer import Balanced, Draw, Prioritised, ReplayBuffer, newest
 from compress.storage.files import write_text
 from compress.task import Samples, Statistics
