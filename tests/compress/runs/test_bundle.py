@@ -31,7 +31,10 @@ def exported(tmp_path: Path) -> Exported:
     card = FileCard("classification", ("red", "green", "blue"), (3, 8, 8), 8, output="logits")
     write_model(parser.parse_model(COLOURS), card, file)
     parity = Parity((2, 3, 8, 8), 1.0, 1e-7, 1e-8, 1e-7, passed=True)
-    scores = (Score(metric="top1", numbers={"top1": 0.9125}, count=40), Score(metric="top1", numbers={"top1": 0.9}, count=40))
+    scores = (
+        Score(metric="top1", numbers={"top1": 0.9125}, count=40),
+        Score(metric="top1", numbers={"top1": 0.9}, count=40),
+    )
     return Exported(facts=ExportFacts(file, card, ""), parity=[parity], scores=scores, most_lost=0.02)
 
 
