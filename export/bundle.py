@@ -96,7 +96,7 @@ def _write_sample(folder: Path, model: OnnxModel, images: Array) -> dict[str, An
     """Write `sample/` and return the content of sample.json."""
     place = folder / "sample"
     place.mkdir()
-    values = model.given(images)
+    values = model.as_input(images)
     answers = model.run(values)
     least, tolerance = SAME_ELSEWHERE[model.card.precision]
     name = "pixels" if model.card.input == "uint8" else "images"
@@ -162,8 +162,8 @@ def _for_the_web(
     part = sample["input"]
     values = np.fromfile(folder / "sample" / part["file"], part["type"]).reshape(part["shape"])
     decision = decided(model.run(values))[0][0]
-    seen = dict(sample) | {"decision": decision.flatten().tolist()}
-    page = page_html(model, labels, seen, values, runtime, (story.name, _lead(model)))
+    answered = dict(sample) | {"decision": decision.flatten().tolist()}
+    page = page_html(model, labels, answered, values, runtime, (story.name, _lead(model)))
     return texts | {"page.html": page}
 
 

@@ -24,7 +24,7 @@ def labels_of(model: OnnxModel) -> dict[str, Any]:
     A side that is free has its name in place of a number in `shape`.
     """
     card = model.card
-    taken, *answered = [{"name": name, "type": TYPES[kind], "shape": shape} for name, kind, shape in model.ports()]
+    input_port, *answered = [{"name": name, "type": TYPES[kind], "shape": shape} for name, kind, shape in model.ports()]
     colours: Iterable[Any] = card.palette or [None] * len(card.class_names)
     classes = [
         {"id": index, "name": name, "colour": colour and list(colour)}
@@ -36,7 +36,7 @@ def labels_of(model: OnnxModel) -> dict[str, Any]:
         "precision": card.precision,
         "classes": classes,
         "ignored_label": card.ignore_index if card.ignore_index >= 0 else None,
-        "input": taken | {"channels": "RGB", "range": [0, 255] if card.input == "uint8" else [0, 1]},
+        "input": input_port | {"channels": "RGB", "range": [0, 255] if card.input == "uint8" else [0, 1]},
         "preprocessing": preparation_of(card),
         "output": card.output,
         "outputs": answered,

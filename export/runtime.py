@@ -106,7 +106,7 @@ class OnnxModel:
         if complaint:
             raise UsageError(f"the file {self.path} {complaint}; export it again")
 
-    def given(self, images: Array) -> Array:
+    def as_input(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input, whichever of the two that is."""
         return own_input(images, self.card)
 

@@ -29,7 +29,7 @@ class OnnxScores:
 
 def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
     """The file's outputs by name for images `[n, 3, h, w]` in [0, 1], whichever of the two inputs it has."""
-    outputs = model.run(model.given(images.cpu().numpy()))
+    outputs = model.run(model.as_input(images.cpu().numpy()))
     return {name: torch.from_numpy(value.copy()) for name, value in outputs.items()}
 
 

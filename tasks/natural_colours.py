@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .palette import BLACK, GREY, Colour, Points, candidates, distances, distinct_colours, seen
+from .palette import BLACK, GREY, Colour, Points, candidates, distances, distinct_colours, perceived
 
 NATURAL: dict[str, Colour] = {
     "sky": (110, 185, 240), "cloud": (190, 215, 240), "tree": (50, 140, 50), "vegetation": (50, 140, 50),
@@ -40,7 +40,7 @@ def class_colours(names: tuple[str, ...], background: int | None = None) -> tupl
         return distinct_colours(len(names), background)
     shades, points = candidates()
     apart = next((distance for count, distance in APART.items() if len(names) <= count), 0.04)
-    nearest = distances(points, seen(np.array([BLACK, GREY], float))).min(axis=1)
+    nearest = distances(points, perceived(np.array([BLACK, GREY], float))).min(axis=1)
     chosen: dict[int, Colour] = {} if background is None else {background: BLACK}
     for index in [*natural, *(index for index in range(len(names)) if index not in natural and index != background)]:
         best = _best(points, nearest, natural.get(index), apart)
@@ -54,7 +54,7 @@ def _best(points: Points, nearest: Points, natural: Colour | None, apart: float)
     """The candidate that is like its natural colour and far enough from those before; without one the farthest."""
     if natural is None:
         return int(nearest.argmax())
-    unlike = np.linalg.norm(points[0] - seen(np.array([natural], float))[0], axis=1)
+    unlike = np.linalg.norm(points[0] - perceived(np.array([natural], float))[0], axis=1)
     return int((unlike + FARTHER_COUNTS * np.clip(apart - nearest, 0, None)).argmin())
 
 

@@ -31,7 +31,7 @@ TO_LAB = np.array(
 """Conversion to Oklab (Ottosson 2020), in which distances approximate perceived differences."""
 
 
-def seen(colours: Points) -> Points:
+def perceived(colours: Points) -> Points:
     """Colours `[n, 3]`, 0 to 255, as seen with the four kinds of vision: `[4, n, 3]` in Oklab."""
     shares = colours / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
@@ -44,8 +44,8 @@ def seen(colours: Points) -> Points:
 def candidates() -> tuple[Points, Points]:
     """Colours `[n, 3]` that look like no shadow and no haze on a photograph, and how all eyes see them: `seen`."""
     shades = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(-1, 3)
-    shades = shades[(seen(shades)[0, :, 0] > DARKEST) & (np.ptp(shades, axis=1) > PALEST)]
-    return shades, seen(shades)
+    shades = shades[(perceived(shades)[0, :, 0] > DARKEST) & (np.ptp(shades, axis=1) > PALEST)]
+    return shades, perceived(shades)
 
 
 @lru_cache
@@ -56,7 +56,7 @@ def distinct_colours(count: int, background: int | None) -> tuple[Colour, ...]:
     vision.
     """
     shades, points = candidates()
-    nearest = distances(points, seen(np.array([BLACK, GREY, FIRST], float))).min(axis=1)
+    nearest = distances(points, perceived(np.array([BLACK, GREY, FIRST], float))).min(axis=1)
     chosen: list[Colour] = [FIRST]
     while len(chosen) < count - (background is not None):
         best = int(nearest.argmax())

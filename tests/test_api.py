@@ -195,9 +195,9 @@ def test_what_does_not_fit_is_refused_in_one_line_and_leaves_nothing(case: str, 
     networks = dict(zip(("teacher", "student"), own(), strict=True))
     if case == "shared":
         networks["teacher"] = networks["student"]
-    given = {**networks, **(wrong(case) if case != "shared" else {})}
+    arguments = {**networks, **(wrong(case) if case != "shared" else {})}
     with pytest.raises(UsageError, match=complaint) as caught:
-        call(tmp_path / "run", **given)
+        call(tmp_path / "run", **arguments)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

@@ -142,9 +142,9 @@ def onnx_file(folder: Path, card: FileCard, answers: int = 2, inputs: tuple[str,
         helper.make_node("Slice", ["flat", "from", "to", "axis"], ["logits"]),
     ]
     graph = helper.make_graph(nodes, "graph", values[:-1], values[-1:], bounds)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(made, card.entries())
-    onnx.save(made, folder / "model.onnx")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, card.entries())
+    onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 

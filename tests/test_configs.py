@@ -68,7 +68,7 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
     images = torch.randint(256, (8, *source.image_shape), generator=randomness, dtype=torch.uint8)
     labels = torch.arange(8) % classes if source.task == "classification" else None
     collected = Collected(images, labels) if find_method(method).needs_collected else None
-    given = MethodContext(
+    context = MethodContext(
         task=task,
         teacher=teacher.eval().requires_grad_(requires_grad=False),
         student=student,
@@ -77,7 +77,7 @@ def test_a_shipped_recipe_trains_for_two_steps(name: str) -> None:
         execution=Execution(compute=compute, workers=Workers(), randomness=randomness),
         collected=collected,
     )
-    distiller = find_method(method).build(given)
+    distiller = find_method(method).build(context)
     before = [parameter.clone() for parameter in student.parameters()]
     distiller.run(lambda done: None)
     assert distiller.step == 2

@@ -37,12 +37,12 @@ Load = Callable[[Path], object]
 @pytest.fixture(scope="module")
 def counts() -> Iterator[Counter[tuple[str, str]]]:
     """(kind, outcome) of every case; printed at the end."""
-    found: Counter[tuple[str, str]] = Counter()
-    yield found
+    outcomes: Counter[tuple[str, str]] = Counter()
+    yield outcomes
     print()
-    for kind in sorted({kind for kind, _ in found}):
-        print(f"{kind:24} {found[kind, 'refused']:4} refused, {found[kind, 'read']:4} read")
-    print(f"{'all':24} {found.total()} cases")
+    for kind in sorted({kind for kind, _ in outcomes}):
+        print(f"{kind:24} {outcomes[kind, 'refused']:4} refused, {outcomes[kind, 'read']:4} read")
+    print(f"{'all':24} {outcomes.total()} cases")
 
 
 def mutations(content: bytes, seed: int) -> Iterator[bytes]:
@@ -153,15 +153,15 @@ def split_file(folder: Path) -> Path:
 
 def onnx_file(folder: Path) -> Path:
     shapes = (("images", ["batch", 3, 8, 8]), ("logits", ["batch", 3]))
-    given, answered = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes)
+    input_info, answered = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes)
     mean, flat = (
         helper.make_node("GlobalAveragePool", ["images"], ["m"]),
         helper.make_node("Flatten", ["m"], ["logits"]),
     )
-    graph = helper.make_graph([mean, flat], "graph", [given], [answered])
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(made, FileCard("classification", NAMES, (3, 8, 8), 8, output="logits").entries())
-    onnx.save(made, folder / "model.onnx")
+    graph = helper.make_graph([mean, flat], "graph", [input_info], [answered])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, FileCard("classification", NAMES, (3, 8, 8), 8, output="logits").entries())
+    onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 

@@ -89,7 +89,7 @@ class Distiller:
             after_round(Round(index=index, samples=partial.samples, numbers=partial.numbers, notice=partial.notice))
 
     def _begin(self, index: int, stopping: StopSignal) -> PartialRound:
-        if self.workers.any(stopping.asked):
+        if self.workers.any(stopping.requested):
             raise Interrupted("asked to stop between two rounds")
         parts, notice = self.inversion.micro_batches, None
         with self._timed("inversion"):
@@ -156,7 +156,7 @@ class Distiller:
         )
         with self.hints.listening() if self.hints else nullcontext():
             while partial.done < self.plan.steps_per_round:
-                if stopping.asked and self.workers.size == 1:
+                if stopping.requested and self.workers.size == 1:
                     require_finite(self.student.state_dict())  # checkpoints must hold finite weights
                     raise Interrupted("asked to stop between two steps")
                 moved()

@@ -104,7 +104,7 @@ def _sample(file: Path, model: Path) -> NDArray[Any]:
 
 def _worth(network: OnnxModel, images: NDArray[Any]) -> tuple[int, float]:
     """How much a sample shows: the classes that cover a part of its map, and how sure the file is."""
-    classes, scores = (values[0] for values in decided(network.run(network.given(images))))
+    classes, scores = (values[0] for values in decided(network.run(network.as_input(images))))
     if classes.ndim == 1:
         return 1, float(scores.max())
     return int((np.bincount(classes.ravel()) >= LEAST_SHARE * classes.size).sum()), float(scores.mean())

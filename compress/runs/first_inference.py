@@ -16,7 +16,7 @@ def peak_of_first_inference(kind: str, path: Path, provider: str, shape: tuple[i
         from compress.export import OnnxModel
 
         model = OnnxModel(path, provider=provider)
-        model.run(model.given(image))
+        model.run(model.as_input(image))
     else:
         from compress.runs.timed_models import TimedModel
 

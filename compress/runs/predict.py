@@ -134,7 +134,7 @@ def _opened(path: Path, size: int | None) -> Look:
         def look_by_file(photograph: Image.Image) -> Decision:
             if onnx.card.input == "uint8":  # which resizes by itself
                 return onnx(photograph)[0]
-            outputs = onnx.run(onnx.given(prepared(photograph, onnx.card)[None]))
+            outputs = onnx.run(onnx.as_input(prepared(photograph, onnx.card)[None]))
             return _decision(outputs, photograph, onnx.card)
 
         return look_by_file

@@ -122,11 +122,11 @@ def _run(training: Training, checkpoint: Path, facts: dict[str, Any], stopping: 
         steps.update(done, f"loss {loss:.3f}")
         if done == training.plan.steps:
             return
-        if stopping.asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+        if stopping.requested or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             state = {**training.state_dict(), "facts": json.dumps(facts)}
             write_state(checkpoint, state)
             saved = time.monotonic()
-        if stopping.asked:
+        if stopping.requested:
             raise Interrupted(
                 f"stopped after step {done} of {training.plan.steps}: `resume` with `out` {checkpoint.parent} continues"
             )

@@ -101,12 +101,12 @@ class InOnnxRuntime:
 
     def whole(self, images: Array) -> Once:
         """See `Running`."""
-        batch = self._model.given(images)
+        batch = self._model.as_input(images)
         return lambda: self._model.run(batch)
 
     def inside(self, images: Array) -> Once:
         """See `Running`."""
-        return self._model.bound(self._model.given(images))
+        return self._model.bound(self._model.as_input(images))
 
 
 def timed_models_of(path: Path, provider: str, *, compiled: bool) -> list[TimedModel]:

@@ -35,10 +35,10 @@ class PlainReader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """The second line of defence: a name without a stand-in is never imported, even if the check missed it."""
-        return known(f"{module}.{name}", self._find)
+        return stand_in_for(f"{module}.{name}", self._find)
 
 
-def known(name: str, find: Find) -> StandIn:
+def stand_in_for(name: str, find: Find) -> StandIn:
     """The stand-in for a dotted name; raises `UnpicklingError` if there is none."""
     stand_in = find(name)
     if stand_in is None:
@@ -57,7 +57,7 @@ def end_of_plain(
         if instruction.name == "PROTO" and argument not in protocols:
             raise ValueError(f"it has protocol {argument}, not {protocols[0]}")
         if instruction.name == "GLOBAL":
-            known(argument.replace(" ", "."), find)
+            stand_in_for(argument.replace(" ", "."), find)
         if instruction.name in ("BINPUT", "LONG_BINPUT") and argument > count + 1:
             raise ValueError("it requests memory that it does not use")  # the reader would allocate it
     return file.tell() - start

@@ -33,7 +33,7 @@ class StopSignal:
 
     def __init__(self, unit: str, *, heed_signals: bool = True) -> None:
         """`unit` names what is finished first: a round, a step. Without `heed_signals` signals are ignored."""
-        self.asked, self._unit, self._heeded_at_once = False, unit, False
+        self.requested, self._unit, self._heeded_at_once = False, unit, False
         self._heed_signals = heed_signals
 
     def __enter__(self) -> None:
@@ -55,16 +55,16 @@ class StopSignal:
         """
         self._heeded_at_once = True
         try:
-            if self.asked:
+            if self.requested:
                 raise Interrupted("asked to stop")
             yield
         finally:
             self._heeded_at_once = False
 
     def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
         if number == getattr(signal, "SIGHUP", None):
             leave_terminal()
         console.print(f"stopping after this {self._unit}; press again to stop at once")

@@ -22,7 +22,7 @@ from .image_discovery import Tree
 from .label_maps import Pairs, paired_source
 from .mask_pairing import Pair, paired
 from .mask_values import reading
-from .path_patterns import SPLIT, listed, matching, names_pairs
+from .path_patterns import SPLIT, files_matching, listed, names_pairs
 from .public_classes import KNOWN_LISTS, ClassList
 from .source import DataSource, LabelledImages, Place
 
@@ -134,7 +134,7 @@ def splits_of(tree: Tree, settings: LabelSettings) -> Splits:
 
 
 def _by_patterns(tree: Tree, images: str, masks: str) -> Splits:
-    by_split, masks_by_split = matching(tree, images, "images"), matching(tree, masks, "masks")
+    by_split, masks_by_split = files_matching(tree, images, "images"), files_matching(tree, masks, "masks")
     both = [name for name in by_split if name in masks_by_split]
     if not both:
         raise UsageError(

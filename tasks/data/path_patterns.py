@@ -21,7 +21,7 @@ WILD = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 FOLDERS, NAMED_SPLIT = "((?:.*/)?)", "(?P<split>[^/]+)"
 
 
-def matching(tree: Tree, pattern: str, setting: str) -> dict[str | None, dict[str, Path]]:
+def files_matching(tree: Tree, pattern: str, setting: str) -> dict[str | None, dict[str, Path]]:
     """The image files below `root` whose path fits a pattern: by split, then by what its wildcards stand for.
 
     `*` stands for any name, `**` for any folders, `{split}` for the name of a split. Raises `UsageError` for a pattern

@@ -29,13 +29,13 @@ RESULTS = Path(__file__).parent / "results" / "estimate"
 def measured(run: Path, compute: Compute) -> dict[str, Any]:
     """Estimate and truth."""
     report, config = json.loads((run / "report.json").read_text()), yaml.safe_load((run / "config.yaml").read_text())
-    found, _ = agreement_without_data(run, compute)
+    estimate, _ = agreement_without_data(run, compute)
     return {
         "run": run.name,
         "data": report["data"],
         "method": config["method"],
         "student": config["student"],
-        **asdict(found),
+        **asdict(estimate),
         "kept": report["kept"],
     }
 

@@ -91,10 +91,10 @@ class TimedBuffer:
         self.drawing.append(self.clock() - started)
         return drawn
 
-    def refresh(self, drawn: Draw, divergence: torch.Tensor, taken: torch.Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: torch.Tensor, step_taken: torch.Tensor) -> None:
         """See `ReplayBuffer`."""
         started = self.clock()
-        self.inner.refresh(drawn, divergence, taken)
+        self.inner.refresh(drawn, divergence, step_taken)
         self.refreshing.append(self.clock() - started)
 
     def latest(self, steps: int) -> dict[str, float]:
@@ -106,9 +106,9 @@ class TimedBuffer:
 def noise(count: int, classes: int, randomness: torch.Generator) -> Samples:
     """Random images with random statistics."""
     predicted = torch.randint(classes, (count,), generator=randomness)
-    known = Statistics(torch.rand(count, generator=randomness), one_hot(predicted, classes).float())
+    statistics = Statistics(torch.rand(count, generator=randomness), one_hot(predicted, classes).float())
     images = torch.randint(256, (count, *SHAPE), dtype=torch.uint8, generator=randomness)
-    return Samples(images, predicted, known)
+    return Samples(images, predicted, statistics)
 
 
 def resident() -> int:
@@ -215,20 +215,21 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the networks")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor time, on a machine with other work")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, in each process")
-    given = parser.parse_args()
-    shared = {name: vars(given)[name] for name in ("keep", "classes", "steps", "precision", "clock")}
+    options = parser.parse_args()
+    shared = {name: vars(options)[name] for name in ("keep", "classes", "steps", "precision", "clock")}
     with ExitStack() as stack:
         sizes = [
-            stack.enter_context(Apart(buffer_of, given.threads, size=size, **shared)) for size in sorted(given.sizes)
+            stack.enter_context(Apart(buffer_of, options.threads, size=size, **shared))
+            for size in sorted(options.sizes)
         ]
-        turns = [[measure() for measure in sizes] for _ in range(given.repeats + 1)][1:]
-    by_size = zip(sorted(given.sizes), zip(*turns, strict=True), strict=True)
+        turns = [[measure() for measure in sizes] for _ in range(options.repeats + 1)][1:]
+    by_size = zip(sorted(options.sizes), zip(*turns, strict=True), strict=True)
     rows = [row_of(size, list(own)) for size, own in by_size]
     header = ["samples", "step, ms", "step grows", "draw and refresh, ms", "in steps", "add 256, ms"]
     header += ["images, MB", "held beyond images", "peak of filling"]
     table = markdown(header, [cells_of(row, rows[0]) for row in rows])
-    title = f"A distillation step of {BATCH} by the size of the buffer, {given.threads} threads, {given.clock} time"
-    kept = {**vars(given), "torch": torch.__version__, "rows": rows}
+    title = f"A distillation step of {BATCH} by the size of the buffer, {options.threads} threads, {options.clock}"
+    kept = {**vars(options), "torch": torch.__version__, "rows": rows}
     write_text(RESULTS / "replay.md", f"{title}\n\n{table}")
     write_text(RESULTS / "replay.json", json.dumps(kept, indent=1) + "\n")
     print(f"{title}\n\n{table}")

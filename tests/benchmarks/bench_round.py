@@ -58,9 +58,9 @@ class Timed:
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """See `Inversion`."""
         started = self._clock()
-        made = self._inversion.round(index, randomness)
+        samples = self._inversion.round(index, randomness)
         self.seconds = self._clock() - started
-        return made
+        return samples
 
     def state_dict(self) -> dict[str, Any]:
         """See `Inversion`."""
@@ -145,8 +145,8 @@ def engine_arm(
 def as_noted(images: torch.Tensor) -> Samples:
     """Images in [0, 1] as a record for the buffer, their classes in turn."""
     classes = torch.arange(len(images)) % CLASSES
-    known = Statistics(torch.full((len(images),), 0.5), nn.functional.one_hot(classes, CLASSES).float())
-    return Samples(images.mul(255).round().to(torch.uint8), classes, known)
+    statistics = Statistics(torch.full((len(images),), 0.5), nn.functional.one_hot(classes, CLASSES).float())
+    return Samples(images.mul(255).round().to(torch.uint8), classes, statistics)
 
 
 def rows_of(plain: list[Times], engine: list[Times]) -> list[dict[str, float | str]]:

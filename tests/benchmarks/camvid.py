@@ -76,12 +76,14 @@ def validation_root(data_root: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__, "--data-root")
-    teacher = given.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
-    photographs = next(place for place in (given.data_root / "camvid", given.data_root) if place.is_dir()) / "train"
+    options = BENCHMARK.options(__doc__, "--data-root")
+    teacher = options.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
+    photographs = next(path for path in (options.data_root / "camvid", options.data_root) if path.is_dir()) / "train"
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
-        root = validation_root(given.data_root, given.work / "validation") if table == "priors" else given.data_root
+        root = (
+            validation_root(options.data_root, options.work / "validation") if table == "priors" else options.data_root
+        )
         words = ["--data", "camvid", "--data-root", root]
         if arm.words[0] == "distill":
             words += ["--teacher-weights", teacher]
@@ -89,7 +91,7 @@ def main() -> None:
             words += ["--collected", photographs]
         return words
 
-    BENCHMARK.carry_out(given.tables, given.work, flags)
+    BENCHMARK.carry_out(options.tables, options.work, flags)
 
 
 if __name__ == "__main__":

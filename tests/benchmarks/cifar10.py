@@ -84,15 +84,15 @@ def collected_images(data_root: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
+    options = BENCHMARK.options(__doc__, "--data-root", "--teacher-weights")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
-        words = ["--data", "cifar10", "--data-root", given.data_root, "--teacher-weights", given.teacher_weights]
+        words = ["--data", "cifar10", "--data-root", options.data_root, "--teacher-weights", options.teacher_weights]
         if table == "collected":
-            words += ["--collected", collected_images(given.data_root, given.work / "collected-images")]
+            words += ["--collected", collected_images(options.data_root, options.work / "collected-images")]
         return words
 
-    BENCHMARK.carry_out(given.tables, given.work, flags)
+    BENCHMARK.carry_out(options.tables, options.work, flags)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def taught(folder: Path) -> Path:
 def worker(parent: int, rank: int) -> int:
     """The process of a worker that torchrun started; reads /proc, as Linux has it."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    wanted = f"RANK={rank}".encode()
-    return next(int(child) for child in children if wanted in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"))
+    rank_entry = f"RANK={rank}".encode()
+    return next(int(pid) for pid in children if rank_entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
 
 
 def kill_one(rank: int, weights: Path, run: Path) -> None:

@@ -46,8 +46,8 @@ BENCHMARK = Benchmark(
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__)
-    BENCHMARK.carry_out(given.tables, given.work, lambda table, arm: ())
+    options = BENCHMARK.options(__doc__)
+    BENCHMARK.carry_out(options.tables, options.work, lambda table, arm: ())
 
 
 if __name__ == "__main__":

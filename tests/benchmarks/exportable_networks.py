@@ -90,14 +90,14 @@ def tried(task: str, name: str) -> dict[str, Any]:
         with TemporaryDirectory() as folder:
             facts, results = export_verified(spread, spec, Path(folder) / "model.onnx", images=shown)
             free = facts.card.dynamic_size
-            found = {"dynamic_size": free, "reason": facts.reason, "parity": list(map(str, results))}
-            found |= {"passed": all(result.passed for result in results)}
+            outcome = {"dynamic_size": free, "reason": facts.reason, "parity": list(map(str, results))}
+            outcome |= {"passed": all(result.passed for result in results)}
             spread.gain /= 100
             order = Order(precision="int8", dynamic_size=free)
-            found |= {"int8": in_int8(spread, spec, Path(folder) / "int8.onnx", order, shown, images[:8])}
+            outcome |= {"int8": in_int8(spread, spec, Path(folder) / "int8.onnx", order, shown, images[:8])}
     except CompressError as error:
-        found = {"refusal": str(error)}
-    return {"task": task, "network": name, **found, "seconds": round(time.perf_counter() - started, 1)}
+        outcome = {"refusal": str(error)}
+    return {"task": task, "network": name, **outcome, "seconds": round(time.perf_counter() - started, 1)}
 
 
 def varied_images(count: int, side: int) -> Tensor:
@@ -214,15 +214,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write-only", action="store_true", help="write the table of what was tried so far")
     parser.add_argument("--one", nargs=2, metavar=("TASK", "NAME"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        keep(tried(*given.one))
+    options = parser.parse_args()
+    if options.one:
+        keep(tried(*options.one))
         return
     for task, name in networks():
-        if not given.write_only and not file_of(name).is_file():
+        if not options.write_only and not file_of(name).is_file():
             try_apart(task, name)
-    known = [json.loads(file_of(name).read_text()) for _, name in networks() if file_of(name).is_file()]
-    written = table(known)
+    results = [json.loads(file_of(name).read_text()) for _, name in networks() if file_of(name).is_file()]
+    written = table(results)
     write_text(RESULTS.parent / "coverage.md", written)
     print(written)
 

@@ -75,14 +75,14 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="score on the tuning side")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks/first"), help="folder of the runs")
-    given = parser.parse_args()
+    options = parser.parse_args()
     rows = []
-    for task in given.tasks:
-        name, runs = f"{task}{'-tuning' if given.tuning else ''}", []
-        for seed in given.seeds:
+    for task in options.tasks:
+        name, runs = f"{task}{'-tuning' if options.tuning else ''}", []
+        for seed in options.seeds:
             file = RESULTS / f"{name}-seed{seed}.json"
             if not file.is_file():
-                result = measured(task, seed, given.work, tuning=given.tuning)
+                result = measured(task, seed, options.work, tuning=options.tuning)
                 write_text(file, json.dumps(result, indent=1) + "\n")
             runs.append(json.loads(file.read_text()))
         rows.append(row(runs, name))

@@ -106,12 +106,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--data-root", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     rows = list[list[str]]()
-    for run in given.runs:
+    for run in options.runs:
         kept = RESULTS / f"{run.name}.json"
         if not kept.is_file():
-            write_text(kept, json.dumps(measured(run, given.data_root), indent=1) + "\n")
+            write_text(kept, json.dumps(measured(run, options.data_root), indent=1) + "\n")
         rows += [row(run.name, record) for record in json.loads(kept.read_text())]
     print(markdown(["run", "calibrated on", "metric, %", "same decisions, %", "layers in float32"], rows))
 

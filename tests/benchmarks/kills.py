@@ -57,8 +57,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=60, help="of the run; more of them take longer")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    given = parser.parse_args()
-    moments = random.Random(given.seed)
+    options = parser.parse_args()
+    moments = random.Random(options.seed)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["small_run"])  # which the server finds by the path above only
@@ -66,18 +66,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole_run(context, folder / "first", 1)  # the imports are done then
-        seconds = whole_run(context, folder / "whole", given.rounds)
-        print(f"a run of {given.rounds} rounds and as many checkpoints: {seconds:.1f} s", flush=True)
-        wanted = sha256((folder / "whole" / STUDENT).read_bytes()).hexdigest()
-        for kill in range(given.kills):
+        seconds = whole_run(context, folder / "whole", options.rounds)
+        print(f"a run of {options.rounds} rounds and as many checkpoints: {seconds:.1f} s", flush=True)
+        undisturbed = sha256((folder / "whole" / STUDENT).read_bytes()).hexdigest()
+        for kill in range(options.kills):
             run, moment = folder / str(kill), moments.uniform(0, seconds)
-            in_writing += killed_run(context, run, given.rounds, moment, in_writing=kill % 2 == 0)
-            whole_run(context, run, given.rounds)
-            same += sha256((run / STUDENT).read_bytes()).hexdigest() == wanted
+            in_writing += killed_run(context, run, options.rounds, moment, in_writing=kill % 2 == 0)
+            whole_run(context, run, options.rounds)
+            same += sha256((run / STUDENT).read_bytes()).hexdigest() == undisturbed
             left += len(list(run.rglob("*.part")))
-    print(f"{given.kills} kills, {in_writing} of them in the middle of writing a file")
-    print(f"{same} of {given.kills} students are the same to the last byte, {left} temporary files were left")
-    sys.exit(same < given.kills or left > 0)
+    print(f"{options.kills} kills, {in_writing} of them in the middle of writing a file")
+    print(f"{same} of {options.kills} students are the same to the last byte, {left} temporary files were left")
+    sys.exit(same < options.kills or left > 0)
 
 
 if __name__ == "__main__":

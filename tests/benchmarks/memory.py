@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--first", type=int, default=50, help="rounds after which the peak is taken for the first time")
-    given = parser.parse_args()
+    options = parser.parse_args()
     peaks: list[float] = []
     write = RunDirectory.log
 
@@ -42,10 +42,10 @@ def main() -> None:
     RunDirectory.log = log  # a line a round
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        carry_out_small_run(Path(name) / "run", given.rounds, seconds_between_checkpoints=1.0)
-    seconds, (first, last) = time.monotonic() - started, (peaks[given.first - 1], peaks[-1])
-    print(f"peak memory after {given.first} rounds {first:.1f} MB, after {len(peaks)} rounds {last:.1f} MB")
-    print(f"{(last - first) * 1e3 / (len(peaks) - given.first):.2f} kB a round; {seconds:.0f} s")
+        carry_out_small_run(Path(name) / "run", options.rounds, seconds_between_checkpoints=1.0)
+    seconds, (first, last) = time.monotonic() - started, (peaks[options.first - 1], peaks[-1])
+    print(f"peak memory after {options.first} rounds {first:.1f} MB, after {len(peaks)} rounds {last:.1f} MB")
+    print(f"{(last - first) * 1e3 / (len(peaks) - options.first):.2f} kB a round; {seconds:.0f} s")
 
 
 if __name__ == "__main__":

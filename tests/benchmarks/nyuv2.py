@@ -44,14 +44,14 @@ def split_pairs(pairs: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the tables named, then write them."""
-    given = BENCHMARK.asked(__doc__, "--data-root")
-    teacher = given.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
+    options = BENCHMARK.options(__doc__, "--data-root")
+    teacher = options.work / "teacher" / "deeplabv3-seed0" / "model.safetensors"
 
     def flags(table: str, arm: Arm) -> Sequence[object]:
-        words = ["--data", "nyuv2", "--data-root", split_pairs(given.data_root, given.work / "pairs")]
+        words = ["--data", "nyuv2", "--data-root", split_pairs(options.data_root, options.work / "pairs")]
         return [*words, "--teacher-weights", teacher] if table == "student" else words
 
-    BENCHMARK.carry_out(given.tables, given.work, flags)
+    BENCHMARK.carry_out(options.tables, options.work, flags)
 
 
 if __name__ == "__main__":

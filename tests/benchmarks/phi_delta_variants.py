@@ -68,9 +68,9 @@ class PlainDiscrepancy:
         self._latest = losses.kl(student_logits.detach(), teacher_logits)
         return loss, student_logits, teacher_logits
 
-    def refresh(self, drawn: Draw, divergence: Tensor, taken: Tensor) -> None:
+    def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
         """See `Buffer`."""
-        self._buffer.refresh(drawn, self._latest, taken)
+        self._buffer.refresh(drawn, self._latest, step_taken)
 
 
 class FreshPriorities:
@@ -191,7 +191,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--as"]:
         methods.METHODS["ssd-kd"] = replace(methods.METHODS["ssd-kd"], build=READINGS[sys.argv[2]])
         command_line(sys.argv[3:])
-    arguments = BENCHMARK.asked(__doc__, "--data-root", "--teacher-weights")
+    arguments = BENCHMARK.options(__doc__, "--data-root", "--teacher-weights")
     root = training_root(arguments.data_root, arguments.work / "training-images")
 
     def flags(table: str, arm: Arm) -> Sequence[object]:

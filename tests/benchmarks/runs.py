@@ -149,10 +149,10 @@ class Benchmark:
 
     def _records(self, name: str) -> list[dict[str, Any]]:
         """A line of the table for each arm with results."""
-        found = [json.loads(path.read_text()) for path in sorted((self.results / name).glob("*.json"))]
+        results = [json.loads(path.read_text()) for path in sorted((self.results / name).glob("*.json"))]
         records = []
         for arm in self.tables[name].arms:
-            runs = [run for run in found if run["arm"] == arm.name]
+            runs = [run for run in results if run["arm"] == arm.name]
             if not runs:
                 continue
             scores = [run[self.metric] for run in runs]
@@ -168,7 +168,7 @@ class Benchmark:
             )
         return records
 
-    def asked(self, description: str | None, *needed: str) -> argparse.Namespace:
+    def options(self, description: str | None, *needed: str) -> argparse.Namespace:
         """What the command line says; `needed` are flags that name files or folders without which nothing can run.
 
         With --write-only it writes the tables and ends.
@@ -181,11 +181,11 @@ class Benchmark:
         )
         for name in needed:
             parser.add_argument(name, type=Path)
-        given = parser.parse_args()
-        if given.write_only:
-            for name in given.tables:
+        options = parser.parse_args()
+        if options.write_only:
+            for name in options.tables:
                 self.write(name)
             raise SystemExit
-        if None in (getattr(given, name[2:].replace("-", "_")) for name in needed):
+        if None in (getattr(options, name[2:].replace("-", "_")) for name in needed):
             parser.error(f"{' and '.join(needed)} are needed to run")
-        return given
+        return options

@@ -23,10 +23,10 @@ class Apart:
     can take turns.
     """
 
-    def __init__(self, make: Callable[..., Measure], threads: int, **given: Any) -> None:
+    def __init__(self, make: Callable[..., Measure], threads: int, **arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, threads, given), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, threads, arguments), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the process ends our waiting
 
@@ -45,10 +45,10 @@ class Apart:
         self._process.join()
 
 
-def _serve(orders: Connection, make: Callable[..., Measure], threads: int, given: dict[str, Any]) -> None:
+def _serve(orders: Connection, make: Callable[..., Measure], threads: int, arguments: dict[str, Any]) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    measure = make(**given)
+    measure = make(**arguments)
     while True:
         try:
             orders.recv()

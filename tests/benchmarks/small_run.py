@@ -47,7 +47,7 @@ def carry_out_small_run(
     torch.manual_seed(0)
     task, compute = UnlabelledTask(positions=False), Compute.choose("cpu", "fp32")
     randomness = torch.Generator().manual_seed(0)
-    given = MethodContext(
+    context = MethodContext(
         task=task,
         teacher=task.teacher(),
         student=task.student(),
@@ -59,5 +59,5 @@ def carry_out_small_run(
         begun = RunDirectory(folder).checkpoint.is_file()
         if not begun:
             RunDirectory.check(folder, overwrite=True)
-        done = carry_out(given, task, folder, RunOptions(resume=begun, heed_signals=True))
-        save_model(done.run.student, given.student, None, "")
+        done = carry_out(context, task, folder, RunOptions(resume=begun, heed_signals=True))
+        save_model(done.run.student, context.student, None, "")

@@ -71,10 +71,10 @@ SCORES = {"top1": np.float64(0.7), "best": np.int64(3), "curve": np.arange(3.0),
 
 def optimiser() -> object:
     network = trained()
-    made = torch.optim.AdamW(network.parameters())
+    optimizer = torch.optim.AdamW(network.parameters())
     network(torch.rand(2, 3, 8, 8)).sum().backward()
-    made.step()
-    return made.state_dict()
+    optimizer.step()
+    return optimizer.state_dict()
 
 
 def lightning(**more: object) -> dict[str, object]:

@@ -45,7 +45,7 @@ def make(workers: Workers, method: str, *, positions: bool, normalised: bool) ->
     if method == "fast-dfkd":  # one of the methods runs with the substitute prior
         without_normalisation(teacher)
     randomness = torch.Generator().manual_seed(0)
-    given = MethodContext(
+    context = MethodContext(
         task=task,
         teacher=teacher,
         student=student,
@@ -53,7 +53,7 @@ def make(workers: Workers, method: str, *, positions: bool, normalised: bool) ->
         mirror=True,
         execution=Execution(compute=compute, workers=workers, randomness=randomness),
     )
-    distiller = METHODS[method].build(given)
+    distiller = METHODS[method].build(context)
     if not normalised and isinstance(distiller.inversion, GeneratorInversion):
         without_normalisation(distiller.inversion._generator)
     return distiller
@@ -82,11 +82,11 @@ def run_all(workers: Workers) -> dict[str, Any]:
 
 def aligned(workers: Workers) -> bool:
     """Whether a model that differs from worker to worker takes the first one's weights."""
-    model, wanted = (nn.Linear(3, 2) for _ in range(2))
+    model, reference = (nn.Linear(3, 2) for _ in range(2))
     nn.init.constant_(model.weight, workers.rank)
-    nn.init.constant_(wanted.weight, 0)
+    nn.init.constant_(reference.weight, 0)
     workers.align(model)
-    return torch.equal(model.weight, wanted.weight)
+    return torch.equal(model.weight, reference.weight)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ def shared(student: str, teacher: str) -> tuple[NormalisedModel, NormalisedModel
 def test_the_shared_student_answers_with_the_teachers_classifier(student: str, teacher: str) -> None:
     model, master = shared(student, teacher)
     images = torch.rand(3, *SHAPE)
-    features, wanted = model.features(images), master.features(images)
-    assert features.shape[1] == wanted.shape[1]
-    torch.testing.assert_close(model.classify(wanted), master(images), rtol=1e-4, atol=1e-4)
+    features, master_features = model.features(images), master.features(images)
+    assert features.shape[1] == master_features.shape[1]
+    torch.testing.assert_close(model.classify(master_features), master(images), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model.classify(features), model(images))
     assert not model.network.linear.weight.requires_grad
     assert not any("classifier" in name or "backbone.linear" in name for name, _ in model.named_parameters())

@@ -11,13 +11,13 @@ NAMES = ("a", "b", "c", "d", "e", "f", "g")
 
 def batches(*shape: int, ignore: bool = False) -> list[tuple[torch.Tensor, torch.Tensor]]:
     noise = torch.Generator().manual_seed(0)
-    made = []
+    computed = []
     for size in (5, 3):
         targets = torch.randint(7, (size, *shape), generator=noise)
         if ignore:
             targets[torch.rand(targets.shape, generator=noise) < 0.2] = 255
-        made.append((torch.randn(size, 7, *shape, generator=noise), targets))
-    return made
+        computed.append((torch.randn(size, 7, *shape, generator=noise), targets))
+    return computed
 
 
 def test_miou_is_that_of_torchmetrics_over_the_whole_set_with_ignored_pixels() -> None:

@@ -9,7 +9,7 @@ from compress.tasks.data.nyuv2_classes import NAMES_13, NAMES_40
 from compress.tasks.data.public_classes import KNOWN_LISTS
 from compress.tasks.natural_colours import class_colours
 from compress.tasks.overlay import overlay, shares, smooth
-from compress.tasks.palette import BLACK, GREY, seen
+from compress.tasks.palette import BLACK, GREY, perceived
 
 NAMES, PALETTE = ("sky", "sea", "sand"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
@@ -86,7 +86,7 @@ def test_an_enlarged_boundary_is_a_line_and_no_stair() -> None:
     [(CLASS_NAMES, 0.077), (NAMES_13, 0.079), (KNOWN_LISTS["cityscapes"].names, 0.055), (NAMES_40, 0.04)],
 )
 def test_natural_colours_are_told_apart_by_all_kinds_of_eyes(names: tuple[str, ...], apart: float) -> None:
-    points = seen(np.array([*class_colours(names), GREY, BLACK], float))
+    points = perceived(np.array([*class_colours(names), GREY, BLACK], float))
     distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=3)
     assert (distances + 9 * np.eye(len(names) + 2) > apart).all()
 

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from compress.tasks.palette import BLACK, GREY, distinct_colours, seen
+from compress.tasks.palette import BLACK, GREY, distinct_colours, perceived
 from compress.tasks.pictures import captioned, painted, rows_of_maps
 
 
 @pytest.mark.parametrize(("count", "apart"), [(8, 0.10), (14, 0.08), (41, 0.04)])
 def test_no_two_colours_look_alike_to_any_kind_of_eyes(count: int, apart: float) -> None:
-    points = seen(np.array([*distinct_colours(count, None), GREY, BLACK], float))
+    points = perceived(np.array([*distinct_colours(count, None), GREY, BLACK], float))
     distances = np.linalg.norm(points[:, :, None] - points[:, None], axis=3)
     assert (distances + 9 * np.eye(count + 2) > apart).all()
 
 
 def test_red_and_green_are_alike_to_some() -> None:
-    red, green = seen(np.array([[200.0, 80, 0], [120.0, 130, 0]])).transpose(1, 0, 2)
+    red, green = perceived(np.array([[200.0, 80, 0], [120.0, 130, 0]])).transpose(1, 0, 2)
     distance = np.linalg.norm(red - green, axis=1)
     assert distance[1:3].min() < 0.4 * distance[0]
 

@@ -39,11 +39,11 @@ def test_contenders_take_turns_and_ratios_are_of_rounds() -> None:
     def nap(name: str) -> Callable[[], None]:
         return lambda: (order.append(name), time.sleep(naps[name]))[1]
 
-    found = interleaved({name: nap(name) for name in naps}, seconds=0.1)
+    timings = interleaved({name: nap(name) for name in naps}, seconds=0.1)
     turns = order[-4:]
     assert sorted(turns[:2]) == sorted(turns[2:]) == ["fast", "slow"]
-    assert len(found["slow"].seconds) == len(found["fast"].seconds) >= 5
-    assert found["fast"].ratio(found["slow"]) > 1.2
+    assert len(timings["slow"].seconds) == len(timings["fast"].seconds) >= 5
+    assert timings["fast"].ratio(timings["slow"]) > 1.2
     assert Latency([1.0, 2.0, 3.0]).percentile(50) == 2.0
 
 

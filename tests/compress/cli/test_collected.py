@@ -43,7 +43,7 @@ def test_hidfd_hands_over_a_student_with_its_teachers_classifier(
 
 def spoilt(folder: Path, collected: Path) -> dict[str, tuple[list[object], str]]:
     hidfd, kd = ["distill", "--method", "hidfd"], ["distill", "--method", "kd"]
-    given = ["--collected", collected]
+    flags = ["--collected", collected]
     for name in ("unknown", "broken"):
         for source in collected.rglob("*.png"):
             target = folder / name / source.relative_to(collected)
@@ -54,13 +54,13 @@ def spoilt(folder: Path, collected: Path) -> dict[str, tuple[list[object], str]]
     return {
         "hidfd without collected images": (hidfd, "--collected"),
         "kd without collected images": (kd, "--collected"),
-        "collected images for a method that takes none": (["distill", *given], "ssd-kd takes no collected"),
-        "segmentation": ([*hidfd, *given, "--task", "segmentation"], "for classification only"),
+        "collected images for a method that takes none": (["distill", *flags], "ssd-kd takes no collected"),
+        "segmentation": ([*hidfd, *flags, "--task", "segmentation"], "for classification only"),
         "no folder": ([*kd, "--collected", "nowhere"], "no folder nowhere"),
         "unknown class": ([*kd, "--collected", "unknown"], "'cat'"),
         "broken image": ([*kd, "--collected", "broken"], "cannot read the image broken/3/0.png"),
-        "too few for a batch": ([*hidfd, *given], "40 collected images are too few for a batch of 256"),
-        "settings of another method": ([*kd, *given, "--gan.width", 8], "kd takes no gan"),
+        "too few for a batch": ([*hidfd, *flags], "40 collected images are too few for a batch of 256"),
+        "settings of another method": ([*kd, *flags, "--gan.width", 8], "kd takes no gan"),
     }
 
 

@@ -106,14 +106,14 @@ def finite(value: object) -> bool:
 def test_any_value_of_a_setting_is_in_its_bounds_or_refused(complaint, place, value) -> None:
     section, name = place
     text = yaml.safe_dump({section: {name: value}} if section else {name: value}, allow_unicode=True)
-    taken = []
-    if not complaint(lambda: taken.append(validated(DistillSettings, parse_yaml(text, "file.yaml")))):
-        assert finite(taken[0].model_dump())
+    accepted = []
+    if not complaint(lambda: accepted.append(validated(DistillSettings, parse_yaml(text, "file.yaml")))):
+        assert finite(accepted[0].model_dump())
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60) | st.text("{}[]:-&*!?|>'\"%@, \n\tab1", max_size=40))
 def test_any_text_is_plain_settings_or_refused(complaint, text: str) -> None:
-    taken = []
-    if not complaint(lambda: taken.append(parse_yaml(text, "file.yaml"))):
-        assert isinstance(taken[0], dict)
+    accepted = []
+    if not complaint(lambda: accepted.append(parse_yaml(text, "file.yaml"))):
+        assert isinstance(accepted[0], dict)

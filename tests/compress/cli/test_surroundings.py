@@ -26,20 +26,20 @@ Run = Callable[..., int]
 def test_a_closed_terminal_asks_to_stop_and_is_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[bool] = []
     monkeypatch.setattr(stopping, "leave_terminal", lambda: left.append(True))
-    asked = StopSignal("step")
-    with asked:
+    signal_flag = StopSignal("step")
+    with signal_flag:
         os.kill(os.getpid(), signal.SIGHUP)
-        assert asked.asked
+        assert signal_flag.requested
     assert left == [True]
 
 
 def test_what_nohup_sets_aside_stays_aside() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        asked = StopSignal("step")
-        with asked:
+        signal_flag = StopSignal("step")
+        with signal_flag:
             os.kill(os.getpid(), signal.SIGHUP)
-        assert not asked.asked
+        assert not signal_flag.requested
     finally:
         signal.signal(signal.SIGHUP, before)
 

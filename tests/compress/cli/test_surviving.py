@@ -85,8 +85,8 @@ def test_a_run_that_another_process_writes_is_left_alone(run, tmp_path: Path, ca
 def test_a_student_begins_with_given_weights(tmp_path: Path, run, capsys: pytest.CaptureFixture) -> None:
     given, other, student = (create_model("classification", "cifar_wrn_16_1", 10) for _ in range(3))
     save_model(tmp_path / "student", given, None, "")
-    found = {begin_with(student, path) for path in (tmp_path, tmp_path / "student", *tmp_path.rglob("*.safetensors"))}
-    assert len(found) == 1
+    digests = {begin_with(student, path) for path in (tmp_path, tmp_path / "student", *tmp_path.rglob("*.safetensors"))}
+    assert len(digests) == 1
     pairs = zip(given.state_dict().values(), student.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert not torch.equal(next(other.parameters()), next(student.parameters()))

@@ -119,8 +119,8 @@ def test_nothing_to_resume_is_said(
 
 
 def test_what_is_new_in_a_pretrained_network_depends_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_download(*given: object, pretrained: bool) -> object:
-        return create_model(*given)
+    def without_download(*arguments: object, pretrained: bool) -> object:
+        return create_model(*arguments)
 
     monkeypatch.setattr(pretrained, "create_model", without_download)
     source = open_data("digits", "classification")

@@ -66,11 +66,11 @@ def test_distance_is_the_relative_squared_error_and_zero_for_the_teacher_itself(
     expected = sum(
         (small - big).pow(2).sum((1, 2, 3)) / big.pow(2).sum((1, 2, 3)) for small, big in zip(*maps, strict=True)
     )
-    found = heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images)
-    torch.testing.assert_close(found, expected)
+    heard_by = heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images)
+    torch.testing.assert_close(heard_by, expected)
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(
-        heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images[order]), found[order]
+        heard(Hints(student, teacher, SHAPE, 1.0), student, teacher, images[order]), heard_by[order]
     )
 
 

@@ -26,8 +26,8 @@ def gradient(network: nn.Module) -> float:
 def test_every_term_of_the_discriminator_reaches_its_first_convolution(term: str) -> None:
     _, discriminator = networks()
     labels, images = torch.arange(6) % CLASSES, torch.rand(12, 3, SIZE, SIZE)
-    found = discriminator_terms(*discriminator(images), torch.rand(12, CHANNELS), labels)
-    found[term].backward()
+    terms = discriminator_terms(*discriminator(images), torch.rand(12, CHANNELS), labels)
+    terms[term].backward()
     assert gradient(discriminator.blocks[0].conv1) > 0
 
 
@@ -36,21 +36,21 @@ def test_every_term_of_the_generator_reaches_its_projection_of_latents(term: str
     generator, discriminator = networks()
     teacher = FakeTask(positions=False, classes=CLASSES, size=SIZE).teacher()
     labels = torch.arange(6) % CLASSES
-    made = generator(torch.randn(6, 8), labels)
-    score, sides, _ = discriminator(made)
+    generated = generator(torch.randn(6, 8), labels)
+    score, sides, _ = discriminator(generated)
     {
         "score": -score.mean(),
         "sides": gan_losses.passed_off(sides, labels).mean(),
-        "frequency": gan_losses.frequency(teacher(made), torch.ones(CLASSES)),
+        "frequency": gan_losses.frequency(teacher(generated), torch.ones(CLASSES)),
     }[term].backward()
     assert gradient(generator.project) > 0
 
 
 def test_blend_crosses_what_transfer_pairs() -> None:
-    real, made = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 0.0]])
-    assert gan_losses.transfer(real, made, real, made).item() == 0
-    assert gan_losses.blend(real, made, real, made).item() == 10
-    assert gan_losses.blend(real, made, made, real).item() == 0
+    real, generated = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 0.0]])
+    assert gan_losses.transfer(real, generated, real, generated).item() == 0
+    assert gan_losses.blend(real, generated, real, generated).item() == 10
+    assert gan_losses.blend(real, generated, generated, real).item() == 0
 
 
 def test_the_head_with_two_sides_a_class_tells_real_from_made() -> None:

@@ -156,11 +156,11 @@ def test_same_seed_same_student_and_a_resumed_run_equals_an_uninterrupted_one(me
 
 @pytest.mark.parametrize("method", ["hidfd", "kd"])
 def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None:
-    given = ingredients(method)
+    context = ingredients(method)
     recipe = METHODS[method].build
     for wrong, words in (
-        (replace(given, collected=None), "`collected`"),
-        (replace(given, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
+        (replace(context, collected=None), "`collected`"),
+        (replace(context, collected=some_images(3)), "3 collected images are too few for a batch of 10"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
             recipe(wrong)
@@ -168,20 +168,20 @@ def test_what_a_recipe_cannot_work_with_is_said_in_one_line(method: str) -> None
 
 
 def test_hidfd_needs_labels_and_a_teacher_in_two_halves() -> None:
-    given = ingredients("hidfd")
+    context = ingredients("hidfd")
     for wrong, words in (
-        (replace(given, collected=Collected(some_images().images, None)), "for classification only"),
-        (replace(given, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
+        (replace(context, collected=Collected(some_images().images, None)), "for classification only"),
+        (replace(context, teacher=nn.Identity()), "Identity has no `features` and `classify`"),
     ):
         with pytest.raises(UsageError, match=words):
             METHODS["hidfd"].build(wrong)
 
 
 def test_without_labels_the_target_is_what_the_teacher_sees() -> None:
-    given = ingredients("kd")
+    context = ingredients("kd")
     images = some_images().images
-    samples, _ = CollectedImages(Collected(images, None), given.teacher, given.compute).round(0, given.randomness)
-    assert torch.equal(samples.targets, given.teacher(images / 255).argmax(dim=1))
+    samples, _ = CollectedImages(Collected(images, None), context.teacher, context.compute).round(0, context.randomness)
+    assert torch.equal(samples.targets, context.teacher(images / 255).argmax(dim=1))
     assert torch.equal(samples.images, images)
 
 

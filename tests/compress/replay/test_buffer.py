@@ -47,8 +47,8 @@ def test_images_stay_uint8_and_take_no_more_memory_than_their_bytes(numbers: Ran
 
 def test_a_hundred_classes_add_less_than_five_percent_to_the_memory_of_small_images() -> None:
     buffer = ReplayBuffer(50, newest, Uniform(), ON_CPU)
-    known = Statistics(torch.rand(50), torch.rand(50, 100).softmax(dim=1))
-    buffer.add(Samples(torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.zeros(50, dtype=torch.long), known))
+    statistics = Statistics(torch.rand(50), torch.rand(50, 100).softmax(dim=1))
+    buffer.add(Samples(torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.zeros(50, dtype=torch.long), statistics))
     state = buffer.state_dict()
     columns = sum(value.nbytes for name, value in state.items() if isinstance(value, torch.Tensor) and name != "images")
     assert columns < 0.05 * state["images"].nbytes
@@ -79,8 +79,8 @@ def test_a_balanced_buffer_evicts_the_crowded_class_first() -> None:
 def mixed(n: int, generator: torch.Generator) -> Samples:
     """Label maps' histograms: no class has a position to itself."""
     histogram = torch.randn(n, 4, generator=generator).mul(3).softmax(dim=1)
-    known = Statistics(torch.rand(n, generator=generator), histogram)
-    return Samples(torch.randint(256, (n, 3, 2, 2), dtype=torch.uint8, generator=generator), torch.zeros(n), known)
+    statistics = Statistics(torch.rand(n, generator=generator), histogram)
+    return Samples(torch.randint(256, (n, 3, 2, 2), dtype=torch.uint8, generator=generator), torch.zeros(n), statistics)
 
 
 def test_class_shares_follow_what_comes_and_goes(randomness: torch.Generator) -> None:

@@ -13,21 +13,21 @@ def record(**results: Any) -> Record:
 
 def test_rows_of_the_confusion_are_shares_and_its_mistakes_the_largest_off_the_diagonal() -> None:
     counted = {"a": {"a": 3, "b": 1}, "b": {"a": 6, "b": 4}}
-    found = confusion(record(classes=["a", "b", "c"], confusion=counted))
-    assert found is not None
-    assert found.rows[0] == [0.75, 0.25, 0.0]
-    assert found.rows[2] == [0.0, 0.0, 0.0], "a class that is not there has no mistakes"
-    assert [(mistake.true, mistake.predicted) for mistake in found.mistakes] == [("b", "a"), ("a", "b")]
-    assert not found.picture
+    matrix = confusion(record(classes=["a", "b", "c"], confusion=counted))
+    assert matrix is not None
+    assert matrix.rows[0] == [0.75, 0.25, 0.0]
+    assert matrix.rows[2] == [0.0, 0.0, 0.0], "a class that is not there has no mistakes"
+    assert [(mistake.true, mistake.predicted) for mistake in matrix.mistakes] == [("b", "a"), ("a", "b")]
+    assert not matrix.picture
 
 
 def test_the_confusion_of_many_classes_is_a_picture() -> None:
     names = [str(index) for index in range(100)]
-    found = confusion(record(classes=names, confusion={name: {name: 5} for name in names}))
-    assert found is not None
-    assert found.picture.startswith("data:image/png;base64,")
-    assert not found.rows
-    assert not found.mistakes
+    matrix = confusion(record(classes=names, confusion={name: {name: 5} for name in names}))
+    assert matrix is not None
+    assert matrix.picture.startswith("data:image/png;base64,")
+    assert not matrix.rows
+    assert not matrix.mistakes
 
 
 def test_without_counts_there_is_no_confusion() -> None:

@@ -8,8 +8,8 @@ from compress.report.curves import HEIGHT, MOST_POINTS, WIDTH, Curve, groups
 
 
 def drawn(name: str, *values: float) -> Curve:
-    found = groups([{"round": index, name: value} for index, value in enumerate(values)])
-    return found[0].curves[0]
+    drawn = groups([{"round": index, name: value} for index, value in enumerate(values)])
+    return drawn[0].curves[0]
 
 
 def points(curve: Curve) -> list[tuple[float, float]]:

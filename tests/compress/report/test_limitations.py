@@ -14,10 +14,10 @@ SCORES = {"teacher": {"name": "big", "top1": 0.9}, "student": {"name": "small", 
 def said(results: dict[str, Any] | None = None, **changed: Any) -> str:
     """All limitations about a run of that kind in one text."""
     usual = {"n": 1000, "kept": 0.9, "scored_on": "1000 held-out images of cats", "parity": [{"passed": True}]}
-    found = {} if results is None else {**SCORES, **usual, **results}
+    contents = {} if results is None else {**SCORES, **usual, **results}
     settings = {"seed": 7, "distillation": {"rounds": 10}}
     environment = {"threads": 2, "cuda": None, "platform": "Linux x86_64"}
-    return " ".join(limitations(Record(Path(), settings, environment, [{"round": 0}], found, {}, **changed)))
+    return " ".join(limitations(Record(Path(), settings, environment, [{"round": 0}], contents, {}, **changed)))
 
 
 def test_every_run_names_its_data_its_seed_and_its_machine() -> None:

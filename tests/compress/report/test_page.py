@@ -41,8 +41,8 @@ class Page(HTMLParser):
 
 
 def results(run: RunDirectory) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run.path / "report.json").read_text())
-    return found
+    report: dict[str, Any] = json.loads((run.path / "report.json").read_text())
+    return report
 
 
 def test_the_page_is_one_file_that_asks_for_no_other(finished: RunDirectory) -> None:
@@ -66,30 +66,30 @@ def test_the_names_of_classes_are_text_and_nothing_else(finished: RunDirectory) 
 
 
 def test_the_page_says_what_became_of_the_run(finished: RunDirectory) -> None:
-    text, found = Page(finished).text, results(finished)
-    metric = "top1" if found["task"] == "classification" else "miou"
-    for word in (f"{found['kept']:.1%}", f"{found['student'][metric]:.4f}", "ssd-kd", "400 held-out images of own",
+    text, report = Page(finished).text, results(finished)
+    metric = "top1" if report["task"] == "classification" else "miou"
+    for word in (f"{report['kept']:.1%}", f"{report['student'][metric]:.4f}", "ssd-kd", "400 held-out images of own",
                  "model.onnx", "ONNX fp32", "One-hot loss", "Class evenness", "Agreement", "Round 4 of 4", "drawn",
                  "What these numbers do not say", "seed 0", "inversion.samples", "torch", "one image"):  # fmt: skip
         assert word in text, word
 
 
 def test_the_same_figures_lie_in_the_report_as_json(finished: RunDirectory) -> None:
-    found = results(finished)
-    seen = sum(count for answers in found["confusion"].values() for count in answers.values())
-    assert seen == 400 * (16 * 16 if found["task"] == "segmentation" else 1)
-    assert set(found["student"]["accuracy" if found["task"] == "classification" else "iou"]) <= set(found["classes"])
-    onnx = found["exported"]["model.onnx"]
+    report = results(finished)
+    seen = sum(count for answers in report["confusion"].values() for count in answers.values())
+    assert seen == 400 * (16 * 16 if report["task"] == "segmentation" else 1)
+    assert set(report["student"]["accuracy" if report["task"] == "classification" else "iou"]) <= set(report["classes"])
+    onnx = report["exported"]["model.onnx"]
     assert onnx["precision"] == "fp32"
-    assert onnx["bytes"] == found["onnx"]["bytes"]
-    assert set(found["latency"]["milliseconds"]) == {"teacher", "student", "model.onnx"}
-    assert all(0 < value < 1000 for value in found["latency"]["milliseconds"].values())
-    assert len(found["shown"]) == 12
-    assert all((finished.path / entry["picture"]).is_file() for entry in found["shown"])
-    if found["task"] == "classification":
-        right = [entry["student"] == entry["label"] for entry in found["shown"]]
-        assert [entry["right"] for entry in found["shown"]] == right
-        assert all(entry["teacher"] == entry["label"] for entry in found["shown"])
+    assert onnx["bytes"] == report["onnx"]["bytes"]
+    assert set(report["latency"]["milliseconds"]) == {"teacher", "student", "model.onnx"}
+    assert all(0 < value < 1000 for value in report["latency"]["milliseconds"].values())
+    assert len(report["shown"]) == 12
+    assert all((finished.path / entry["picture"]).is_file() for entry in report["shown"])
+    if report["task"] == "classification":
+        right = [entry["student"] == entry["label"] for entry in report["shown"]]
+        assert [entry["right"] for entry in report["shown"]] == right
+        assert all(entry["teacher"] == entry["label"] for entry in report["shown"])
 
 
 def test_the_hardest_and_the_most_drawn_samples_are_those_of_the_buffer(finished: RunDirectory) -> None:

@@ -165,16 +165,16 @@ def test_tensorboard_finds_the_same_numbers_and_the_pictures_each_once(
 ) -> None:
     run = RunDirectory.create(tmp_path)
     killed_and_resumed(run, monkeypatch, tensorboard=True)
-    found = EventAccumulator(str(run.events)).Reload()
+    recorded_events = EventAccumulator(str(run.events)).Reload()
     rows = rows_of(run)
     names = {name for row in rows for name in row} - {"round"}
-    assert set(found.Tags()["scalars"]) == names
+    assert set(recorded_events.Tags()["scalars"]) == names
     for name in names:
-        wanted = {row["round"]: row[name] for row in rows if name in row}
-        events_of = found.Scalars(name)
-        assert [event.step for event in events_of] == list(wanted)
-        assert [event.value for event in events_of] == pytest.approx(list(wanted.values()))
-    assert [event.step for event in found.Images("samples")] == [0, 1, 2, 4]
+        expected = {row["round"]: row[name] for row in rows if name in row}
+        events_of = recorded_events.Scalars(name)
+        assert [event.step for event in events_of] == list(expected)
+        assert [event.value for event in events_of] == pytest.approx(list(expected.values()))
+    assert [event.step for event in recorded_events.Images("samples")] == [0, 1, 2, 4]
 
 
 def test_without_tensorboard_it_is_said_how_to_get_it(

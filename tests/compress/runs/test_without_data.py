@@ -79,8 +79,8 @@ def test_a_default_teacher_is_looked_up_as_the_run_taught_it(
 
     def find(teacher: Teacher, source: DataSource, compute: Compute, seed: int) -> NormalisedModel:
         asked.append(compute.precision)
-        known = read_teacher("classification", teacher.name, classifier_weights)
-        return find_teacher(known, source, compute, seed)
+        teacher_facts = read_teacher("classification", teacher.name, classifier_weights)
+        return find_teacher(teacher_facts, source, compute, seed)
 
     monkeypatch.setattr(without_data, "find_teacher", find)
     settings = yaml.safe_load(config.read_text()) | {"precision": "bf16", "teacher_weights": None}

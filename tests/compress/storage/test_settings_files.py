@@ -75,9 +75,9 @@ def test_a_setting_is_found_by_its_path_and_taken_out(path: str, named: bool) ->
 def test_settings_survive_a_round_trip_through_yaml(tmp_path: Path) -> None:
     import yaml
 
-    wanted = validated(DistillSettings, {"teacher_weights": "x.pt", "distillation": {"lr": 3e-3}})
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(wanted.model_dump(mode="json")))
-    assert validated(DistillSettings, load_config(str(tmp_path / "config.yaml"))) == wanted
+    expected = validated(DistillSettings, {"teacher_weights": "x.pt", "distillation": {"lr": 3e-3}})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(expected.model_dump(mode="json")))
+    assert validated(DistillSettings, load_config(str(tmp_path / "config.yaml"))) == expected
 
 
 def test_a_missing_config_names_the_nearest_recipe() -> None:

@@ -12,8 +12,8 @@ def test_layouts_are_what_the_teacher_sees_in_earlier_samples(make_distiller) ->
     samples, _ = distiller.inversion.round(0, torch.Generator().manual_seed(0))
     distiller.buffer.add(samples)
     layouts, _ = distiller.inversion._draw([8], torch.Generator().manual_seed(0))
-    seen = distiller.teacher(samples.images.float() / 255).argmax(dim=1)
-    assert all(any(torch.equal(layout, own) for own in seen) for layout in layouts)
+    predicted = distiller.teacher(samples.images.float() / 255).argmax(dim=1)
+    assert all(any(torch.equal(layout, own) for own in predicted) for layout in layouts)
 
 
 def test_without_drawn_targets_the_teachers_answer_is_the_target(make_distiller) -> None:

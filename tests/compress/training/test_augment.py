@@ -106,14 +106,14 @@ def test_windows_show_images_and_label_maps_of_the_same_place(
     images = torch.stack([rows, columns, rows]).float().expand(64, -1, -1, -1)
     sizes = torch.tensor([[30, 32], [20, 24]]).repeat(32, 1)
     for channel, targets in enumerate((rows, columns)):
-        seen, labels = RandomWindow(size, zoom, flip=True)(images, targets.expand(64, -1, -1), sizes, numbers, 255)
+        windows, labels = RandomWindow(size, zoom, flip=True)(images, targets.expand(64, -1, -1), sizes, numbers, 255)
         inside = labels != 255
-        assert seen.shape == (64, 3, *size)
-        assert ((seen[:, channel] - labels).abs()[inside] <= 0.501).all()
-        assert len({tuple(image.flatten().tolist()) for image in seen}) > 60
+        assert windows.shape == (64, 3, *size)
+        assert ((windows[:, channel] - labels).abs()[inside] <= 0.501).all()
+        assert len({tuple(image.flatten().tolist()) for image in windows}) > 60
         if zoom == 1 and size < (20, 24):
             assert inside.all()
-            assert seen[1::2, 0].max() <= 19  # the second image is smaller than the tensor that holds it
+            assert windows[1::2, 0].max() <= 19  # the second image is smaller than the tensor that holds it
 
 
 def test_windows_larger_than_the_image_are_filled(numbers: RandomNumbers) -> None:

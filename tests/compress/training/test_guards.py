@@ -87,11 +87,11 @@ def test_a_run_that_keeps_diverging_fails_in_one_line(make_distiller, recorded_r
 
 def test_weights_that_are_no_numbers_never_reach_a_checkpoint(make_distiller, recorded_run: RunDirectory) -> None:
     distiller = make_distiller()
-    step, taken = distiller.optimizer.step, []
+    step, steps_taken = distiller.optimizer.step, []
 
     def spoil(*_: object) -> None:
-        taken.append(step())
-        if len(taken) == 3:  # the last one of a round: no loss tells
+        steps_taken.append(step())
+        if len(steps_taken) == 3:  # the last one of a round: no loss tells
             next(distiller.student.parameters()).data.fill_(float("nan"))
 
     distiller.optimizer.step = spoil
@@ -117,8 +117,8 @@ def test_a_generator_that_makes_one_picture_only_begins_anew(make_distiller, rec
 def test_a_generator_that_loses_all_classes_but_one_is_noticed_and_one_that_never_had_them_is_not() -> None:
     def samples(*classes: int) -> Samples:
         images = torch.randint(256, (len(classes), 3, 8, 8), dtype=torch.uint8)
-        known = Statistics(torch.ones(len(classes)), nn.functional.one_hot(torch.tensor(classes), 4).float())
-        return Samples(images, torch.tensor(classes), known)
+        statistics = Statistics(torch.ones(len(classes)), nn.functional.one_hot(torch.tensor(classes), 4).float())
+        return Samples(images, torch.tensor(classes), statistics)
 
     never, lost = CollapseGuard(), CollapseGuard()
     assert [never.complaint(samples(2, 2, 2), 0.2) for _ in range(9)] == [None] * 9

@@ -20,11 +20,11 @@ MOMENTS = (1, 9, 12)
 
 def run(distiller: Distiller, moment: int | None = None) -> list[int]:
     """The rounds that are done; with a `moment`, a SIGTERM comes while the teacher answers for that time."""
-    stopping, asked, rounds = StopSignal("step"), [0], []
+    stopping, requests, rounds = StopSignal("step"), [0], []
 
     def ask(*_: object) -> None:
-        asked[0] += 1
-        if asked[0] == moment:
+        requests[0] += 1
+        if requests[0] == moment:
             signal.raise_signal(signal.SIGTERM)
 
     handle = distiller.teacher.register_forward_pre_hook(ask)
