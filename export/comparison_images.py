@@ -76,17 +76,17 @@ def noise(count: int, size: tuple[int, int]) -> Tensor:
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images `[n, 3, h, w]` at `size`."""
+    """Images `[n, 3, h, w]` resized to `size`, height and width."""
     return images if images.shape[-2:] == size else F.interpolate(images, size=size, mode="bilinear")
 
 
 def in_shades(images: Tensor) -> Tensor:
-    """Of 256 shades, so that they are the same as bytes."""
+    """The images rounded to 256 shades, so that they are equal as bytes."""
     return images.mul(255).round() / 255
 
 
 def different(images: Tensor) -> Tensor:
-    """Each image once, in order."""
+    """The distinct images, in order."""
     first: dict[bytes, int] = {}
     for index, pixels in enumerate(images):
         first.setdefault(in_shades(pixels).mul(255).round().to(torch.uint8).numpy().tobytes(), index)

@@ -34,7 +34,7 @@ class Latency:
 
 
 def interleaved(contenders: Mapping[str, Once], seconds: float) -> dict[str, Latency]:
-    """Time all in turn, again and again, for about `seconds` each; the order turns by one every round."""
+    """Time all models in turn, for about `seconds` each in all. The order rotates by one every round."""
     names, times = list(contenders), {name: list[float]() for name in contenders}
     repeats = {name: _repeats(once) for name, once in contenders.items()}
     ends = time.perf_counter() + seconds * len(names)

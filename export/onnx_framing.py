@@ -26,7 +26,7 @@ def framed(framing: Framing, size: Size) -> str:
 
 
 def scaled_to_side(side: int) -> str:
-    """The same for all of the picture, its shorter side `side`, sides in proportion."""
+    """The same for the whole picture, resized to the shorter side `side`."""
     steps = f"""
         before_double = Cast <to = 11> (size)
         before_least = ReduceMin <keepdims = 1> (before_double)

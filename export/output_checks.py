@@ -1,4 +1,4 @@
-"""What a file answers, before anybody believes it; without torch."""
+"""Validation of a file's outputs: shapes, class indices, NaN and Inf. Without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a file's answers are from the network's: numbers of one batch, of many, and the verdict on them."""
+"""The differences between a file's outputs and the network's, over one batch or many, and whether they pass."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Parity:
 
     @classmethod
     def failed(cls, shape: Sequence[int], why: str, part: str = "file") -> Parity:
-        """A part that gave no comparable answer."""
+        """The result for a part without a comparable output."""
         return cls(tuple(shape), 0.0, math.inf, math.inf, math.inf, passed=False, failure=why, part=part)
 
 
@@ -136,7 +136,7 @@ def by_image(difference: Tensor) -> Tensor:
 
 
 def spread(logits: Tensor) -> float:
-    """How far logits `[n, k, *s]` lie from their mean over the classes at most: what decides, whatever they share."""
+    """The largest distance of logits `[n, k, *s]` from their mean over the classes, which decides the argmax."""
     lies = (logits - logits.mean(dim=1, keepdim=True)).abs().max().item()
     return max(lies, 1e-6 * logits.abs().max().item(), 1e-12)
 

@@ -1,4 +1,4 @@
-"""What torch alone makes of images: what a file has to answer."""
+"""The outputs that a file should have, computed by torch alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def expected_logits(network: nn.Module, card: FileCard, images: Tensor) -> Tenso
 
 
 def at_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Label maps `[n, k, h, w]` brought to `size`, height and width."""
+    """Logits of label maps `[n, k, h, w]`, resized to `size`, height and width."""
     return F.interpolate(logits, size=size, mode="bilinear") if logits.shape[-2:] != size else logits
 
 

@@ -1,4 +1,4 @@
-"""How far torch's own float32 is from float64: a file may be as far, the other way, and is not to blame."""
+"""The rounding error of torch's float32 against float64: a correct file may differ from torch by as much."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rounding:
 
 @torch.no_grad()
 def rounding_of(network: nn.Module, card: FileCard, batches: Sequence[Tensor]) -> Rounding:
-    """On images `[n, 3, h, w]` in [0, 1]; 0 if the network cannot be run in float64."""
+    """The rounding error on images `[n, 3, h, w]` in [0, 1]; 0 if the network cannot run in float64."""
     logits = probabilities = 0.0
     try:
         precise = copy.deepcopy(network).double()

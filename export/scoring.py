@@ -34,7 +34,7 @@ def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
 
 
 def spec_of(model: OnnxModel) -> TaskSpec:
-    """The task that a file's card describes."""
+    """The facts about the task in a file's card."""
     card = model.card
     metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # a file does not know others
     rows, palette = (3, *card.image_shape[1:]), card.palette

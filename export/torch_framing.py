@@ -11,7 +11,7 @@ from .onnx_framing import HALF
 
 
 def shown(images: Tensor, card: FileCard) -> Tensor:
-    """What a file with pixels for input shows its network of images `[n, 3, h, w]` in [0, 1]: see `.pixels`."""
+    """The network's input for images `[n, 3, h, w]` in [0, 1] in a file that takes pixels: see `.onnx_framing`."""
     own = images.shape[-2], images.shape[-1]
     framing, size = card.framed(own)
     if card.task == "segmentation" and size == own:

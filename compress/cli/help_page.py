@@ -44,7 +44,7 @@ def print_help(app: App, words: Sequence[str]) -> None:
 
 
 def _documented(function: Any, app: App, words: list[str]) -> Any:
-    """A stand-in for the function of a command, whose settings carry headings and the defaults that would apply."""
+    """A copy of a command's signature whose settings have headings and the defaults that would apply."""
     signature = inspect.signature(function, eval_str=True)
     settings = signature.parameters.get("settings")
     if settings is None:

@@ -1,4 +1,4 @@
-"""The parts that methods share, assembled."""
+"""The assemblies of engine parts that methods share."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def pool(context: MethodContext) -> ReplayBuffer:
 
 
 def alike(statistics: Statistics) -> Tensor:
-    """Sample weights of 1."""
+    """Weights of 1 for all samples."""
     return torch.ones_like(statistics.confidence)
 
 

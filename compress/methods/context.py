@@ -1,4 +1,4 @@
-"""What a method works on."""
+"""The context of a method: task, networks, settings, device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from compress.training.random_state import seed_all
 
 
 def frozen(teacher: nn.Module) -> nn.Module:
-    """The same network in evaluation mode, none of whose weights can learn."""
+    """The same network in evaluation mode, with `requires_grad` off for all weights."""
     return teacher.eval().requires_grad_(requires_grad=False)
 
 
@@ -56,7 +56,7 @@ class MethodContext:
     def of(
         cls, task: Task, teacher: nn.Module, student: nn.Module, settings: DistillSettings, *, mirror: bool = True
     ) -> MethodContext:
-        """Of a task of your own in this one process: both networks where and as precisely as the settings say."""
+        """The context of one process, with both networks on the device of the settings."""
         seed_all(settings.seed)
         execution = Execution(
             compute=Compute.choose(settings.device, settings.precision, settings.capture),

@@ -34,7 +34,7 @@ def rescaled(weights: Tensor) -> Tensor:
 
 
 def evenness(class_share: Tensor) -> Tensor:
-    """Entropy `[]` of the class shares `[k]` over that of even ones: 1 where all are alike, 0 where there is one."""
+    """Entropy `[]` of the class shares `[k]` relative to uniform shares: 1 for uniform ones, 0 for a single class."""
     entropy: Tensor = torch.special.entr(class_share).sum()
     return entropy / math.log(len(class_share))
 

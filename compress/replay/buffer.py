@@ -41,7 +41,7 @@ class Buffer(Protocol):
         """`n` samples for one step."""
 
     def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
-        """Hear what the loss `[n]` of drawn samples was, if the step was `taken []`: else it may not be finite."""
+        """Receive the loss `[n]` of drawn samples. Ignore it unless the step was taken (`taken []`): it may be NaN."""
 
     def numbers(self) -> dict[str, float]:
         """Statistics of the buffer for the run's history; empty before the first sample."""

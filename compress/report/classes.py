@@ -76,7 +76,7 @@ def bars(record: Record) -> list[Bars]:
 
 
 def confusion(record: Record) -> Confusion | None:
-    """The student's, where its metric counts it."""
+    """The student's confusion matrix; None if its metric does not count one."""
     counted: Mapping[str, Mapping[str, int]] = record.results.get("confusion", {})
     if not counted:
         return None

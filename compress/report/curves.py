@@ -68,7 +68,7 @@ class Group:
 
 
 def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] | None = None) -> list[Group]:
-    """All numbers of a run but its count of rounds; empty groups are left out.
+    """All numbers of a run except the round index; empty groups are left out.
 
     `meanings` say what the loss terms of a method of somebody else's are.
     """

@@ -67,7 +67,7 @@ def _tile(picture: Image.Image) -> str:
 
 
 def shares_uri(shares: Tensor) -> str:
-    """Shares `[k, k]` in [0, 1], a pixel each: the more, the less transparent, so that any background will do."""
+    """Shares `[k, k]` in [0, 1] as opacity, one pixel each, which works on any background."""
     opacity = shares.mul(255).round().to(torch.uint8)
     colour = torch.tensor(ACCENT, dtype=torch.uint8).view(3, 1, 1).expand(3, *shares.shape)
     return _encoded(to_pil_image(torch.cat([colour, opacity[None]])), "png")

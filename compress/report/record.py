@@ -42,7 +42,7 @@ class Record:
 
     @property
     def metric(self) -> str:
-        """Name of the headline number of a finished run: the first of its student's."""
+        """Name of the headline number of a finished run: the first number of its student."""
         return next(str(name) for name, value in self.results["student"].items() if isinstance(value, float))
 
     @property

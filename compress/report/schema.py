@@ -1,4 +1,4 @@
-"""What the files of a run hold, as types: a run directory is input like any other.
+"""The schema of the files in a run directory, which are validated like any other input.
 
 More may stand in them than the page shows; what it shows has these types and ranges.
 """
@@ -27,7 +27,7 @@ class _Open(BaseModel):
 
 
 class Network(_Open):
-    """A row of the table: the scores stand beside these under names of their own."""
+    """A row of the table. The scores are further keys, by the names of the metrics."""
 
     name: str | None = None
     parameters: Annotated[int, Field(ge=1, lt=1 << 63)] = 1
@@ -133,7 +133,7 @@ class Surroundings(_Open):
 
 
 class Distillation(_Open):
-    """How long a run is."""
+    """The number of rounds."""
 
     rounds: Annotated[int, Field(ge=1, lt=1 << 31)]
     warmup: Annotated[int, Field(ge=0, lt=1 << 31)] = 0

@@ -1,4 +1,4 @@
-"""What a result has to be before it counts as good, and what a file is compared on to tell."""
+"""The checks that a result has to pass, and the images that a file is compared on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_kept(model: Score, file: Score, most_lost: float, advice: str) -> No
 
 
 def worthless(student: Score) -> str:
-    """What to say of a student that is no better than an answer that ignores the image; empty for a better one."""
+    """The warning for a student that is no better than an answer that ignores the image; empty for a better one."""
     if student.chance is None or student.headline > student.chance:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The photographs that a prediction is for: files, and what lies in folders and in the folders in them."""
+"""The images to predict: files, and all images in folders and their sub-folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compress.training.progress import console
 
 @dataclass(frozen=True)
 class Photograph:
-    """A file, and what its answers are called."""
+    """An image file, and the name of its predictions."""
 
     file: Path
     label: str

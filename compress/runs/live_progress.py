@@ -25,7 +25,7 @@ def phase(distiller: Distiller) -> str:
 
 
 class Live:
-    """Phase, place within the round, images per second, agreement and losses, for a bar or for plain lines.
+    """Phase, progress within the round, images per second, agreement and losses, for a bar or plain lines.
 
     Images per second are of wall-clock time since the start of the process or the end of the warm-up. "made" counts new
     samples, "learnt from" the samples of student steps, repeats included.

@@ -1,4 +1,4 @@
-"""What a segmenter's answer to a photograph is written as: a picture to show, and masks to go on with."""
+"""The files that a segmenter's prediction is written to: an overlay, and masks in several formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of the settings: the project's own, with the sections that installed methods bring."""
+"""The schema of the settings, with the sections of installed methods."""
 
 from __future__ import annotations
 

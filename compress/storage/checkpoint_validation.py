@@ -1,4 +1,4 @@
-"""A run's checkpoint is input like any other: its sums, types and ranges are looked at before anything goes on."""
+"""Validation of a run's checkpoint: checksums, types and ranges, before a run continues from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require_sums(file: Path) -> None:
 
 
 def require_contents(state: Any, rounds: int | None = None) -> None:
-    """Raise `ValueError` that says what has not the type or the range that a run writes, of `rounds` if given."""
+    """Raise `ValueError` that names the entry whose type or range is wrong, for a run of `rounds` if not None."""
     if not isinstance(state, dict):
         raise ValueError("it is no table")
     if "format" in state:

@@ -1,4 +1,4 @@
-"""Untrusted torch files: the memory of their tensors is added up before anything is allocated.
+"""Untrusted torch files: the total size of their tensors is checked before any is allocated.
 
 `torch.load(weights_only=True)` runs no code, but a file of some kilobytes can make it allocate gigabytes: with
 compressed records, with storages larger than the file, or with calls of allowed types.

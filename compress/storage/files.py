@@ -51,7 +51,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, gone when the context is left: for files that are moved when all are made."""
+    """A temporary folder beside `path`, deleted when the context ends. Move files out of it when all are written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_name(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.compress-", suffix=".part") as name:

@@ -1,4 +1,4 @@
-"""The mark that this package leaves in folders that it writes: what carries none is somebody else's.
+"""The mark in folders that this package writes. A folder without it belongs to somebody else.
 
 Only a folder with the mark is written over, and only names that this package writes are deleted in it.
 """
@@ -20,7 +20,7 @@ LIMIT = 10_000  # bytes
 
 
 def mark(folder: Path, kind: str) -> None:
-    """Write the mark of a folder of that kind: before anything else is written or deleted in it."""
+    """Write the mark of a folder of that kind. Call it before anything else is written or deleted there."""
     write_text(folder / MARKER, json.dumps({"kind": kind, "format": FORMAT}) + "\n")
 
 

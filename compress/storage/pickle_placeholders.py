@@ -1,4 +1,4 @@
-"""What stands for the contents of other people's pickles: tensors without their numbers yet, and inert objects."""
+"""Placeholders for the objects in an untrusted pickle: tensors whose data is read later, and inert objects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sealed(type):
 
 
 class Inert(metaclass=Sealed):
-    """Built, called and filled like anything else, it does nothing but hold what it was given."""
+    """A placeholder for any other object. It can be built, called and filled, and only stores its contents."""
 
     __slots__ = ("arguments", "content", "state")
     arguments: tuple[object, ...]
@@ -41,16 +41,16 @@ class Inert(metaclass=Sealed):
     state: object
 
     def __new__(cls, *arguments: object, **_: object) -> Inert:
-        """Whatever the arguments are."""
+        """Accept any arguments."""
         instance = object.__new__(cls)
         instance.arguments, instance.content, instance.state = arguments, {}, None
         return instance
 
     def __init__(self, *_: object, **__: object) -> None:
-        """Nothing is done with them."""
+        """Ignore the arguments."""
 
     def __call__(self, *_: object, **__: object) -> Inert:
-        """Itself: a function that a file calls is not called."""
+        """Return the placeholder itself: no function that a file names is called."""
         return self
 
     def __setstate__(self, state: object) -> None:
@@ -62,13 +62,13 @@ class Inert(metaclass=Sealed):
         self.content[key] = value
 
     def append(self, _: object) -> None:
-        """Lists of a kind that is not known are not held."""
+        """Discard items: lists of unknown types are not read."""
 
     add = extend = append
 
 
 class Fixed:
-    """What a pickle cannot change."""
+    """An object that a pickle cannot change."""
 
     __slots__ = ()
 
@@ -102,12 +102,12 @@ class Call(Fixed):
         self._function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        """What stands for the function's answer."""
+        """The placeholder for the function's result."""
         return self._function(*arguments)
 
 
 class Storage(Fixed):
-    """Numbers that lie elsewhere in the file."""
+    """The data of tensors, elsewhere in the file."""
 
     __slots__ = ("_held", "_read", "count", "dtype", "key")
 
@@ -128,7 +128,7 @@ class Storage(Fixed):
 
 
 class StoredTensor(Fixed):
-    """A tensor whose numbers are read when they are needed."""
+    """A tensor whose data is read when it is needed."""
 
     __slots__ = ("_dtype", "_offset", "_shape", "_storage", "_stride")
 

@@ -1,4 +1,4 @@
-"""Other people's checkpoints: tensors, and containers of them, out of files whose other contents are never made.
+"""Untrusted checkpoints: reads tensors and containers of them, and creates no other object that a file names.
 
 A training script saves its options, paths, scores and optimisers beside the weights, or a whole module. Such a pickle
 names types and functions. Here nothing is looked up by these names: what is no tensor and no plain data becomes an
@@ -47,7 +47,7 @@ SCRIPTED = "import torch; torch.save(torch.jit.load('{file}', map_location='cpu'
 
 
 class OtherFormat(ValueError):
-    """A file that is whole but of a kind that holds no tensors by name, or runs code to give them."""
+    """A file of a format without named tensors, or one that would have to run code to be read."""
 
 
 def read_untrusted_checkpoint(file: Path) -> object:
@@ -123,7 +123,7 @@ class _Reader(PlainReader):
         return storage
 
     def _nested(self, content: object) -> object:
-        """Tensors that were pickled without torch hold a file of torch's each."""
+        """A tensor that was pickled without torch holds a torch file."""
         held = content.text.encode("latin-1") if isinstance(content, Latin1) else content
         if self._depth or not isinstance(held, bytes):
             raise pickle.UnpicklingError("it holds files in files")

@@ -1,4 +1,4 @@
-"""Where a run is worked on: what every part of the engine is told of it."""
+"""Where a run executes: device, workers and random numbers, for every part of the engine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Execution:
 
     @property
     def device(self) -> torch.device:
-        """Where everything lies that a step touches."""
+        """The compute device. All tensors of a step are on it."""
         return self.compute.device
 
     def numbers(self, ahead: int) -> RandomNumbers:
-        """Random numbers on the device, of which about this many will be asked for."""
+        """Random numbers on the device; about `ahead` of them will be used."""
         return RandomNumbers.of(self.randomness, self.device, max(ahead, 1))
 
     def guarded(self, optimizer: Optimizer, shared: Iterable[Tensor], buffers: Iterable[Tensor]) -> FiniteSteps:

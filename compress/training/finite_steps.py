@@ -1,4 +1,4 @@
-"""Steps of an optimiser that are taken only if they are finite, which is decided on the device."""
+"""Optimiser steps that skip NaN and Inf; the decision is made on the device."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ IN_A_ROW = 10  # steps that are not taken before a run gives up going on
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of the steps since the last look."""
+class SkippedSteps:
+    """The skipped steps since the last read."""
 
     skipped: int
     last_taken: bool
@@ -26,7 +26,7 @@ class Outcome:
 
 
 class FiniteSteps:
-    """Steps of an optimiser of which only those are taken whose losses and gradients are finite.
+    """Optimiser steps, of which those with a NaN or Inf in losses or gradients are skipped.
 
     A step that is not taken changes neither weights nor what the optimiser remembers nor the buffers of the networks
     (the statistics of batch normalisation). Nobody waits for the decision: the count is read once a round.
@@ -48,7 +48,7 @@ class FiniteSteps:
         self._buffers.remember()
 
     def undo(self) -> None:
-        """Give the step up where it is, and begin it again."""
+        """Abandon the step and restore the buffers, to begin it again."""
         self._buffers.restore()
         self._optimizer.zero_grad()
 
@@ -78,7 +78,7 @@ class FiniteSteps:
         elif not bool(self._not_finite):  # an optimiser that is not ours: it costs a wait
             self._optimizer.step()
 
-    def read(self, *others: Tensor) -> Outcome:
+    def read(self, *others: Tensor) -> SkippedSteps:
         """What became of the steps since the last look, with the values of other numbers `[]`: one wait for all.
 
         Raises `Diverged` when ten in a row were not taken.
@@ -89,7 +89,7 @@ class FiniteSteps:
             raise Diverged(f"the losses of {IN_A_ROW} steps in a row were not finite")
         for count in (0, 2):
             self._counts[count].zero_()
-        return Outcome(int(skipped), last == 0, numbers)
+        return SkippedSteps(int(skipped), last == 0, numbers)
 
     def state_dict(self) -> dict[str, Any]:
         """The counts."""

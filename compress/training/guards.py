@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a run, noticed: weights that are not finite, and a generator that has collapsed."""
+"""Checks during a run: weights that are NaN or Inf, and a generator that has collapsed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 
 
 def seed_all(seed: int) -> None:
-    """Seed all of them."""
+    """Seed the generators of torch, Python and numpy."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)

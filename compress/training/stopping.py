@@ -14,7 +14,7 @@ from compress.training.progress import console
 
 
 def leave_terminal() -> None:
-    """From now on, what goes to a terminal goes nowhere: one that was closed makes every line an error."""
+    """Discard further output to a terminal that was closed, where every write would raise an error."""
     for descriptor in (1, 2):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode):

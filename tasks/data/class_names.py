@@ -21,17 +21,17 @@ WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """What timm sorts class folders by: numbers by their value, letters without case."""
+    """timm's sort key of class folders: numbers by their value, letters without case."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
 def in_order(names: Sequence[str], order: ClassOrder | None) -> tuple[str, ...]:
-    """The names of class folders in the order of the class indices that they stand for."""
+    """The names of class folders, sorted by class index."""
     return tuple(sorted(names, key=natural) if order == "natural" else sorted(names))
 
 
 def order_note(names: Sequence[str], order: ClassOrder | None) -> tuple[str, ...]:
-    """A line where no order was chosen and timm and torchvision would number these folders differently."""
+    """A note if no order was chosen and timm and torchvision would number these folders differently."""
     text, other = in_order(names, "text"), in_order(names, "natural")
     if order is not None or text == other:
         return ()

@@ -72,7 +72,7 @@ def digit_scenes(side: Side) -> tuple[Tensor, Tensor]:
 
 
 def compose(images: Tensor, labels: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """New scenes, as of `digit_scenes`, of scans `[n, 1, 8, 8]` with labels `[n]`."""
+    """New scenes like those of `digit_scenes`, from scans `[n, 1, 8, 8]` with labels `[n]`."""
     scene = _textures(count, generator)
     paper = scene.mean(dim=(2, 3))
     label_map = torch.zeros(count, SCENE_SIZE, SCENE_SIZE, dtype=torch.uint8)

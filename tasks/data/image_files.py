@@ -37,7 +37,7 @@ Read = TypeVar("Read")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of one folder in order of their names, without hidden ones; see `image_listing` for those below.
+    """The image files of one folder, sorted by name, without hidden ones; `image_discovery` searches folders below.
 
     Raises `UsageError` if one of them is a link out of the folder.
     """
@@ -49,7 +49,7 @@ _ONE_AT_A_TIME = RLock()  # the same thread may hold an image and its label map
 
 @contextmanager
 def opened(file: Path, *, deep: bool = False) -> Iterator[Image.Image]:
-    """The image in a file, not yet decoded; of several, as in a GIF, the first.
+    """The image in a file, not yet decoded; the first one of an animation.
 
     Raises `UsageError` that names the file if it is of none of `FORMATS` whatever its name says, has more than 8 bits a
     channel (unless `deep`) or more than 50 million pixels, or cannot be decoded while the context is entered.

@@ -34,7 +34,7 @@ class Pairs:
 
     @classmethod
     def find(cls, images: Path, labels: Path, side: int | None) -> Pairs:
-        """The pairs of two folders, by their names: see `pairing`.
+        """The pairs of two folders, by their names: see `mask_pairing`.
 
         Raises `UsageError` if a folder is missing or empty, or if a file of one has no partner in the other.
         """

@@ -57,7 +57,7 @@ def _own_folder(tree: Tree, settings: LabelSettings) -> Tree:
 
 
 def open_splits(name: str, classes: ClassList, splits: Splits, place: Place, *, public: bool) -> DataSource:
-    """A data set of pairs by split, of which `place.labels.split` is held out, or the first that is there."""
+    """A data set of pairs by split. `place.labels.split` is held out, or the first of the usual splits."""
     masks = reading(classes, place.labels, public=public)
     split = _held_out(splits, place)
     held_out = Pairs(splits[split](), place.image_size)

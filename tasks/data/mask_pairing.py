@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by their names: alike, or but for a part that all images or all masks share."""
+"""Pairs images and masks by name: equal names, or names with a common prefix or suffix such as `_mask`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Rule:
-    """What names of images and of masks have before and after their common part."""
+    """The prefixes and suffixes that image names and mask names have around their common part."""
 
     image: tuple[str, str] = ("", "")
     mask: tuple[str, str] = ("", "")
@@ -57,7 +57,7 @@ class Rule:
         return cores
 
     def outcome(self, images: Named, masks: Named) -> tuple[Path, ...]:
-        """The masks of all images that have one: equal for rules that come to the same."""
+        """The mask of each image that has one. Rules with equal outcomes are equivalent."""
         cores, by_core = self.images(images), self.masks(masks)
         return tuple(by_core[core] for core in sorted(cores, key=lambda core: cores[core]) if core in by_core)
 

@@ -66,5 +66,5 @@ def _values(classes: ClassList, counted: Sequence[int], settings: LabelSettings)
 
 
 def as_numbers(text: str | None) -> list[int]:
-    """Of `0,255`."""
+    """The numbers in `0,255`."""
     return [int(number) for number in (text or "").split(",") if number.strip()]

@@ -1,4 +1,4 @@
-"""What the pixels of a mask stand for: numbers or colours, whatever kind of image file they are in.
+"""Decodes masks: pixel values or colours to classes, for every kind of image file.
 
 Index masks may be grey, with a palette, of 1 or 16 bits, with a transparency that is left out, or RGB whose three
 channels are equal. JPEG is refused, since its compression moves pixels into other classes.
@@ -37,7 +37,7 @@ Decode = Callable[[Image.Image], Classes]
 
 @dataclass(frozen=True)
 class Reading:
-    """How the masks of a data set are read, and what is said where that fails."""
+    """How the masks of a data set are decoded, and the advice in errors if that fails."""
 
     decode: Decode
     void_by_default: bool = False
@@ -62,7 +62,7 @@ def _is_lossless(webp: Path) -> bool:
 
 
 def decoded(file: Path, decode: Decode) -> Classes:
-    """The classes in a mask file; raises `UsageError` that names it and what in it is no class."""
+    """The classes in a mask file `[h, w]`; raises `UsageError` that names the file and the value that is no class."""
     with opened_mask(file) as labels:
         labels.load()
     try:
@@ -72,7 +72,7 @@ def decoded(file: Path, decode: Decode) -> Classes:
 
 
 def numbers(labels: Image.Image) -> NDArray[np.integer[Any]] | None:
-    """The number in every pixel `[h, w]`; None of a picture in colours. Raises `ValueError` for fractions."""
+    """The value of every pixel `[h, w]`; None if the mask is coloured. Raises `ValueError` for fractions."""
     if labels.mode in {"RGB", "RGBA"}:
         red, green, blue = (np.asarray(labels.getchannel(channel)) for channel in range(3))
         return red if (red == green).all() and (red == blue).all() else None
@@ -148,7 +148,7 @@ def by_colour(colours: Sequence[Colour], classes: Classes, advice: str = "") -> 
 
 
 def by_index_or_colour(index: Decode, colour: Decode) -> Decode:
-    """Decodes the masks of data sets that are passed on in both forms: pictures in colours by these."""
+    """Decodes masks of data sets that exist in both forms: coloured masks by colour, others by index."""
 
     def decode(labels: Image.Image) -> Classes:
         return (colour if numbers(labels) is None else index)(labels)

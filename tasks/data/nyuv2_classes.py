@@ -44,7 +44,7 @@ OTHER_FURNITURE = (
 
 
 def class_of_labels() -> tuple[int, ...]:
-    """Of each of the labels 1 to 894 the one of the 40 classes."""
+    """The class, one of 40, of each of the labels 1 to 894."""
     numbers = {label: number for number, label in enumerate(SINGLE, 1)}
     numbers |= dict.fromkeys(OTHER_STRUCTURE, 38) | dict.fromkeys(OTHER_FURNITURE, 39)
     return tuple(numbers.get(label, 40) for label in range(1, LABELS + 1))

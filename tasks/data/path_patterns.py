@@ -100,7 +100,7 @@ def listed(file: Path, root: Path, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
 
 
 def names_pairs(file: Path, root: Path, pairs: Sequence[Pair]) -> bool:
-    """Whether the first line of a list names a pair: lists of test images without masks do not."""
+    """Whether the first line of a list names a pair. Lists of test images without masks do not."""
     with file.open(encoding="utf-8", errors="replace") as text:
         first = text.readline(4096).strip()
     return _chosen(first, root, _by_name(root, pairs)) is not None

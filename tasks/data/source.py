@@ -1,4 +1,4 @@
-"""A data set: cheap facts, and two splits that are opened on demand."""
+"""A data set: its facts, and two splits that are read on demand."""
 
 from __future__ import annotations
 
