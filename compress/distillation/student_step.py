@@ -17,7 +17,7 @@ from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
 from compress.training.capture import Captured
 from compress.training.execution import Execution
-from compress.training.finite_steps import Outcome
+from compress.training.finite_steps import SkippedSteps
 from compress.training.optimizers import rates_on_device, set_rate
 
 
@@ -66,7 +66,7 @@ class StudentStep:
         """Why steps do not run as a graph, once."""
         return self._captured.notice()
 
-    def read(self, totals: Tensor) -> Outcome:
+    def read(self, totals: Tensor) -> SkippedSteps:
         """What became of the steps since the last look, with these sums `[k]` over them."""
         return self._guard.read(*totals)
 
