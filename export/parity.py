@@ -17,7 +17,7 @@ from .part_parity import check_parts
 from .reference_outputs import expected_logits
 from .rounding import rounding_of
 from .runtime import OnnxModel
-from .scoring import answers
+from .scoring import Runnable, answers
 from .tolerance import TOLERANCES
 
 Shape = tuple[int, int, int, int]
@@ -41,7 +41,7 @@ def check_parity(
 
 
 def check_shapes(
-    network: Deployable, model: OnnxModel, shapes: Sequence[Shape], images: Tensor | None = None
+    network: Deployable, model: Runnable, shapes: Sequence[Shape], images: Tensor | None = None
 ) -> list[Parity]:
     """Compare the whole file at each shape.
 
@@ -74,7 +74,7 @@ def _inputs(shape: Shape, images: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(network: Deployable, model: OnnxModel, images: Tensor, rounding: float = 0.0) -> Parity:
+def _compare(network: Deployable, model: Runnable, images: Tensor, rounding: float = 0.0) -> Parity:
     card, shape = model.card, tuple(images.shape)
     try:
         logits = expected_logits(network, card, images)

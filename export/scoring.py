@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from compress.task import TaskSpec
 
-from .runtime import OnnxModel
+from .card import FileCard
+from .runtime import Array
+
+
+class Runnable(Protocol):
+    """A file in a runtime: onnxruntime's or another one."""
+
+    card: FileCard
+
+    def given(self, images: Array) -> Array:
+        """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input."""
+
+    def run(self, images: Array) -> dict[str, Array]:
+        """The file's outputs by name for one batch of its own input."""
 
 
 class OnnxScores:
     """Scores `[n, k, *s]` that any metric takes for logits, of images `[n, 3, h, w]` in [0, 1]."""
 
-    def __init__(self, model: OnnxModel) -> None:
+    def __init__(self, model: Runnable) -> None:
         self._model = model
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -27,13 +42,13 @@ class OnnxScores:
         return (classes.unsqueeze(1) == torch.arange(count).view(-1, *[1] * (classes.ndim - 1))).float()
 
 
-def answers(model: OnnxModel, images: Tensor) -> dict[str, Tensor]:
+def answers(model: Runnable, images: Tensor) -> dict[str, Tensor]:
     """The file's outputs by name for images `[n, 3, h, w]` in [0, 1], whichever of the two inputs it has."""
     outputs = model.run(model.as_input(images.cpu().numpy()))
     return {name: torch.from_numpy(value.copy()) for name, value in outputs.items()}
 
 
-def spec_of(model: OnnxModel) -> TaskSpec:
+def spec_of(model: Runnable) -> TaskSpec:
     """The facts about the task in a file's card."""
     card = model.card
     metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # a file does not know others

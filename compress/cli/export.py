@@ -9,12 +9,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
-from compress.cli.outcome import print_parity
+from compress.cli.outcome import file_kind, print_parity
+from compress.errors import UsageError
 from compress.runs.bundle import bundle as write_bundle
 from compress.runs.bundle import require_bundle_place
 from compress.runs.export import ExportOptions
 from compress.runs.export import export as run_export
 from compress.runs.gates import MOST_LOST
+from compress.runs.openvino import export_openvino
 from compress.training.progress import output as console
 
 
@@ -23,6 +25,7 @@ def export(
     /,
     *,
     out: Path | None = None,
+    format: Literal["onnx", "openvino"] = "onnx",
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     input: Literal["float", "uint8"] = "float",
     output: Literal["decision", "probabilities", "logits"] = "decision",
@@ -45,6 +48,9 @@ def export(
         Run directory, model directory or .safetensors file.
     out
         File to write. The default is RUN/export/model.onnx, with the precision in its name unless that is fp32.
+    format
+        onnx, or OpenVINO's own, an .xml with its weights beside it, which is compared in OpenVINO's runtime. It needs
+        pip install 'compress-kd[openvino]'.
     precision
         Number format of the network's arithmetic. fp16 keeps float32 inputs and outputs. int8 is calibrated on a run's
         synthetic samples and keeps sensitive layers in float32.
@@ -81,7 +87,10 @@ def export(
     )
     if bundle is not None:
         require_bundle_place(bundle)
-    exported = run_export(model, out, options, calibrate_on=calibrate_on, data_root=data_root)
+        if format != "onnx":
+            raise UsageError("`bundle` holds an ONNX file, which OpenVINO reads too: leave out `format`")
+    job = run_export if format == "onnx" else export_openvino
+    exported = job(model, out, options, calibrate_on=calibrate_on, data_root=data_root)
     if (int8 := exported.facts.int8) is not None:
         console.print(
             f"INT8 keeps {int8.decisions:.2%} of float32's decisions, near-ties apart, on images that it was not "
@@ -89,7 +98,7 @@ def export(
             soft_wrap=True,
         )
     print_parity(exported.facts, exported.parity)
-    console.print(f"ONNX file      {exported.facts.path}", soft_wrap=True)
+    console.print(f"{f'{file_kind(exported.facts)} file':14} {exported.facts.path}", soft_wrap=True)
     if exported.scores is not None:
         model_score, file_score = exported.scores
         console.print(

@@ -29,9 +29,14 @@ def print_outcome(outcome: Outcome) -> None:
 def print_parity(facts: ExportFacts, results: list[Parity]) -> None:
     """Print the sizes that the file takes and one line for each comparison with torch."""
     sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
-    output.print(f"ONNX: batch of any size, {sizes}; parity with torch:")
+    output.print(f"{file_kind(facts)}: batch of any size, {sizes}; parity with torch:")
     for result in results:
         output.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
+
+
+def file_kind(facts: ExportFacts) -> str:
+    """Whose format a file has."""
+    return "OpenVINO" if facts.path.suffix == ".xml" else "ONNX"
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]], metric: str, *, labelled: bool, worthless: bool) -> Table:

@@ -35,7 +35,8 @@ KIND = "run"
 WRITTEN = (
     "report.html", "report.json", "iou.png", "accuracy.png", "train.log", "metrics.csv", "metrics.jsonl",
     "environment.json", "samples/round-*.png", "held-out/[0-9]*.png", "tensorboard/events.out.tfevents.*",
-    "checkpoints/last/state.pt", "export/model.onnx", "export/model.*.onnx", "student/README.md",
+    "checkpoints/last/state.pt", "export/model.onnx", "export/model.*.onnx", "export/model.xml", "export/model.*.xml",
+    "export/model.bin", "export/model.*.bin", "student/README.md",
     "student/config.json", "student/model.safetensors", "config.yaml",
 )  # fmt: skip
 """All names that a run writes, but its mark and lock."""

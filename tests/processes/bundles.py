@@ -32,7 +32,8 @@ class Bundled:
     runtime: WebRuntime | str
 
     def __post_init__(self) -> None:
-        self.bodies = {kind: exported(*self.shades(kind == "maps")) for kind in ("labels", "maps")}
+        self.networks = {kind: self.shades(kind == "maps") for kind in ("labels", "maps")}
+        self.bodies = {kind: exported(*network) for kind, network in self.networks.items()}
         self.written: dict[object, Path] = {}
 
     def __call__(
@@ -61,7 +62,7 @@ class Bundled:
         self, folder: Path, form: str, framing: Framing, batch: int | None, change: Callable[[FileCard], FileCard]
     ) -> None:
         kind, input, output = form.split()
-        spec = replace(self.shades(kind == "maps")[1], framing=framing)
+        spec = replace(self.networks[kind][1], framing=framing)
         model = with_processing(deepcopy(self.bodies[kind]), spec, Form(input, output), dynamic_size=True)
         if batch:
             model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
