@@ -31,7 +31,7 @@ from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, T
 from compress.storage.lock import exclusive
 from compress.storage.settings_files import merged
 from compress.tasks import held_out_of
-from compress.training.compute import Compute
+from compress.training.compute import Compute, preserved_backends
 from compress.training.parallel import Workers
 from compress.training.progress import quiet
 from compress.training.random_state import preserved_random_state
@@ -56,7 +56,7 @@ class Distilled:
 
 @contextmanager
 def _undisturbed(progress: bool) -> Iterator[None]:
-    with preserved_random_state(), quiet(not progress):
+    with preserved_random_state(), preserved_backends(), quiet(not progress):
         yield
 
 

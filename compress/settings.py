@@ -118,6 +118,9 @@ class DistillationSettings(Section):
     mix: Literal["none", "cutmix", "mixup"] = Field(
         "none", description="Mix each batch with itself in reverse order; the teacher answers the mixed images."
     )
+    sync_batch_norm: bool = Field(
+        False, description="With several processes on GPUs, normalise the student's batches over all of them."
+    )
     inherit: bool = Field(
         False, description="Begin the student with the teacher's weights wherever name and shape of both are the same."
     )
@@ -155,8 +158,8 @@ class DistillSettings(WeightSettings):
     )
     capture: Annotated[Literal["auto", "on", "off"], HARDWARE] = Field(
         "auto",
-        description="Run the student's steps as CUDA graphs. auto runs plain steps where a graph gives another "
-        "result; on fails there.",
+        description="Run the steps of student and inversion as CUDA graphs. auto runs plain steps where a graph gives "
+        "another result; on fails there.",
     )
     inversion: InversionSettings = Field(
         default_factory=InversionSettings, description="Inversion: how samples are synthesised"

@@ -91,7 +91,7 @@ class Distiller:
     def _begin(self, index: int, stopping: StopSignal) -> PartialRound:
         if self.workers.any(stopping.requested):
             raise Interrupted("asked to stop between two rounds")
-        parts, notice = self.inversion.micro_batches, None
+        parts = self.inversion.micro_batches
         with self._timed("inversion"):
             new_samples, terms = self._invert(index, stopping)
             samples, numbers = self.workers.gather_samples(new_samples), self.workers.mean_numbers(terms)
@@ -102,14 +102,15 @@ class Distiller:
         learning = index >= self.plan.warmup_rounds
         complaint = self.collapse.complaint(samples, numbers["variety"]) if learning else None
         numbers["collapsed"] = float(complaint is not None)
+        renewed = complaint is not None and self.inversion.renew(self.randomness)
+        begun = PartialRound(samples, numbers, new_seed(self.randomness))
         if complaint:
-            renewed = self.inversion.renew(self.randomness)
-            notice = f"{complaint}: " + (
-                "the generator begins anew" if renewed else "there is no generator that could begin anew"
-            )
+            fate = "the generator begins anew" if renewed else "there is no generator that could begin anew"
+            begun.note(f"{complaint}: {fate}")
         if self.inversion.micro_batches > parts:
-            notice = f"out of memory: the inversion makes a round's samples in {self.inversion.micro_batches} parts"
-        return PartialRound(samples=samples, numbers=numbers, seed=new_seed(self.randomness), notice=notice)
+            begun.note(f"out of memory: the inversion makes a round's samples in {self.inversion.micro_batches} parts")
+        begun.note(self.inversion.notice())
+        return begun
 
     def _invert(self, index: int, stopping: StopSignal) -> tuple[Samples, dict[str, float]]:
         """A round of the inversion; being asked to stop undoes it, and so does a lack of memory, to begin with less.
@@ -148,6 +149,7 @@ class Distiller:
     def _distil(self, partial: PartialRound, stopping: StopSignal, moved: Callable[[], None]) -> None:
         """Take the remaining student steps of a round and add the means of all its steps to its numbers."""
         self.student.train()
+        self.student_step.begin_round()
         parts = self.student_step.micro_batches
         per_step = self.plan.batch * (1 + self.plan.augment.numbers_per_image) + NUMBERS_PER_BATCH
         ahead = self.plan.steps_per_round * per_step

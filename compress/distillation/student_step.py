@@ -53,6 +53,8 @@ class StudentStep:
         """Of the numbers of a step, after the first one."""
         self.micro_batches = 1
         """In how many parts a batch is taken: twice as many whenever memory did not do."""
+        self._in_step = any(isinstance(module, nn.SyncBatchNorm) for module in student.modules())
+        """Whether all workers have to take their batches in the same parts, since they meet within the student."""
         self._captured = Captured(self._take, self._state, execution, "the student's step")
         rates_on_device(optimizer, execution.device if self._captured.wanted else None)
 
@@ -60,6 +62,10 @@ class StudentStep:
         """A step on images `[n, 3, h, w]` in [0, 1] with importance weights `[n]`: this worker's share of a batch."""
         set_rate(self._optimizer, lr)
         return Taken(*self._captured(images, weights))
+
+    def begin_round(self) -> None:
+        """Look at the steps that run as a graph again, now and then."""
+        self._captured.begin_round()
 
     @property
     def notice(self) -> str | None:
@@ -88,8 +94,9 @@ class StudentStep:
                 numbers = [self._backward(*part, len(part[0]) / len(images)) for part in parts]
                 return {name: torch.cat([part[name] for part in numbers]) for name in numbers[0]}
             except torch.OutOfMemoryError:
-                if len(images) < 4 * self.micro_batches:
-                    raise  # batch normalisation needs two images
+                together = self._in_step and self._execution.workers.size > 1
+                if self._captured.recording or together or len(images) < 4 * self.micro_batches:
+                    raise  # a graph needs memory beside that of plain steps; batch normalisation needs two images
             self._guard.undo()  # out here the memory that the exception held is free
             self.micro_batches *= 2
 

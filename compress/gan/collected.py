@@ -71,6 +71,10 @@ class CollectedImages:
         """See `Inversion`: a round takes no memory."""
         return False
 
+    def notice(self) -> str | None:
+        """See `Inversion`: there are no steps."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """There is no state."""
         return {}

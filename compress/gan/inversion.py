@@ -177,6 +177,10 @@ class GanInversion:
         self.micro_batches *= 2
         return True
 
+    def notice(self) -> str | None:
+        """See `Inversion`: the steps of a GAN are always plain."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
         networks = (self._generator, self._average, self._discriminator)

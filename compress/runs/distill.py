@@ -45,6 +45,7 @@ from compress.task import HeldOut
 from compress.tasks import held_out_of, make_task
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
+from compress.tasks.models.synchronised import synchronise
 from compress.teacher import Teacher
 from compress.training.compute import Compute
 from compress.training.execution import Execution
@@ -189,6 +190,8 @@ def method_context(
     collected: Collected | None,
 ) -> MethodContext:
     """The context of the method, with both networks on the device."""
+    if settings.distillation.sync_batch_norm:
+        synchronise(student, workers, compute.device)
     for model in (teacher, student):
         compute.place(model)
     task = make_task(source, settings.inversion.targets)

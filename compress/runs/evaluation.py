@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from compress.errors import UsageError
+from compress.runs.answering import Answers
 from compress.task import HeldOut, Tabulated
 from compress.training.compute import Compute
 
@@ -46,15 +47,12 @@ class Score:
         return value
 
 
-@torch.no_grad()
 def evaluate(predict: Callable[[Tensor], Tensor], held_out: HeldOut, compute: Compute) -> Score:
     """The metric of `predict` (images to logits `[n, k, *s]`) over all held-out data."""
     metric, count, started = held_out.metric(), 0, time.perf_counter()
-    for batch in held_out.batches():
-        with compute.autocast():
-            logits = predict(batch.images.to(compute.device).contiguous(memory_format=torch.channels_last))
-        metric.update(logits.float().cpu(), batch.targets)
-        count += len(batch.images)
+    for logits, targets in Answers(predict, compute).of(held_out.batches()):
+        metric.update(logits, targets)
+        count += len(targets)
     headline, numbers = held_out.spec.metric, metric.compute()
     score = Score(
         metric=headline,

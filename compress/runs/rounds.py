@@ -67,7 +67,7 @@ class Record:
             self.save()
 
     def _draw(self, done: Round) -> None:
-        picture = self._picture(*_answered(self._distiller, done))
+        picture = self._picture(*_answered(self._distiller, done)).cpu()
         self._run.write_picture(f"round-{done.index + 1:04d}", picture)
         if self._events:
             self._events.add_picture(picture, done.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -91,9 +92,13 @@ class InputPrior:
         assert self._variation is not None
         return self._statistics.distance() + SMOOTHNESS * self._variation
 
-    def end_round(self) -> None:
-        """Update the moving average with the last forward pass."""
-        self._statistics.end_round()
+    def latest(self) -> list[Tensor]:
+        """See `BatchNormPrior`."""
+        return self._statistics.latest()
+
+    def end_round(self, latest: Sequence[Tensor]) -> None:
+        """See `BatchNormPrior`."""
+        self._statistics.end_round(latest)
 
     def state_dict(self) -> dict[str, Any]:
         """The moving average."""

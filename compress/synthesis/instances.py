@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from compress.errors import UsageError
 from compress.synthesis.feature_hooks import FeatureHooks, channel_means
-from compress.training.augment import RandomCrop
+from compress.training.augment import PER_CROP, RandomCrop
 from compress.training.compute import Compute
-from compress.training.random_numbers import RandomNumbers
+from compress.training.random_numbers import Numbers
 
 TEMPERATURE = 0.1
 EMBEDDING = 256
@@ -56,13 +56,13 @@ class InstanceDiscrimination:
         self._descriptions.__exit__(kind, error, trace)
         self._parts = self._wholes = self._remembered
 
-    def show_parts(self, images: Tensor, numbers: RandomNumbers) -> None:
+    def show_parts(self, images: Tensor, numbers: Numbers) -> None:
         """Run the teacher on a crop of each image; call it before the pass on the whole images."""
         with self._compute.autocast():
             self._teacher(self._crop(images, numbers))
         self._parts = torch.cat(self._descriptions.each(), dim=1)
 
-    def distance(self, numbers: RandomNumbers) -> Tensor:
+    def distance(self, numbers: Numbers) -> Tensor:
         """The loss `[n]` of each crop among the whole images of the teacher's last pass."""
         self._wholes = torch.cat(self._descriptions.each(), dim=1)
         drawn = numbers.uniform(len(self._remembered)).argsort()[:NEGATIVES]
@@ -74,9 +74,17 @@ class InstanceDiscrimination:
     def _embed(self, descriptions: Tensor) -> Tensor:
         return F.normalize(self.head(descriptions), dim=1)
 
-    def end_round(self) -> None:
-        """Add the images of the last step to the memory and drop the oldest."""
-        self._remembered = torch.cat([self._remembered, self._wholes.detach()])[-REMEMBERED:]
+    def numbers_of(self, count: int) -> int:
+        """How many random numbers a step of `count` images takes."""
+        return PER_CROP * count + len(self._remembered)
+
+    def latest(self) -> Tensor:
+        """Descriptions `[n, c]` of the whole images of the last step."""
+        return self._wholes.detach()
+
+    def end_round(self, latest: Tensor) -> None:
+        """Add the `latest()` of a round's last step to the memory and drop the oldest."""
+        self._remembered = torch.cat([self._remembered, latest])[-REMEMBERED:]
 
     def state_dict(self) -> dict[str, Any]:
         """Head and memory."""

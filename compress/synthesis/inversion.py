@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from compress.synthesis.adaptation import BETAS, Adaptation
 from compress.synthesis.generators import ImageGenerator, reinitialise
 from compress.synthesis.inversion_loss import InversionLoss, joined, judged, mean_report
-from compress.synthesis.inversion_steps import InversionSteps
 from compress.synthesis.targets import DrawTargets
 from compress.task import Samples
 from compress.training.execution import Execution
 from compress.training.optimizers import adam, set_rate
 from compress.training.random_numbers import RandomNumbers
-
-BETAS = (0.5, 0.999)
 
 
 class Inversion(Protocol):
@@ -37,6 +34,9 @@ class Inversion(Protocol):
 
     def halve(self) -> bool:
         """Make half as many samples at once from now on; returns whether that can be."""
+
+    def notice(self) -> str | None:
+        """Why steps do not run as graphs, once; None if they do or nobody wants it."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
@@ -86,60 +86,48 @@ class GeneratorInversion:
         self._compute, self._workers = execution.compute, execution.workers
         self.learning_rate_scale, self.micro_batches = 1.0, 1
         self._optimizer = adam(generator.parameters(), plan.lr_generator, BETAS)
+        self._meta: list[Tensor] = []
+        """The clone's gradients, summed over a round, where they stay; empty before the first one."""
+        self._adaptation: Adaptation | None = None
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
         plan, parts = self._plan, self.micro_batches
         targets, latents = self._draw([plan.samples], randomness)
-        ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
-        steps = InversionSteps(
-            loss=self._inversion_loss,
-            steps=plan.steps,
-            index=index,
-            workers=self._workers,
-            numbers=RandomNumbers.of(randomness, self._compute.device, ahead),
-        )
-        meta = [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
+        ahead = plan.steps * self._inversion_loss.numbers_of(len(latents))
+        numbers = RandomNumbers.of(randomness, self._compute.device, ahead)
+        self._meta = self._meta or [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
+        torch._foreach_zero_(self._meta)
         chunks = zip(latents.chunk(parts), [None] * parts if targets is None else targets.chunk(parts), strict=True)
-        done = [self._adapt(steps, *chunk, meta, randomness) for chunk in chunks]
+        done = [self._adapt(index, *chunk, numbers, randomness) for chunk in chunks]
         if plan.keeps_generator:
-            self._meta_update(done[-1][2], [gradient / parts for gradient in meta])
+            self._meta_update([gradient / parts for gradient in self._meta])
         if plan.emit:
-            return self._emit(randomness), mean_report([report for _, report, _ in done])
-        return joined([samples for samples, _, _ in done]), mean_report([report for _, report, _ in done])
+            return self._emit(randomness), mean_report([report for _, report in done])
+        return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
 
     def _adapt(
         self,
-        steps: InversionSteps,
+        index: int,
         latents: Tensor,
         targets: Tensor | None,
-        meta: list[Tensor],
+        numbers: RandomNumbers,
         randomness: torch.Generator,
-    ) -> tuple[Samples, dict[str, float], nn.Module]:
-        """Samples of a clone of the generator that is adapted to these latents; adds to the `meta` gradients."""
-        plan, scale = self._plan, self.learning_rate_scale
-        latents.requires_grad_()
-        clone = copy.deepcopy(self._generator)
+    ) -> tuple[Samples, dict[str, float]]:
+        """Samples of a clone of the generator that is adapted to these latents; adds to the meta gradients."""
+        plan, scale, count = self._plan, self.learning_rate_scale, len(latents)
+        if self._adaptation is None or self._adaptation.count != count:
+            self._adaptation = None  # its memory is free before the next one takes its own
+            loss = self._inversion_loss
+            self._adaptation = Adaptation(self._generator, count, loss, self._meta, self._execution)
+        self._adaptation.begin(self._generator, latents)
         if not plan.keeps_generator:
-            reinitialise(clone, randomness)
-        shared = [*clone.parameters(), *self._inversion_loss.parameters()]
-        optimizer = adam(shared, scale * plan.lr_generator, BETAS)
-        optimizer.add_param_group({"params": [latents], "lr": scale * plan.lr_latent})
-
-        def images_now() -> Tensor:
-            with self._compute.autocast():
-                return clone(latents, targets)  # type: ignore[no-any-return]
-
-        def gather(step_taken: Tensor) -> None:
-            for gathered, parameter in zip(meta, clone.parameters(), strict=True):
-                if parameter.grad is not None:
-                    gathered.add_(torch.where(step_taken, parameter.grad, 0.0))
-
-        guard = self._execution.guarded(optimizer, shared, clone.buffers())
-        samples, report = steps.run(images_now, targets, guard, gather)
+            reinitialise(self._adaptation.clone, randomness)
+        rates = (scale * plan.lr_generator, scale * plan.lr_latent)
+        samples, report = self._adaptation.steps.run(count, plan.steps, index, rates, targets, numbers)
         if targets is None:  # the loss used shifted images; the samples are not shifted
             samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
-        return samples, report, clone
+        return samples, report
 
     def _draw(self, counts: list[int], randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
         """This worker's share of the targets and latents of batches of these sizes, which all workers draw."""
@@ -153,10 +141,11 @@ class GeneratorInversion:
         return aims, torch.cat(latents)[share].to(device)
 
     @torch.no_grad()
-    def _meta_update(self, clone: nn.Module, gradients: list[Tensor]) -> None:
+    def _meta_update(self, gradients: list[Tensor]) -> None:
+        assert self._adaptation is not None
         for kept, gradient in zip(self._generator.parameters(), gradients, strict=True):
             kept.grad = gradient
-        for kept_buffer, moved_buffer in zip(self._generator.buffers(), clone.buffers(), strict=True):
+        for kept_buffer, moved_buffer in zip(self._generator.buffers(), self._adaptation.clone.buffers(), strict=True):
             kept_buffer.copy_(moved_buffer)
         self._workers.average(self._generator.buffers())
         self._workers.average(gradients)
@@ -191,6 +180,10 @@ class GeneratorInversion:
         self._optimizer.state.clear()
         return self._plan.keeps_generator
 
+    def notice(self) -> str | None:
+        """See `Inversion`."""
+        return self._adaptation.steps.captured.notice() if self._adaptation else None
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
         return {
@@ -206,3 +199,4 @@ class GeneratorInversion:
         self._optimizer.load_state_dict(state["optimizer"])
         self._inversion_loss.load_state_dict(state["inversion_loss"])
         self.micro_batches = state["micro_batches"]
+        self._adaptation = None

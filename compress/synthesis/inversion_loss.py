@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,10 +17,10 @@ from compress.synthesis.input_prior import make_prior
 from compress.synthesis.instances import InstanceDiscrimination
 from compress.synthesis.objective import Objective, View
 from compress.task import Samples, Statistics
-from compress.training.augment import PER_CROP, RandomView
+from compress.training.augment import RandomView
 from compress.training.compute import Compute
 from compress.training.execution import Execution
-from compress.training.random_numbers import RandomNumbers
+from compress.training.random_numbers import Numbers
 
 SampleWeights = Callable[[Statistics], Tensor]
 """From the statistics of a batch to the weight `[n]` of each sample in the per-sample terms."""
@@ -65,6 +65,7 @@ class InversionLoss:
         )
         self._entered = ExitStack()
         self._learning: list[nn.Parameter] = []
+        self._rounds = self._loads = 0
 
     def __enter__(self) -> InversionLoss:
         self._student.eval()
@@ -87,11 +88,21 @@ class InversionLoss:
         """The parameters that are trained along with the images."""
         return list(self._instances.head.parameters()) if self._instances else []
 
-    def numbers_per_image(self) -> int:
-        """How many random numbers a step takes."""
-        return self._augment.numbers_per_image + (PER_CROP if self._instances else 0)
+    def numbers_of(self, count: int) -> int:
+        """How many random numbers a step of `count` images takes, with those for the images of the other workers."""
+        views = self._workers.size * count * self._augment.numbers_per_image
+        return views + (self._instances.numbers_of(count) if self._instances else 0)
 
-    def judge(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> BatchLoss:
+    def conditions(self, index: int) -> Hashable | None:
+        """All that is decided about the steps of a round before they run; None in a first round, before averages and
+        a replay buffer hold anything.
+        """
+        if not self._rounds:
+            return None
+        grown = self._rounds if self._instances else 0  # what is remembered lies elsewhere after every round
+        return tuple(self._objective.active(index).items()), self._loads, grown
+
+    def judge(self, images: Tensor, targets: Tensor | None, index: int, numbers: Numbers) -> BatchLoss:
         """The loss of images `[n, 3, h, w]` in [0, 1] for targets `[n, *s]`, by default the teacher's own predictions.
 
         `index` is the number of the round.
@@ -105,7 +116,7 @@ class InversionLoss:
             total=total, terms=terms, targets=view.targets if targets is None else targets, statistics=statistics
         )
 
-    def _look(self, images: Tensor, targets: Tensor | None, index: int, numbers: RandomNumbers) -> View:
+    def _look(self, images: Tensor, targets: Tensor | None, index: int, numbers: Numbers) -> View:
         nothing = torch.zeros(len(images), dtype=torch.long, device=images.device)
         aims = nothing if targets is None else targets
         if self._instances:
@@ -125,11 +136,19 @@ class InversionLoss:
             instance_distance=self._instances.distance(numbers) if self._instances else None,
         )
 
-    def end_round(self) -> None:
-        """Update moving averages and memories with the last step."""
-        for memory in (self._prior, self._instances):
-            if memory is not None:
-                memory.end_round()
+    def latest(self) -> list[Tensor]:
+        """What moving averages and memories take of the last step."""
+        moments = self._prior.latest() if self._prior else []
+        return [*moments, *([self._instances.latest()] if self._instances else [])]
+
+    def end_round(self, latest: Sequence[Tensor]) -> None:
+        """Update them with the `latest()` of a round's last step."""
+        moments = list(latest)
+        if self._instances:
+            self._instances.end_round(moments.pop())
+        if self._prior:
+            self._prior.end_round(moments)
+        self._rounds += 1
 
     def state_dict(self) -> dict[str, Any]:
         """The moving averages and memories."""
@@ -138,6 +157,7 @@ class InversionLoss:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
+        self._loads += 1
         for name, memory in (("prior", self._prior), ("instances", self._instances)):
             if memory is not None:
                 memory.load_state_dict(state[name])

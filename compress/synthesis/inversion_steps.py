@@ -1,62 +1,95 @@
-"""A few steps down the inversion loss, and what of them is kept: the images of the best one."""
+"""Steps down the inversion loss, and what of them is kept: the images of the best one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.autograd import backward
+from torch.optim import Optimizer
 
 from compress.errors import Diverged
 from compress.synthesis.inversion_loss import BatchLoss, InversionLoss, as_samples
 from compress.task import Samples, Statistics
-from compress.training.finite_steps import FiniteSteps
-from compress.training.parallel import Workers
-from compress.training.random_numbers import RandomNumbers
+from compress.training.capture import Captured
+from compress.training.execution import Execution
+from compress.training.optimizers import rates_on_device, restart, set_rates
+from compress.training.random_numbers import RandomNumbers, StepNumbers
 
 
-@dataclass(frozen=True, kw_only=True)
 class InversionSteps:
-    """Steps of what makes images, on the inversion loss of a round."""
+    """Steps of what makes a batch of images, on the inversion loss. What they change stays where it is in memory from
+    round to round, so that they can run as a graph.
+    """
 
-    loss: InversionLoss
-    steps: int
-    index: int
-    """The round's."""
-    workers: Workers
-    numbers: RandomNumbers
+    def __init__(
+        self,
+        *,
+        images_now: Callable[[Tensor | None], Tensor],
+        optimizer: Optimizer,
+        shared: Iterable[Tensor],
+        buffers: Iterable[Tensor],
+        loss: InversionLoss,
+        execution: Execution,
+        after_step: Callable[[Tensor], None],
+        changed: Iterable[Tensor] = (),
+    ) -> None:
+        """`images_now` makes images in [0, 1] for targets; `shared` are what all workers have of what the optimiser
+        moves; `after_step` hears whether each step was taken, `[]` on the device, and may change what is in `changed`.
+        """
+        self._images_now, self._optimizer, self._loss, self._after_step = images_now, optimizer, loss, after_step
+        self._workers, self._buffers, self._changed = execution.workers, list(buffers), list(changed)
+        self._guard = execution.guarded(optimizer, shared, self._buffers)
+        self._best, self._index = BestStep(), 0
+        self.captured = Captured(self._take, self._state, execution, "the inversion's step")
+        rates_on_device(optimizer, execution.device if self.captured.wanted else None)
 
     def run(
-        self,
-        images_now: Callable[[], Tensor],
-        targets: Tensor | None,
-        guard: FiniteSteps,
-        after_step: Callable[[Tensor], None],
+        self, count: int, steps: int, index: int, rates: Iterable[float], targets: Tensor | None, numbers: RandomNumbers
     ) -> tuple[Samples, dict[str, float]]:
-        """The images `[n, 3, h, w]` in [0, 1] of the best step as samples, and its terms.
+        """The best of so many steps of `count` images `[n, 3, h, w]`, as samples, and its terms.
 
-        `after_step` hears whether each step was taken, `[]` on the device. Raises `Diverged` if none had a finite loss.
+        `index` is the round's, `rates` are the learning rates of the optimiser's groups, which begins anew. Raises
+        `Diverged` if no step had a finite loss.
         """
-        best = BestStep()
-        with self.loss as loss:
-            for _ in range(self.steps):
-                guard.begin()
-                images = images_now()
-                batch_loss = loss.judge(images, targets, self.index, self.numbers)
-                backward(batch_loss.total)
-                total = self.workers.mean(batch_loss.total)
-                step_taken = guard.end(total)
-                best.offer(images, batch_loss, total, step_taken)
-                after_step(step_taken)
-            outcome = guard.read(*best.numbers)
+        restart(self._optimizer)
+        set_rates(self._optimizer, rates)
+        self._best.forget()
+        self._index = index
+        with self._loss as loss:
+            self.captured.begin_round(loss.conditions(index))
+            for _ in range(steps):
+                drawn = numbers.uniform(loss.numbers_of(count))
+                _, *latest = self.captured(drawn) if targets is None else self.captured(drawn, targets)
+            outcome = self._guard.read(*self._best.numbers)
             if outcome.last_taken:
-                loss.end_round()
+                loss.end_round(latest)
         lowest, *terms = outcome.numbers
         if lowest == float("inf"):
             raise Diverged("the inversion diverged, no step had a finite loss")
-        return best.samples(), {**dict(zip(best.names, terms, strict=True)), "skipped": float(outcome.skipped)}
+        report = {**dict(zip(self._best.names, terms, strict=True)), "skipped": float(outcome.skipped)}
+        return self._best.samples(), report
+
+    def _take(self, drawn: Tensor, targets: Tensor | None = None) -> tuple[Tensor, ...]:
+        """A step with these random numbers; the total of all workers, and what the loss remembers of it."""
+        self._guard.begin()
+        images = self._images_now(targets)
+        batch_loss = self._loss.judge(images, targets, self._index, StepNumbers(drawn))
+        backward(batch_loss.total)
+        total = self._workers.mean(batch_loss.total)
+        step_taken = self._guard.end(total)
+        self._best.offer(images, batch_loss, total, step_taken)
+        self._after_step(step_taken)
+        return total, *self._loss.latest()
+
+    def _state(self) -> Iterator[Tensor]:
+        """All that a step changes."""
+        for group in self._optimizer.param_groups:
+            yield from group["params"]
+        yield from chain.from_iterable(state.values() for state in self._optimizer.state.values())
+        yield from chain(self._buffers, self._changed, self._best.kept, self._guard.state_dict().values())
 
 
 class BestStep:
@@ -65,27 +98,34 @@ class BestStep:
     def __init__(self) -> None:
         self.names: list[str] = []
         """Of the terms."""
-        self._kept: list[Tensor] = []
+        self.kept: list[Tensor] = []
         """Total, images, targets, confidence and histogram, and the terms."""
 
+    def forget(self) -> None:
+        """Whatever is offered next is better."""
+        if self.kept:
+            self.kept[0].fill_(float("inf"))
+
+    @torch.no_grad()
     def offer(self, images: Tensor, batch_loss: BatchLoss, total: Tensor, step_taken: Tensor) -> None:
         """Keep them if the step was taken and they are better than all before; `total` is that of all workers."""
         statistics, lowest = batch_loss.statistics, torch.where(step_taken, total, float("inf"))
-        self.names = list(batch_loss.terms)
         offered = [lowest, images.detach(), batch_loss.targets, statistics.confidence, statistics.histogram]
         offered += batch_loss.terms.values()
-        if self._kept:
-            better = lowest < self._kept[0]
-            pairs = zip(offered, self._kept, strict=True)
-            offered = [torch.where(better, new, old) for new, old in pairs]
-        self._kept = offered
+        if self.names != list(batch_loss.terms) or not self.kept:
+            self.names, self.kept = list(batch_loss.terms), [new.clone() for new in offered]
+            return
+        better = lowest < self.kept[0]
+        for new, kept in zip(offered, self.kept, strict=True):
+            kept.copy_(torch.where(better, new, kept))
 
     @property
     def numbers(self) -> list[Tensor]:
         """The lowest total, infinite if there was none, and its terms, `[]` each."""
-        return [self._kept[0], *self._kept[5:]]
+        return [self.kept[0], *self.kept[5:]]
 
     def samples(self) -> Samples:
         """The best images."""
-        _, images, targets, confidence, histogram = self._kept[:5]
+        images, *others = self.kept[1:5]
+        targets, confidence, histogram = (kept.clone() for kept in others)
         return as_samples(images, targets, Statistics(confidence, histogram))

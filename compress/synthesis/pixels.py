@@ -17,6 +17,7 @@ from compress.training.optimizers import adam
 from compress.training.random_numbers import RandomNumbers
 
 BETAS = (0.5, 0.99)
+MOST_AHEAD = 1 << 22  # random numbers that are sent to a GPU together: 32 MiB
 GREY, SPREAD = 0.5, 0.25
 """Images are GREY + SPREAD·x. x has roughly the scale of normalised inputs, for which learning rates are published."""
 
@@ -36,32 +37,31 @@ class PixelInversion:
     def __init__(self, *, drawn: Drawn, inversion_loss: InversionLoss, plan: PixelPlan, execution: Execution) -> None:
         self._drawn, self._inversion_loss, self._plan, self._execution = drawn, inversion_loss, plan, execution
         self.learning_rate_scale, self.micro_batches = 1.0, 1
+        self._pixels: Pixels | None = None
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: this worker's new samples and the terms of the best step."""
-        plan, workers, device = self._plan, self._execution.workers, self._execution.device
-        share = workers.share(plan.samples)
+        plan, device = self._plan, self._execution.device
+        share = self._execution.workers.share(plan.samples)
         targets = self._drawn(plan.samples, randomness)[share].to(device)
         noise = torch.randn(plan.samples, *self._drawn.task.spec.image_shape, generator=randomness)[share].to(device)
-        ahead = plan.steps * plan.samples * self._inversion_loss.numbers_per_image()
-        steps = InversionSteps(
-            loss=self._inversion_loss,
-            steps=plan.steps,
-            index=index,
-            workers=workers,
-            numbers=RandomNumbers.of(randomness, device, ahead),
-        )
+        ahead = min(plan.steps * self._inversion_loss.numbers_of(len(noise)), MOST_AHEAD)
+        numbers = RandomNumbers.of(randomness, device, ahead)
         chunks = zip(noise.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True)
-        done = [self._descend(steps, *chunk) for chunk in chunks]
+        done = [self._optimised(index, *chunk, numbers) for chunk in chunks]
         return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
 
-    def _descend(self, steps: InversionSteps, noise: Tensor, targets: Tensor) -> tuple[Samples, dict[str, float]]:
+    def _optimised(
+        self, index: int, noise: Tensor, targets: Tensor, numbers: RandomNumbers
+    ) -> tuple[Samples, dict[str, float]]:
         """Samples that begin with this noise."""
-        pixels = _clamped(noise.contiguous(memory_format=torch.channels_last)).requires_grad_()
-        shared = self._inversion_loss.parameters()
-        optimizer = adam([pixels, *shared], self.learning_rate_scale * self._plan.lr, BETAS)
-        guard = self._execution.guarded(optimizer, shared, [])
-        return steps.run(lambda: GREY + SPREAD * pixels, targets, guard, lambda _: _clamp(pixels))
+        plan, count = self._plan, len(noise)
+        if self._pixels is None or self._pixels.count != count:
+            self._pixels = None  # its memory is free before the next one takes its own
+            self._pixels = Pixels(noise, self._inversion_loss, self._execution)
+        self._pixels.begin(noise)
+        rates = [self.learning_rate_scale * plan.lr]
+        return self._pixels.steps.run(count, plan.steps, index, rates, targets, numbers)
 
     def renew(self, randomness: torch.Generator) -> bool:
         """See `Inversion`: every round starts from noise, so there is nothing to restart."""
@@ -74,6 +74,10 @@ class PixelInversion:
         self.micro_batches *= 2
         return True
 
+    def notice(self) -> str | None:
+        """See `Inversion`."""
+        return self._pixels.steps.captured.notice() if self._pixels else None
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept from round to round."""
         return {"inversion_loss": self._inversion_loss.state_dict(), "micro_batches": self.micro_batches}
@@ -82,12 +86,26 @@ class PixelInversion:
         """Continue from `state_dict()`."""
         self._inversion_loss.load_state_dict(state["inversion_loss"])
         self.micro_batches = state["micro_batches"]
+        self._pixels = None
 
 
-def _clamped(pixels: Tensor) -> Tensor:
-    """Clamp in place to the range in which images are in [0, 1]."""
-    return pixels.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)
+class Pixels:
+    """Images that are optimised, whose memory stays where it is: every batch of this size begins with `begin`."""
 
+    def __init__(self, noise: Tensor, inversion_loss: InversionLoss, execution: Execution) -> None:
+        self.count = len(noise)
+        self._pixels = torch.empty_like(noise, memory_format=torch.channels_last).requires_grad_()
+        shared = inversion_loss.parameters()
+        self.steps = InversionSteps(
+            images_now=lambda _: GREY + SPREAD * self._pixels, optimizer=adam([self._pixels, *shared], 1.0, BETAS),
+            shared=shared, buffers=[], loss=inversion_loss, execution=execution, after_step=lambda _: self._clamp(),
+        )  # fmt: skip
 
-def _clamp(pixels: Tensor) -> None:
-    _clamped(pixels.data)
+    def begin(self, noise: Tensor) -> None:
+        """Take noise `[n, 3, h, w]`."""
+        self._pixels.data.copy_(noise)
+        self._clamp()
+
+    def _clamp(self) -> None:
+        """To the range in which images are in [0, 1]."""
+        self._pixels.data.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -127,15 +128,19 @@ class BatchNormPrior:
             for (mean, variance), (old_mean, old_variance) in zip(self._moments, self._average, strict=True)
         ]
 
+    def latest(self) -> list[Tensor]:
+        """Mean and variance `[c]` of each layer in the last forward pass, one after the other."""
+        return [moment.detach() for moments in self._moments for moment in moments]
+
     @torch.no_grad()
-    def end_round(self) -> None:
-        """Update the moving average with the last forward pass."""
+    def end_round(self, latest: Sequence[Tensor]) -> None:
+        """Update the moving average with the `latest()` of a round's last step, in place."""
         if not self._average:
-            self._average = [(mean.detach().clone(), variance.detach().clone()) for mean, variance in self._moments]
+            moments = [moment.clone() for moment in latest]
+            self._average = list(zip(moments[::2], moments[1::2], strict=True))
             return
-        for (old_mean, old_variance), (mean, variance) in zip(self._average, self._moments, strict=True):
-            old_mean.lerp_(mean, 1 - self._momentum)
-            old_variance.lerp_(variance, 1 - self._momentum)
+        averages = [average for averages in self._average for average in averages]
+        torch._foreach_lerp_(averages, list(latest), 1 - self._momentum)
 
     def state_dict(self) -> dict[str, Any]:
         """The moving average."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compress.training.random_numbers import RandomNumbers
+from compress.training.random_numbers import Numbers
 
 PER_CROP = 4  # random numbers that `RandomCrop` takes of each image
 
@@ -38,7 +38,7 @@ class RandomView:
         return 3 + 3 * self.shuffle_channels + 3 * (self.zoom != 1)
 
     def __call__(
-        self, images: Tensor, targets: Tensor, numbers: RandomNumbers, fill: int, part: tuple[int, int] = (0, 1)
+        self, images: Tensor, targets: Tensor, numbers: Numbers, fill: int, part: tuple[int, int] = (0, 1)
     ) -> tuple[Tensor, Tensor]:
         """Transform images `[n, c, h, w]` and, if they are maps, targets `[n, h, w]` alike; other targets stay.
 
@@ -67,7 +67,7 @@ class RandomView:
         return (moved, aims) if self.zoom == 1 else self._zoomed(moved, aims, numbers, drawn, own)
 
     def _zoomed(
-        self, images: Tensor, targets: Tensor, numbers: RandomNumbers, drawn: int, own: slice
+        self, images: Tensor, targets: Tensor, numbers: Numbers, drawn: int, own: slice
     ) -> tuple[Tensor, Tensor]:
         size, right, down = numbers.uniform(3, drawn)[:, own].float()
         side = self.zoom ** (2 * size - 1)  # of the window, relative to the image
@@ -94,7 +94,7 @@ class RandomWindow:
     flip: bool
 
     def __call__(
-        self, images: Tensor, targets: Tensor, sizes: Tensor | torch.Size, numbers: RandomNumbers, fill: int
+        self, images: Tensor, targets: Tensor, sizes: Tensor | torch.Size, numbers: Numbers, fill: int
     ) -> tuple[Tensor, Tensor]:
         """Windows of float images `[n, c, h, w]` and label maps `[n, h, w]`; image i fills `sizes[i]` of them,
         or all fill one size.
@@ -135,7 +135,7 @@ class RandomCrop:
     smallest: float
     flip: bool
 
-    def __call__(self, images: Tensor, numbers: RandomNumbers) -> Tensor:
+    def __call__(self, images: Tensor, numbers: Numbers) -> Tensor:
         """Crop images `[n, c, h, w]`, differentiably, with the aspect ratio preserved."""
         area, right, down, mirrored = numbers.uniform(PER_CROP, len(images)).float()
         side = (self.smallest + (1 - self.smallest) * area).sqrt()

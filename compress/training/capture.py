@@ -1,63 +1,30 @@
 """Steps that run as a CUDA graph: one launch in place of thousands, for steps that are shorter than their launches.
 
 A graph repeats operations on the memory that they had when they were recorded; Python does not run again. So a graph
-is trusted only after it has given, in this very run, what the plain step gives from the same state; whatever goes
-wrong on the way, the plain step goes on, and one line says why.
+is used only after it has given, in this very run, what the plain step gives from the same state, and it is compared
+again in later rounds. Whatever goes wrong on the way, the plain step goes on, and one line says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from compress.errors import CompressError, first_line
+from compress.training.compute import Compute
 from compress.training.execution import Execution
+from compress.training.graphs import CudaGraph, Graph
 
 WARM = 3  # plain steps first: cuDNN chooses its kernels, optimisers allocate
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
 """How far a graph's step may be from the plain one, as a share of the change that the step makes."""
+LIKE_PLAIN = 2.0
+"""How many times as far as two plain steps are from one another, whose sums may be in another order."""
+UNSTEADY = 0.1  # two plain steps that are further apart than this say nothing about a graph
+RECORDINGS = 5  # of a step that comes to differ from what was recorded; then it stays plain
 Step = Callable[..., tuple[Tensor, ...]]
-
-
-class Graph(Protocol):
-    """A recording of operations on a device."""
-
-    def rehearse(self, step: Callable[[], None]) -> None:
-        """Run the step once where it will be recorded."""
-
-    def record(self, step: Callable[[], None]) -> None:
-        """Record what the step does."""
-
-    def replay(self) -> None:
-        """Do it again."""
-
-
-class CudaGraph:
-    """torch's."""
-
-    def __init__(self) -> None:
-        self._graph = torch.cuda.CUDAGraph()
-
-    def rehearse(self, step: Callable[[], None]) -> None:
-        """On a stream of its own, as torch advises: autograd remembers the stream of a first use."""
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            step()
-        torch.cuda.current_stream().wait_stream(side)
-
-    def record(self, step: Callable[[], None]) -> None:
-        """Nothing runs yet."""
-        with torch.cuda.graph(self._graph):
-            step()
-
-    def replay(self) -> None:
-        """One launch."""
-        self._graph.replay()
-
 
 GRAPHS: Mapping[str, Callable[[], Graph]] = {"cuda": CudaGraph}
 """By type of device: how its steps are recorded."""
@@ -72,29 +39,47 @@ class Captured:
 
     def __init__(self, step: Step, state: Callable[[], Iterable[Tensor]], execution: Execution, name: str) -> None:
         self._step, self._state, self._name = step, state, name
-        self._mode, self._dtype = execution.compute.capture, execution.compute.dtype
+        self._compute: Compute = execution.compute
         self._make = GRAPHS.get(execution.device.type)
         self._alone = execution.workers.size == 1
         self._refused: str | None = None
         self._notice: str | None = None
+        self._recordings = 0
+        self._conditions: Hashable = ()
+        self.recording = False
+        """Whether the step that runs now is being recorded."""
         self.forget()
 
     @property
     def wanted(self) -> bool:
         """Whether a graph may come."""
-        return self._mode != "off" and self._make is not None and self._alone and self._refused is None
+        return self._compute.capture != "off" and self._make is not None and self._alone and self._refused is None
 
     @property
     def active(self) -> bool:
         """Whether steps run as a graph now."""
-        return self._graph is not None
+        return self._recorded
 
     def forget(self) -> None:
         """Begin anew: what was recorded is about other memory."""
-        self._graph: Graph | None = None
+        self._graph = self._make() if self._make is not None and self.wanted else None
+        self._recorded = self._due = False
         self._inputs: list[Tensor] = []
         self._outputs: tuple[Tensor, ...] = ()
-        self._steps = 0
+        self._steps = self._rounds = 0
+        self._allowed = 0.0
+
+    def begin_round(self, conditions: Hashable = ()) -> None:
+        """Say what Python decides in the steps that follow; a graph of other conditions is given up.
+
+        None: these steps are not like later ones, and nothing is recorded. In the rounds 1, 2, 4, 8... after the
+        recording the first step is taken in both ways: a network or loss of somebody else's may decide in Python, too.
+        """
+        if conditions != self._conditions:
+            self._conditions = conditions
+            self.forget()
+        self._rounds += self._recorded
+        self._due = self._recorded and self._rounds & (self._rounds - 1) == 0
 
     def notice(self) -> str | None:
         """Why there is no graph; told once."""
@@ -103,70 +88,145 @@ class Captured:
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The step."""
-        if self._graph is not None and [i.shape for i in inputs] == [i.shape for i in self._inputs]:
-            for place, value in zip(self._inputs, inputs, strict=True):
-                place.copy_(value)
-            self._graph.replay()
-            return self._outputs
-        self._steps += 1
-        if not self.wanted or self._graph is not None or self._steps <= WARM:
+        graph, fits = self._graph, [i.shape for i in inputs] == [i.shape for i in self._inputs]
+        if graph is None or not self.wanted or self._conditions is None or (self._recorded and not fits):
             return self._step(*inputs)
-        return self._try(inputs)
+        if self._recorded:
+            return self._compared_again(graph, inputs) if self._due else self._replayed(graph, inputs)
+        self._steps += 1
+        return self._aside(graph, inputs) if self._steps <= WARM else self._first_recorded(graph, inputs)
 
-    def _try(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """This step in both ways, from the same state; the graph is kept if they agree."""
-        assert self._make is not None
-        graph, state, plain = self._make(), list(self._state()), list[Tensor]()
-        before = [tensor.detach().clone() for tensor in state]
-        graph.rehearse(lambda: plain.extend(output.clone() for output in self._step(*inputs)))
-        after = [tensor.detach().clone() for tensor in state]
+    def _replayed(self, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        for place, value in zip(self._inputs, inputs, strict=True):
+            place.copy_(value)
+        graph.replay()
+        return self._outputs
+
+    def _aside(self, graph: Graph, inputs: tuple[Tensor, ...], *, strictly: bool = False) -> tuple[Tensor, ...]:
+        """A plain step where it will be recorded; `strictly`, what cannot be recorded is an error."""
+        outputs: list[Tensor] = []
+        graph.rehearse(lambda: outputs.extend(self._step(*inputs)), strictly=strictly)
+        return tuple(outputs)
+
+    def _first_recorded(self, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """This step plainly, plainly again, and as a graph, from the same state; the graph is kept if all agree."""
+        start = _Moment(self._state(), graph)
         try:
-            _put(before, state)
-            self._inputs = [value.clone() for value in inputs]
-            recorded: list[Tensor] = []
-            graph.record(lambda: recorded.extend(self._step(*self._inputs)))
-            _put(before, state)
-            graph.replay()
-            fault = _difference(before, after, state, plain, recorded, TOLERANCE[self._dtype])
+            plain = _cloned(self._aside(graph, inputs, strictly=True))
         except (RuntimeError, NotImplementedError) as error:
-            fault = first_line(error)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            start.restore()
+            self._refuse(first_line(error))
+            return self._step(*inputs)
+        end = _Moment(start.state, graph)
+        if not _finite(plain):  # nothing is learnt from a step that is not taken: the next one will be recorded
+            return plain
+        start.restore()
+        self._aside(graph, inputs)
+        unsteady = _apart(start.values, end.values, start.state)
+        self._allowed = max(TOLERANCE[self._compute.dtype], LIKE_PLAIN * unsteady)
+        if unsteady <= UNSTEADY:
+            fault = self._record(graph, inputs, start) or self._difference(start, end, plain)
+        else:
+            fault = f"two plain steps from one state differ by {unsteady:.2g} of the change that they make"
         if fault is None:
-            self._graph, self._outputs = graph, tuple(recorded)
+            self._recorded, self._recordings = True, self._recordings + 1
             return self._outputs
-        _put(after, state)
+        end.restore()
         self._refuse(fault)
-        return tuple(plain)
+        return plain
+
+    def _record(self, graph: Graph, inputs: tuple[Tensor, ...], start: _Moment) -> str | None:
+        """Record the step and take it as a graph from its start; returns what went wrong."""
+        self._inputs, self.recording = [value.clone() for value in inputs], True
+        outputs: list[Tensor] = []
+        try:
+            start.restore()
+            graph.record(lambda: outputs.extend(self._step(*self._inputs)))
+            start.restore()
+            graph.replay()
+        except (RuntimeError, NotImplementedError) as error:
+            return first_line(error)
+        finally:
+            self.recording = False
+        self._outputs = tuple(outputs)
+        return None
+
+    def _compared_again(self, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """This step in both ways; a graph that has come to differ is recorded anew in the steps that follow."""
+        self._due, start = False, _Moment(self._state(), graph)
+        plain = _cloned(self._aside(graph, inputs))
+        end = _Moment(start.state, graph)
+        if not _finite(plain):
+            return plain
+        start.restore()
+        self._replayed(graph, inputs)
+        fault = self._difference(start, end, plain)
+        if fault is None:
+            return self._outputs
+        end.restore()
+        self.forget()
+        if self._recordings >= RECORDINGS:
+            self._refuse(fault)
+        return plain
+
+    def _difference(self, start: _Moment, end: _Moment, plain: tuple[Tensor, ...]) -> str | None:
+        """What a graph's step does otherwise than the plain one; None where they agree but for rounding."""
+        apart = _apart(start.values, end.values, start.state)
+        if not apart <= self._allowed:
+            return f"its weights differ from those of the plain step by {apart:.2g} of the change that it makes"
+        for one, other in zip(plain, self._outputs, strict=True):
+            if not torch.allclose(one.double(), other.double(), rtol=self._allowed, atol=self._allowed):
+                return "its losses differ from those of the plain step"
+        return None
 
     def _refuse(self, fault: str) -> None:
         self._refused = f"{self._name} does not run as a CUDA graph: {fault}"
-        if self._mode == "on":
+        self.forget()
+        if self._compute.capture == "on":
             raise CompressError(f"{self._refused}; with capture auto or off it runs step by step")
         self._notice = f"{self._refused}; it runs step by step, which takes longer"
 
 
-@torch.no_grad()
-def _put(values: Iterable[Tensor], places: Iterable[Tensor]) -> None:
-    for value, place in zip(values, places, strict=True):
-        place.copy_(value)
+class _Moment:
+    """What a step starts from or ends in: the values of a state, and the device's random numbers."""
+
+    def __init__(self, state: Iterable[Tensor], graph: Graph) -> None:
+        self.state, self._graph = list(state), graph
+        self.values = _cloned(self.state)
+        self._random = graph.random_state()
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Go there."""
+        for value, place in zip(self.values, self.state, strict=True):
+            place.copy_(value)
+        self._graph.set_random_state(self._random)
+
+
+def _cloned(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(tensor.detach().clone() for tensor in tensors)
+
+
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 @torch.no_grad()
-def _difference(
-    before: list[Tensor],
-    plain: list[Tensor],
-    graph: list[Tensor],
-    plain_outputs: list[Tensor],
-    graph_outputs: list[Tensor],
-    tolerance: float,
-) -> str | None:
-    """What a graph's step does otherwise than the plain one; None where they agree but for rounding."""
-    far = change = 0.0
-    for old, one, other in zip(before, plain, graph, strict=True):
-        far += float((other.double() - one.double()).square().sum())
-        change += float((one.double() - old.double()).square().sum())
-    if not far <= tolerance**2 * change:
-        return f"its weights differ from those of the plain step by {far**0.5:.2g}, of a change of {change**0.5:.2g}"
-    for one, other in zip(plain_outputs, graph_outputs, strict=True):
-        if not torch.allclose(one.double(), other.double(), rtol=tolerance, atol=tolerance):
-            return "its losses differ from those of the plain step"
-    return None
+def _apart(before: Iterable[Tensor], one: Iterable[Tensor], other: Iterable[Tensor]) -> float:
+    """How far apart two steps from one state are, as a share of the change that the first one makes.
+
+    The mean over all numbers of the state, each tensor measured by its own change: some are a thousand times larger.
+    """
+    shares, counts = [], 0
+    for old, here, there in zip(before, one, other, strict=True):
+        if not here.numel():
+            continue
+        old, here, there = (tensor.double() for tensor in (old, here, there))  # noqa: PLW2901
+        far, change = (torch.where(here == than, 0.0, here - than).square().sum() for than in (there, old))
+        rounding = (torch.finfo(torch.float32).eps * here).square().sum()
+        share = torch.where(far > 0, far / torch.maximum(change, rounding), 0.0)
+        shares.append(share * here.numel())
+        counts += here.numel()
+    return float((torch.stack(shares).sum() / counts).sqrt()) if shares else 0.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ PrecisionName = Literal["auto", "fp32", "bf16"]
 CaptureName = Literal["auto", "on", "off"]
 DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 """What a device may be called: `cuda` is the current card, `cuda:1` the second one."""
+MOST_PIXELS = 1 << 22
+"""That a network on an accelerator is shown at once without gradients: with more, launches are no shorter a share."""
 SHARE = 0.4
 """Of an accelerator's memory: stored images that would take more stay in the processor's."""
 
@@ -42,7 +44,12 @@ class Compute:
         """
         chosen = _device(device)
         if precision == "auto":
-            native = torch.cuda.is_bf16_supported() if chosen.type == "cuda" else _cpu_multiplies_bf16()
+            # emulated on cards older than Ampere, which are slower with it
+            native = (
+                torch.cuda.is_bf16_supported(including_emulation=False)
+                if chosen.type == "cuda"
+                else _cpu_multiplies_bf16()
+            )
             precision = "bf16" if native else "fp32"
         if chosen.type == "cpu":
             _keep_freed_memory()
@@ -56,7 +63,7 @@ class Compute:
     def autocast(self) -> AbstractContextManager[None]:
         """The context to run networks in."""
         if self.exactly:
-            return _without_tf32() if self.device.type == "cuda" else nullcontext()
+            return _all_bits() if self.device.type == "cuda" else nullcontext()
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, model: nn.Module) -> None:
@@ -71,6 +78,10 @@ class Compute:
         """Where `size` bytes of images are kept: on the device, if they take no more than `SHARE` of its memory."""
         memory = device_memory(self.device)
         return self.device if memory is None or size <= SHARE * memory else torch.device("cpu")
+
+    def pixels_at_once(self) -> int | None:
+        """How many a network is shown at once without gradients; None on a processor, whose caches are small."""
+        return None if self.device.type == "cpu" else MOST_PIXELS
 
     def rows(self, stored: Tensor, index: Tensor) -> Tensor:
         """`stored[index]` on the device, wherever the rows are kept; from the processor's memory it costs a wait."""
@@ -147,15 +158,36 @@ def _fault(device: torch.device) -> str | None:
 
 
 @contextmanager
-def _without_tf32() -> Iterator[None]:
-    """While entered, float32 convolutions and products on CUDA keep all their bits; cuDNN's default does not."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
+def _all_bits() -> Iterator[None]:
+    """While entered, float32 convolutions and products on CUDA keep all their bits, which cuDNN's default does not.
+
+    cuDNN then tries no kernels either: what is scored may have another size every time.
+    """
+    places: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before, tries = [place.fp32_precision for place in places], torch.backends.cudnn.benchmark
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        torch.backends.cudnn.benchmark = False
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = tries
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
+
+
+@contextmanager
+def preserved_backends() -> Iterator[None]:
+    """While entered, the current card and what `Compute.choose` sets of torch may change; it is restored on exit."""
+    tries = torch.backends.cudnn.benchmark
+    began: Callable[[], bool] = torch.cuda.is_initialized
+    card = torch.cuda.current_device() if began() else 0
     try:
         yield
     finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        torch.backends.cudnn.benchmark = tries
+        if began():
+            torch.cuda.set_device(card)
 
 
 def _keep_freed_memory() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ def make_optimizer(kind: Literal["sgd", "adamw"], model: nn.Module, lr: float, w
         {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if kind == "adamw":
-        return AdamW(groups, lr, fused=True, capturable=_on_gpu(model.parameters()))
+        return _capturable(AdamW(groups, lr, fused=True))
     optimizer = SGD(groups, lr, momentum=0.9, nesterov=True, fused=True)
     for parameter in model.parameters():
         # torch leaves the first step's momentum as it was allocated when that step is not taken
@@ -28,13 +28,28 @@ def make_optimizer(kind: Literal["sgd", "adamw"], model: nn.Module, lr: float, w
 
 def adam(parameters: Iterable[Tensor], lr: float, betas: tuple[float, float]) -> Adam:
     """Adam; groups with a rate of their own can be added."""
-    listed = list(parameters)
-    return Adam(listed, lr, betas=betas, fused=True, capturable=_on_gpu(listed))
+    return _capturable(Adam(list(parameters), lr, betas=betas, fused=True))
 
 
-def _on_gpu(parameters: Iterable[Tensor]) -> bool:
-    """A GPU's step can be captured; torch refuses to say so of another device's."""
-    return any(parameter.device.type == "cuda" for parameter in parameters)
+Moments = TypeVar("Moments", Adam, AdamW)
+
+
+def _capturable(optimizer: Moments) -> Moments:
+    """On CUDA the same optimiser, whose steps may be recorded; torch refuses to say so of another device's."""
+    if optimizer.param_groups[0]["params"][0].device.type == "cuda":
+        for group in (*optimizer.param_groups, optimizer.defaults):  # the defaults are those of groups added later
+            group["capturable"] = True
+        # or torch warns at the first step that is not recorded, as if a fused one were slower for it
+        optimizer._warned_capturable_if_run_uncaptured = True
+    return optimizer
+
+
+@torch.no_grad()
+def restart(optimizer: Optimizer) -> None:
+    """Forget all steps, in place: a recorded step goes on with the same memory."""
+    for state in optimizer.state.values():
+        for value in state.values():
+            value.zero_()
 
 
 def descend(optimizer: Optimizer, loss: Tensor, lr: float) -> None:
@@ -45,16 +60,26 @@ def descend(optimizer: Optimizer, loss: Tensor, lr: float) -> None:
 
 def set_rate(optimizer: Optimizer, lr: float) -> None:
     """Set the learning rate of all parameters."""
-    for group in optimizer.param_groups:
+    set_rates(optimizer, [lr] * len(optimizer.param_groups))
+
+
+def set_rates(optimizer: Optimizer, rates: Iterable[float]) -> None:
+    """Set the learning rate of each group."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = lr
+            group["lr"] = rate
 
 
 def rates_on_device(optimizer: Optimizer, device: torch.device | None) -> None:
-    """Keep learning rates as tensors there, where a recorded step looks them up; None: as plain numbers."""
+    """Keep learning rates as tensors there, where a recorded step looks them up; None: as plain numbers.
+
+    A state from another device, which may have been loaded, says whether steps can be recorded there, not here.
+    """
     for group in optimizer.param_groups:
+        if "capturable" in group:
+            group["capturable"] = group["params"][0].device.type == "cuda"
         rate = float(group["lr"])
         group["lr"] = rate if device is None else torch.tensor(rate, device=device)
 

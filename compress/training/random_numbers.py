@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -15,7 +16,36 @@ def new_seed(randomness: torch.Generator) -> int:
     return int(torch.randint(LARGEST_SEED, (), generator=randomness))
 
 
-class RandomNumbers:
+class Numbers(ABC):
+    """Random numbers on the compute device, handed out in order."""
+
+    @abstractmethod
+    def uniform(self, *shape: int) -> Tensor:
+        """Float64 numbers in [0, 1) of this shape, on the device."""
+
+    def whole(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers from `low` to below `high`, long."""
+        return (self.uniform(*shape) * (high - low)).long() + low
+
+    def normal(self, *shape: int) -> Tensor:
+        """Float32 numbers of mean 0 and deviation 1."""
+        centred = 2 * self.uniform(*shape).clamp(min=2.0**-54) - 1
+        return (torch.erfinv(centred) * math.sqrt(2)).float()
+
+
+class StepNumbers(Numbers):
+    """The uniform numbers `[n]` of one step: an input of it, so that a recorded step gets new ones."""
+
+    def __init__(self, drawn: Tensor) -> None:
+        self._drawn, self._next = drawn, 0
+
+    def uniform(self, *shape: int) -> Tensor:
+        """See `Numbers`."""
+        start, self._next = self._next, self._next + math.prod(shape)
+        return self._drawn[start : self._next].view(shape)
+
+
+class RandomNumbers(Numbers):
     """Uniform numbers that follow from a seed, handed out in order.
 
     The processor draws them, so that a seed means the same on every device. On an accelerator they are sent `ahead`
@@ -39,7 +69,7 @@ class RandomNumbers:
         return cls(new_seed(randomness), device, ahead=ahead)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Float64 numbers in [0, 1) of this shape, on the device."""
+        """See `Numbers`."""
         count = math.prod(shape)
         if self._next + count > len(self._block):
             self._fetch(max(count - len(self._block) + self._next, self._ahead))
@@ -47,15 +77,6 @@ class RandomNumbers:
         self._next += count
         self.used += count
         return numbers
-
-    def whole(self, low: int, high: int, *shape: int) -> Tensor:
-        """Whole numbers from `low` to below `high`, long."""
-        return (self.uniform(*shape) * (high - low)).long() + low
-
-    def normal(self, *shape: int) -> Tensor:
-        """Float32 numbers of mean 0 and deviation 1."""
-        centred = 2 * self.uniform(*shape).clamp(min=2.0**-54) - 1
-        return (torch.erfinv(centred) * math.sqrt(2)).float()
 
     def _fetch(self, count: int) -> None:
         """Have so many more at hand."""

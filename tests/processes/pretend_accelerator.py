@@ -10,15 +10,20 @@ what CUDA refuses is refused, and what makes the processor wait for a GPU, or mo
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from compress.cli import main
+from compress.training.compute import CaptureName, Compute
 
 NAME = "pretend"
 DEVICE = torch.device("privateuseone", 0)
@@ -87,18 +92,23 @@ class PretendTensor(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _carry_out(func, args, kwargs or {})
+        kwargs = kwargs or {}
+        return _carry_out(func, args, kwargs, _tensors((args, *kwargs.values())))
 
 
 class _Mode(TorchDispatchMode):
     """While entered, tensors can be made on the device."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and the guard against it takes longer than the operations
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        place = kwargs.get("device")
+        place, tensors = kwargs.get("device"), _tensors((args, *kwargs.values()))
         on_device = place is not None and torch.device(place).type == DEVICE.type
-        if on_device or any(isinstance(part, PretendTensor) for part in _tensors((args, *kwargs.values()))):
-            return _carry_out(func, args, kwargs)
+        if on_device or PretendTensor in set(map(type, tensors)):
+            return _carry_out(func, args, kwargs, tensors)
         return func(*args, **kwargs)
 
 
@@ -113,9 +123,13 @@ class PretendGraph:
     def __init__(self) -> None:
         self._recorded: list[tuple[Any, Any, Any, list[Tensor]]] = []
 
-    def rehearse(self, step: Callable[[], None]) -> None:
-        """Run it once."""
-        step()
+    def rehearse(self, step: Callable[[], None], *, strictly: bool) -> None:
+        """Run it once; `strictly` as where CUDA's processor may not wait."""
+        _Module.strict = strictly
+        try:
+            step()
+        finally:
+            _Module.strict = False
 
     def record(self, step: Callable[[], None]) -> None:
         """Unlike CUDA's, it runs while it is recorded."""
@@ -124,6 +138,14 @@ class PretendGraph:
             step()
         finally:
             _recording.pop()
+
+    def random_state(self) -> Tensor:
+        """The processor's: the device has none of its own."""
+        return torch.get_rng_state()
+
+    def set_random_state(self, state: Tensor) -> None:
+        """Continue from there."""
+        torch.set_rng_state(state)
 
     def replay(self) -> None:
         """Do it all again."""
@@ -135,9 +157,8 @@ class PretendGraph:
                     kept.copy_(new)
 
 
-def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def _carry_out(func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor]) -> Any:
     packet, crossed = func.overloadpacket, counts.waits + counts.copies
-    tensors = list(_tensors((args, *kwargs.values())))
     device = _device_of_result(packet, args, kwargs)
     _refuse_what_cuda_refuses(func, args, kwargs, tensors)
     if packet in WAITS or (packet in INDEXED and _boolean_index(args)):
@@ -148,16 +169,31 @@ def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     host_args, host_kwargs = _on_host(args), {name: _on_host(part) for name, part in kwargs.items()}
     if "device" in host_kwargs:
         host_kwargs["device"] = CPU
-    if _recording and counts.waits + counts.copies > crossed:
-        raise RuntimeError(f"operation not permitted when stream is capturing ({func})")
+    if counts.waits + counts.copies > crossed:
+        _refuse_to_wait_while_recording(func)
     result = func(*host_args, **host_kwargs)
     if _recording:
-        _recording[-1].append((func, host_args, host_kwargs, list(_tensors([result]))))
+        _recording[-1].append((func, host_args, host_kwargs, _tensors([result])))
     if packet is aten._to_copy and device == CPU:
         return result
     if packet is aten.copy_ and device == CPU:
         return args[0]
-    return return_and_correct_aliasing(func, args, kwargs, _on_device(result))
+    if _aliases(func):
+        return return_and_correct_aliasing(func, args, kwargs, _on_device(result))
+    return _on_device(result)
+
+
+def _refuse_to_wait_while_recording(func: Any) -> None:
+    if _recording:
+        raise RuntimeError(f"operation not permitted when stream is capturing ({func})")
+    if _Module.strict:
+        raise RuntimeError(f"called a synchronizing CUDA operation ({func})")
+
+
+@cache
+def _aliases(func: Any) -> bool:
+    """Whether an operation returns what it was given, or a view of it."""
+    return any(returned.alias_info is not None for returned in func._schema.returns)
 
 
 def _device_of_result(packet: Any, args: Any, kwargs: dict[str, Any]) -> torch.device:
@@ -197,22 +233,24 @@ def _boolean_index(args: Any) -> bool:
     return any(part is not None and part.dtype in {torch.bool, torch.uint8} for part in args[1])
 
 
-def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors(parts: Iterable[Any]) -> list[Tensor]:
+    found: list[Tensor] = []
     for part in parts:
         if isinstance(part, Tensor):
-            yield part
-        elif isinstance(part, list | tuple):
-            yield from _tensors(part)
+            found.append(part)
+        elif isinstance(part, (list, tuple)):
+            found += _tensors(part)
+    return found
 
 
 def _on_host(part: Any) -> Any:
-    if isinstance(part, list | tuple):
+    if isinstance(part, (list, tuple)):
         return type(part)(map(_on_host, part))
     return part.host if isinstance(part, PretendTensor) else part
 
 
 def _on_device(part: Any) -> Any:
-    if isinstance(part, list | tuple):
+    if isinstance(part, (list, tuple)):
         return type(part)(map(_on_device, part))
     return PretendTensor(part) if isinstance(part, Tensor) else part
 
@@ -221,6 +259,7 @@ class _Module:
     """What torch looks for in the module of a device."""
 
     entered = False
+    strict = False
 
     @staticmethod
     def is_available() -> bool:
@@ -277,3 +316,25 @@ def accelerator() -> Iterator[Counts]:
         _Module.entered = False
         torch._C._set_only_lift_cpu_tensors(False)
         torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+@contextmanager
+def chosen(capture: CaptureName = "off") -> Iterator[None]:
+    """While entered, commands and jobs take the device for the card of this machine; `accelerator()` is entered too."""
+    before = Compute.choose
+    Compute.choose = lambda *_, **__: Compute(DEVICE, torch.float32, capture)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Compute.choose = before  # type: ignore[method-assign]
+
+
+def command(*words: object) -> tuple[int, str]:
+    """Exit code and last line of `compress WORDS...` in this process, on the device."""
+    said = io.StringIO()
+    with chosen(), redirect_stderr(said), redirect_stdout(said):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stopped:
+            code = stopped.code if isinstance(stopped.code, int) else 1
+    return code, next(iter(said.getvalue().strip().splitlines()[-1:]), "")

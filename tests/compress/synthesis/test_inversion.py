@@ -116,7 +116,7 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
             judge.show_parts(images, numbers)
             teacher(images)
             losses.append(judge.distance(numbers))
-        judge.end_round()
+        judge.end_round(judge.latest())
     assert losses[0].shape == (8,)
     assert losses[0].mean() < losses[1].mean()
     assert losses[1].mean().item() == pytest.approx(math.log(8), abs=1e-3)

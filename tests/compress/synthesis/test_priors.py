@@ -77,7 +77,7 @@ def test_state_survives_a_round_trip(teacher: nn.Module) -> None:
     with first:
         teacher(images)
         first.distance()
-        first.end_round()
+        first.end_round(first.latest())
     second.load_state_dict(first.state_dict())
     distances = []
     for prior in (first, second):

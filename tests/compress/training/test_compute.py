@@ -6,7 +6,7 @@ import torch
 from compress.errors import UsageError
 from compress.settings import DistillSettings
 from compress.training import compute
-from compress.training.compute import Compute
+from compress.training.compute import Compute, preserved_backends
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "cuda:1000", "CUDA", "mps", ""])
@@ -53,3 +53,27 @@ def test_a_card_that_torch_cannot_use_is_refused_by_name_and_passed_over_otherwi
         Compute.choose("cuda:1")
     assert Compute.choose("auto", "fp32").device.type == "cpu"
     assert "the run goes on the CPU" in capsys.readouterr().err
+
+
+def test_scores_have_all_bits_on_cuda_and_what_torch_does_elsewhere_is_restored(
+    two_cards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compute, "_fault", lambda _: None)
+    conv, matmul = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    usual = (conv.fp32_precision, matmul.fp32_precision)
+    with preserved_backends():
+        chosen = Compute.choose("auto", "fp32")
+        assert torch.backends.cudnn.benchmark, "the shapes of steps are the same"
+        with chosen.exact.autocast():
+            assert (conv.fp32_precision, matmul.fp32_precision) == ("ieee", "ieee")
+            assert not torch.backends.cudnn.benchmark, "those of scored images are not"
+        assert torch.backends.cudnn.benchmark
+    assert (conv.fp32_precision, matmul.fp32_precision) == usual
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_a_card_that_emulates_bf16_gets_fp32(two_cards: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "_fault", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    with preserved_backends():
+        assert Compute.choose("auto").precision == "fp32"
