@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from compress.errors import UsageError
 from compress.runs.models import require_logits
@@ -95,6 +96,8 @@ def usable(network: nn.Module, role: str, source: DataSource) -> nn.Module:
     """A `role` as it is, on the CPU; raises `UsageError` unless it answers the data's images with finite logits."""
     if not isinstance(network, nn.Module):
         raise UsageError(f"the {role} is a {type(network).__name__}: give a torch.nn.Module")
+    while isinstance(network, nn.DataParallel | DistributedDataParallel):
+        network = network.module  # which moves nothing by itself
     label = f"the {role} {type(network).__name__}"
     other = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
     if other is not None:
