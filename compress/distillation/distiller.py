@@ -103,7 +103,7 @@ class Distiller:
         complaint = self.collapse.complaint(samples, numbers["variety"]) if learning else None
         numbers["collapsed"] = float(complaint is not None)
         renewed = complaint is not None and self.inversion.renew(self.randomness)
-        begun = PartialRound(samples, numbers, new_seed(self.randomness))
+        begun = PartialRound(samples=samples, numbers=numbers, seed=new_seed(self.randomness))
         if complaint:
             fate = "the generator begins anew" if renewed else "there is no generator that could begin anew"
             begun.note(f"{complaint}: {fate}")

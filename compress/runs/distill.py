@@ -27,6 +27,7 @@ from compress.runs.models import (
     find_teacher,
     fit_teacher,
     new_model,
+    place,
     read_collected_images,
     require_origin,
     student_of,
@@ -45,7 +46,6 @@ from compress.task import HeldOut
 from compress.tasks import held_out_of, make_task
 from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel
-from compress.tasks.models.synchronised import synchronise
 from compress.teacher import Teacher
 from compress.training.compute import Compute
 from compress.training.execution import Execution
@@ -190,10 +190,7 @@ def method_context(
     collected: Collected | None,
 ) -> MethodContext:
     """The context of the method, with both networks on the device."""
-    if settings.distillation.sync_batch_norm:
-        synchronise(student, workers, compute.device)
-    for model in (teacher, student):
-        compute.place(model)
+    place(teacher, student, compute, workers, together=settings.distillation.sync_batch_norm)
     task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(settings.seed)
     return MethodContext(

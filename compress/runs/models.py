@@ -31,10 +31,12 @@ from compress.tasks.models.binary import USUAL_THRESHOLD, as_one_logit, bare, th
 from compress.tasks.models.classifier_sharing import ClassifierSharing, share_classifier
 from compress.tasks.models.model_folder import Card, load_model, save_model
 from compress.tasks.models.pretrained import create_pretrained
+from compress.tasks.models.synchronised import synchronise
 from compress.tasks.packaged_teacher import packaged_teacher
 from compress.tasks.teaching import Training, cache_key, usual_plan
 from compress.teacher import Teacher
 from compress.training.compute import Compute
+from compress.training.parallel import Workers
 from compress.training.progress import Steps, clock, console
 
 
@@ -127,6 +129,17 @@ def student_of(
         return student
     torch.manual_seed(seed)  # the projector's weights must not depend on random numbers drawn for the teacher
     return share_classifier(student, teacher, source.image_shape)
+
+
+def place(teacher: nn.Module, student: nn.Module, compute: Compute, workers: Workers, *, together: bool) -> None:
+    """Move both to the device; `together`, the student's batches are normalised over all workers.
+
+    Raises `UsageError` if they cannot be.
+    """
+    if together:
+        synchronise(student, workers, compute.device)
+    for model in (teacher, student):
+        compute.place(model)
 
 
 def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:

@@ -120,7 +120,7 @@ def test_a_run_there_that_diverges_goes_back_to_its_checkpoint_and_draws_its_sam
             divergence, *logits = step(*networks_and_images)
             return divergence * (float("nan") if 2 < len(calls) <= 4 else 1.0), *logits
 
-    monkeypatch.setattr("compress.training.guarded_steps.IN_A_ROW", 2)
+    monkeypatch.setattr("compress.training.finite_steps.IN_A_ROW", 2)
     distiller.student_step._loss = Faulty()
     lead(distiller, recorded, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == 0.5
