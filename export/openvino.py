@@ -74,7 +74,7 @@ class OpenVinoModel:
         if missing:
             raise UsageError(f"cannot use {path}: it does not answer {', '.join(sorted(missing))}; export it again")
 
-    def given(self, images: Array) -> Array:
+    def as_input(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input."""
         return own_input(images, self.card)
 

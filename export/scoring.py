@@ -18,7 +18,7 @@ class Runnable(Protocol):
 
     card: FileCard
 
-    def given(self, images: Array) -> Array:
+    def as_input(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input."""
 
     def run(self, images: Array) -> dict[str, Array]:

@@ -35,7 +35,7 @@ def test_openvino_answers_as_onnxruntime_does_and_carries_the_card(
     assert is_own_openvino(tmp_path / "model.xml")
     size = (32, 32) if own.card.input == "uint8" else (40, 48)  # what is resized inside is resized otherwise
     images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0)).numpy()
-    expected, actual = own.run(own.given(images)), other.run(other.given(images))
+    expected, actual = own.run(own.as_input(images)), other.run(other.as_input(images))
     assert {name: (values.shape, values.dtype) for name, values in actual.items()} == {
         name: (values.shape, values.dtype) for name, values in expected.items()
     }
