@@ -16,28 +16,19 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from compress.errors import UsageError
-from compress.methods import find_method
 from compress.runs import evaluate as evaluation
 from compress.runs import export as exporting
 from compress.runs import predict as prediction
 from compress.runs import teach as teaching
-from compress.runs.distill import RunOptions, carry_out, method_context, run_folder
-from compress.runs.handover import hand_over
-from compress.runs.models import read_collected_images
-from compress.runs.own_modules import OwnData, normalised, own_source, require_apart, usable
+from compress.runs.distill import RunOptions
+from compress.runs.held_out_forms import HeldOut
+from compress.runs.module_distillation import OwnNetworks, distil_modules
+from compress.runs.own_modules import OwnData, normalised
 from compress.runs.predicted_masks import MaskFormat
-from compress.runs.resolution import completed
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
-from compress.storage.lock import exclusive
-from compress.storage.settings_files import merged
-from compress.tasks import held_out_of
 from compress.training.compute import Compute, preserved_backends
-from compress.training.parallel import Workers
 from compress.training.progress import quiet
 from compress.training.random_state import preserved_random_state
-
-BY_NAME = {"teacher", "teacher_weights", "student", "crop_size", *HeldOutSettings.model_fields} - {"follow_links"}
-"""Settings for networks and data by name, which `distill` takes as arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +60,8 @@ def distill(
     settings: DistillSettings | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    held_out: tuple[Tensor, Tensor] | None = None,
+    held_out: HeldOut | None = None,
+    output: str | int | None = None,
     mirror: bool = True,
     background: int | None = None,
     palette: Sequence[tuple[int, int, int]] = (),
@@ -87,9 +79,11 @@ def distill(
     RGB in [0, 1]), or images in [0, 1] as they are if both are left out. The modules are used, not copied: the
     teacher is frozen, the student is trained in place; both end on the CPU.
 
-    `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]` (255 in a map is not counted), for
-    scores only. Without them the report holds no accuracy but the share of new synthetic samples on which student and
-    teacher agree. `mirror` says whether a mirror image keeps its label; `background` and `palette` (RGB colours by
+    A module that answers with more than logits gets an adapter: `output` names their field, key or place, such as
+    `output="logits"`, `"out"` or `0`. `held_out` are real images, uint8 `[n, 3, h, w]`, and labels, integers `[n, *s]`
+    (255 in a map is not counted), as a pair of tensors or arrays, a `Dataset` or a `DataLoader`; for scores only.
+    Without them the report holds no accuracy but the share of new synthetic samples on which student and teacher
+    agree. `mirror` says whether a mirror image keeps its label; `background` and `palette` (RGB colours by
     class) are for label maps. The run goes to `out`, or to `runs/own-METHOD-N`; `OUT/student` holds the weights for
     `load_state_dict`. `tensorboard` also writes event files to `OUT/tensorboard`.
 
@@ -98,46 +92,20 @@ def distill(
     `accept_any_student` is not given; all files stay.
     """
     options = RunOptions(out=Path(out) if out else None, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
-    options.check()
-    names = {"teacher": type(teacher).__name__, "student": type(student).__name__}
-    own = merged(_without_names(settings or DistillSettings()), {**names, "data": "own" if held_out else None})
-    chosen = completed(own, {})
-    if find_method(chosen.method).shares_classifier:
-        raise UsageError(
-            f"{chosen.method} rebuilds the student around the teacher's classifier, which needs networks known by "
-            "name: use `method` ssd-kd for modules of your own"
-        )
-    source = own_source(
-        chosen.task,
-        OwnData(
-            class_names=class_names,
-            image_shape=image_shape,
-            held_out=held_out,
-            mirror=mirror,
-            background=background,
-            palette=palette,
-        ),
+    data = OwnData(
+        class_names=class_names,
+        image_shape=image_shape,
+        held_out=held_out,
+        mirror=mirror,
+        background=background,
+        palette=palette,
     )
     with _undisturbed(progress):
-        compute = Compute.choose(chosen.device, chosen.precision, chosen.capture)
-        networks = [usable(network, role, source) for network, role in ((teacher, "teacher"), (student, "student"))]
-        require_apart(teacher, student)
-        big, small = (normalised(network, mean, std) for network in networks)
-        folder = run_folder(source, chosen, options)
-        collected = read_collected_images(chosen, source)
-        context = method_context(big, small, chosen, source, compute, Workers(), collected)
-        with exclusive(folder):
-            outcome = hand_over(carry_out(context, held_out_of(source), folder, options), source, None)
+        networks = OwnNetworks(teacher=teacher, student=student, mean=mean, std=std, output=output)
+        small, outcome = distil_modules(networks, data, settings or DistillSettings(), options)
     outcome.require(accept_any_student=accept_any_student)
+    folder = outcome.run.path
     return Distilled(student=small, folder=folder, onnx=folder / "export" / "model.onnx", report=outcome.report)
-
-
-def _without_names(settings: DistillSettings) -> dict[str, Any]:
-    chosen = settings.model_dump(exclude_unset=True)
-    named = sorted(chosen.keys() & BY_NAME)
-    if named:
-        raise UsageError(f"settings hold {', '.join(named)}, which are for models and data by name: leave them out")
-    return chosen
 
 
 def teach(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compress.data_settings import HeldOutSettings, LabelSettings, ReadingSettings, WeightSettings
+from compress.data_settings import HeldOutSettings, LabelSettings, ReadingSettings
 from compress.setting_types import (
     DATA,
     HARDWARE,
@@ -28,6 +28,7 @@ from compress.setting_types import (
     Weight,
     Width,
 )
+from compress.student_settings import StudentSettings
 
 __all__ = [
     "DistillSettings", "DistillationSettings", "GanSettings", "Heading", "HeldOutSettings", "InversionSettings",
@@ -126,15 +127,15 @@ class DistillationSettings(Section):
     )
 
 
-class DistillSettings(WeightSettings):
+class DistillSettings(StudentSettings):
     """All settings of `compress distill`, except where it writes and whether it resumes."""
 
     task: Annotated[str, MODELS] = Field("classification", description="Task of both models: `compress list tasks`.")
     teacher: Annotated[str | None, MODELS] = Field(None, description="Teacher by name: `compress list teachers`.")
     teacher_weights: Annotated[Path | None, MODELS] = Field(
         None,
-        description="The teacher's weights, .safetensors or torch. Without them a teacher of the embedded data is "
-        "trained and cached.",
+        description="The teacher's weights, .safetensors or torch. They need no data beside them. Without weights a "
+        "teacher of the embedded data is trained and cached.",
     )
     student: Annotated[str | None, MODELS] = Field(None, description="Student by name: `compress list students`.")
     method: Annotated[str, MODELS] = Field("ssd-kd", description="Method by name: `compress list methods`.")
@@ -147,7 +148,7 @@ class DistillSettings(WeightSettings):
     image_size: Annotated[ImageSize, DATA] = None
     crop_size: Annotated[CropSize, DATA] = None
     collected: Annotated[Path | None, DATA] = Field(
-        None, description="Folder of real images for hidfd and kd: a folder per class, for segmenters no classes."
+        None, description="Folder of real images: any photographs for kd, a folder per class for hidfd."
     )
     seed: Annotated[Seed, HARDWARE] = Field(
         0, description="Random seed. On a CPU the same seed gives the same student."
@@ -178,6 +179,7 @@ class ResolvedSettings(DistillSettings):
 
     teacher: str
     student: str
+    chosen: tuple[str, ...] = Field((), exclude=True, description="Settings by which a user said how long the run is.")
 
 
 class TeachSettings(ReadingSettings):

@@ -37,7 +37,9 @@ def distill(
 
     The run synthesises samples from the teacher, trains the student on them, scores both on held-out data if there is
     any, exports the student to ONNX and compares the file with the model. Without other flags each task uses its
-    embedded data: `compress distill --task segmentation --teacher deeplabv3`.
+    embedded data: `compress distill --task segmentation --teacher deeplabv3`. A teacher with weights needs no data:
+    `compress distill --teacher resnet50 --teacher-weights FILE` takes classes and image size from the teacher, chooses
+    a student and runs for --minutes.
 
     Settings are read in this order, and later ones win: the schema's defaults, the method's defaults, the packaged
     recipe for the data and method (`compress list configs`), --config, flags. The defaults on this page are those that
@@ -63,7 +65,6 @@ def distill(
         Exit with 0 even if the student is no better than an answer that ignores the image. The exit code is 3 without
         this.
     """
-    chosen = resolve(settings.model_dump(exclude_unset=True) if settings else {}, config)
     options = RunOptions(
         out=out,
         init_from=init_from,
@@ -72,9 +73,13 @@ def distill(
         tensorboard=tensorboard,
         heed_signals=True,
     )
+    options.check()
+    flags = settings.model_dump(exclude_unset=True) if settings else {}
+    chosen = resolve(flags, config, resume=resume, out=out)
     if dry_run:
-        if check_by_name(chosen, options):
-            print(yaml.safe_dump(resolved(chosen), sort_keys=False), end="")
+        checked = check_by_name(chosen, options)
+        if checked is not None:
+            print(yaml.safe_dump(resolved(checked), sort_keys=False), end="")
         return
     outcome = distil_by_name(chosen, options)
     if outcome is not None:

@@ -17,6 +17,7 @@ from compress.training.compute import Compute
 from compress.training.random_numbers import RandomNumbers
 
 PIXELS = 256_000  # per teacher batch: 250 images of CIFAR-10
+UNSEEN = 10  # every tenth image
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ class Collected:
     images: Tensor
     labels: Tensor | None
     """Labels, long `[n]`; None if there are none."""
+    unseen: Tensor | None = None
+    """Further images that the student does not learn from: to compare it with its teacher on."""
+
+    @classmethod
+    def with_some_unseen(cls, images: Tensor) -> Collected:
+        """Images without labels, of which every tenth is kept apart; of fewer than ten, none is."""
+        apart = torch.arange(len(images)) % UNSEEN == UNSEEN - 1
+        return cls(images[~apart], None, images[apart] if apart.any() else None)
 
     def __len__(self) -> int:
         return len(self.images)

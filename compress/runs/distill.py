@@ -4,56 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from compress.distillation.distiller import Distiller
 from compress.errors import UsageError
-from compress.gan.collected import Collected
-from compress.methods import MethodContext, find_method, frozen
+from compress.methods import MethodContext, find_method
 from compress.replay.stored_samples import in_turns
-from compress.runs.data import inspect
 from compress.runs.evaluation import Score, evaluate, require_better_than_chance
 from compress.runs.events import require_tensorboard
 from compress.runs.forecast import say_beginning
 from compress.runs.handover import Finished, Outcome, hand_over
 from compress.runs.models import (
-    as_answered,
     card_of,
     find_teacher,
     fit_teacher,
-    new_model,
-    place,
-    read_collected_images,
-    require_origin,
-    student_of,
     unfitted_teacher,
 )
-from compress.runs.provenance import begin_with, inherit, origin_of, require_same_origin, require_same_settings
-from compress.runs.reading import open_for, teacher_of
-from compress.runs.resolution import resolved
+from compress.runs.provenance import inherit, origin_of, require_same_origin, require_same_settings
+from compress.runs.resolution import RUNS, require_a_batch, resolved
 from compress.runs.rounds import follow, lead
-from compress.runs.unlabelled import TeacherLabels
+from compress.runs.run_inputs import open_inputs
+from compress.runs.sizing import fit_to_minutes
+from compress.runs.unlabelled import TeacherLabels, comparison_samples
 from compress.settings import ResolvedSettings
 from compress.storage.checkpoints import restore
 from compress.storage.lock import exclusive
 from compress.storage.run_directory import RunDirectory, latest, next_free
 from compress.task import HeldOut
-from compress.tasks import held_out_of, make_task
+from compress.tasks import held_out_of
 from compress.tasks.data import DataSource
-from compress.tasks.models import NormalisedModel
-from compress.teacher import Teacher
 from compress.training.compute import Compute
-from compress.training.execution import Execution
 from compress.training.parallel import Workers
 from compress.training.progress import console
 from compress.training.random_state import seed_all
-
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,51 +76,56 @@ def distil_by_name(settings: ResolvedSettings, options: RunOptions) -> Outcome |
     """
     workers = _workers(settings)
     options.check()
-    teacher, source, compute, collected, student = _opened(settings)
+    run = open_inputs(settings, _student_weights(settings, options))
+    teacher, source, seed = run.teacher, run.source, settings.seed
     with ExitStack() as held:
-        with workers.joined(compute.device):
+        with workers.joined(run.compute.device):
             if not workers.leads:
-                network = unfitted_teacher(teacher, source, settings.seed).eval()
-                follow(
-                    prepared(method_context(network, student, settings, source, compute, workers, collected)),
-                    heed_signals=options.heed_signals,
-                )
+                network = unfitted_teacher(teacher, source, seed).eval()
+                context = _with_length(run.context(network, run.student, settings, workers), options)
+                follow(prepared(context), heed_signals=options.heed_signals)
                 return None
             folder = run_folder(source, settings, options)
             held.enter_context(exclusive(folder))
-            network = find_teacher(teacher, source, compute, settings.seed)
-            student = student_of(settings.method, student, network, source, settings.seed)
-            began_with = begin_with(student, options.init_from) if options.init_from else None
-            context = method_context(network, student, settings, source, compute, workers, collected)
+            network = find_teacher(teacher, source, run.compute, seed)
+            student, began_with = run.student_for(network, settings, options.init_from)
+            context = _with_length(run.context(network, student, settings, workers), options)
             done = carry_out(context, held_out_of(source), folder, options, began_with=began_with)
         return hand_over(done, source, card_of(settings.student, source, student))
 
 
-def check_by_name(settings: ResolvedSettings, options: RunOptions) -> bool:
-    """What `distil_by_name` checks before it writes anything; returns whether this process is the first one.
+def check_by_name(settings: ResolvedSettings, options: RunOptions) -> ResolvedSettings | None:
+    """What `distil_by_name` checks before it writes anything; returns the settings of the run, or None in every process
+    but the first.
 
     Raises `UsageError` if networks, weights, data or settings do not fit together.
     """
     workers = _workers(settings)
     options.check()
-    teacher, source, _, _, student = _opened(settings)
-    fit = fit_teacher if teacher.weights is not None else unfitted_teacher
-    student = student_of(settings.method, student, fit(teacher, source, settings.seed), source, settings.seed)
-    if options.init_from:
-        begin_with(student, options.init_from)
-    return workers.leads
+    run = open_inputs(settings, _student_weights(settings, options))
+    fit = fit_teacher if run.teacher.weights is not None else unfitted_teacher
+    network = fit(run.teacher, run.source, settings.seed).eval()
+    student, _ = run.student_for(network, settings, options.init_from)
+    if not workers.leads:
+        return None
+    if settings.minutes is None or workers.size > 1:
+        return settings
+    return fit_to_minutes(run.context(network, student, settings, workers), settings)
 
 
-def _opened(settings: ResolvedSettings) -> tuple[Teacher, DataSource, Compute, Collected | None, NormalisedModel]:
-    """What is known of the teacher, data, device, collected images and a new student."""
-    teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
-    source = as_answered(open_for(teacher, settings, settings.task), teacher)
-    require_origin(teacher.name, settings.teacher_weights, source)
-    compute = Compute.choose(settings.device, settings.precision, settings.capture)
-    collected = read_collected_images(settings, source)
-    student = new_model(settings.student, source, settings.seed)
-    inspect(source)
-    return teacher, source, compute, collected, student
+def _student_weights(settings: ResolvedSettings, options: RunOptions) -> str | None:
+    """What a new student begins with; None where its weights come from a checkpoint or from `init_from`."""
+    return None if options.resume or options.init_from else settings.student_weights
+
+
+def _with_length(context: MethodContext, options: RunOptions) -> MethodContext:
+    """The context of a new run, as long as the settings say; of one that is resumed, as it was measured then."""
+    assert isinstance(context.settings, ResolvedSettings)
+    if options.resume:
+        return context
+    settings = fit_to_minutes(context, context.settings)
+    require_a_batch(settings)
+    return replace(context, settings=settings)
 
 
 def carry_out(
@@ -166,8 +158,8 @@ def carry_out(
         heed_signals=options.heed_signals,
     )
     if teacher_score is None:
-        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
-        held_out = TeacherLabels(held_out, context.teacher, samples.images, context.compute.exact)
+        images, what = comparison_samples(context, distiller)
+        held_out = TeacherLabels(held_out, context.teacher, images, context.compute.exact, what)
         teacher_score = evaluate(context.teacher, held_out, context.compute.exact)
     return Finished(
         context=context,
@@ -177,30 +169,6 @@ def carry_out(
         seconds=distiller.seconds,
         began_with=kept["began_with"],
         synthetic=in_turns(distiller.buffer.state_dict()),
-    )
-
-
-def method_context(
-    teacher: nn.Module,
-    student: nn.Module,
-    settings: ResolvedSettings,
-    source: DataSource,
-    compute: Compute,
-    workers: Workers,
-    collected: Collected | None,
-) -> MethodContext:
-    """The context of the method, with both networks on the device."""
-    place(teacher, student, compute, workers, together=settings.distillation.sync_batch_norm)
-    task = make_task(source, settings.inversion.targets)
-    randomness = torch.Generator().manual_seed(settings.seed)
-    return MethodContext(
-        task=task,
-        teacher=frozen(teacher),
-        student=student,
-        settings=settings,
-        mirror=source.mirror,
-        execution=Execution(compute=compute, workers=workers, randomness=randomness),
-        collected=collected,
     )
 
 

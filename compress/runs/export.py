@@ -25,7 +25,7 @@ from compress.replay.stored_samples import in_turns, stored_columns
 from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.gates import MOST_LOST, comparison_images, require_kept
-from compress.runs.own_modules import OwnData, own_source, usable
+from compress.runs.own_modules import OwnData, own_source, usable, without_stride
 from compress.runs.reading import require_classes
 from compress.storage.files import require_replaceable
 from compress.storage.run_directory import RunDirectory
@@ -127,8 +127,9 @@ def export_module(
     with torch.no_grad():
         answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
     source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
+    network = without_stride(network) if source.task == "classification" else network
     require_replaceable(out, is_own_file, overwrite=options.overwrite)
-    exported, task = deployable(usable(network, "model", source)), make_task(source)
+    exported, task = deployable(usable(network, "model", source), source.task), make_task(source)
     order = Order(Form(options.input, options.output), options.precision, options.opset, not options.fixed_size)
     facts, results = export_verified(exported, task.spec, out, order, calibration=calibration)
     return Exported(facts=facts, parity=results, scores=None, most_lost=options.most_lost)

@@ -23,7 +23,7 @@ from compress.runs.evaluation import Score, evaluate, multiply_accumulates, para
 from compress.runs.exported_files import file_facts, latencies
 from compress.runs.gates import MOST_LOST, comparison_images, require_kept, worthless
 from compress.runs.held_out_examples import mistakes, show_held_out
-from compress.runs.unlabelled import AGREEMENT
+from compress.runs.unlabelled import NO_ACCURACY, TeacherLabels
 from compress.settings import DistillSettings
 from compress.storage.run_directory import RunDirectory
 from compress.task import HeldOut, TaskSpec
@@ -32,8 +32,6 @@ from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.binary import threshold_of
 from compress.tasks.models.model_folder import Card, save_model
 from compress.training.compute import CPU_FLOAT32
-
-UNLABELLED = "new synthetic samples, against the teacher's answers: there is no held-out data, so this is no accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +88,19 @@ def hand_over(done: Finished, source: DataSource, card: Card | None) -> Outcome:
     """
     run, held_out, settings, student = done.run, done.held_out, done.context.settings, done.context.student
     student_score = evaluate(student.eval(), held_out, done.context.compute.exact)
-    labelled = student_score.metric != AGREEMENT
-    scored_on = f"{student_score.count} " + (f"held-out images of {source.name}" if labelled else UNLABELLED)
+    labelled = not isinstance(held_out, TeacherLabels)
+    what = f"held-out images of {source.name}"
+    if isinstance(held_out, TeacherLabels):
+        what = f"{held_out.what}, {NO_ACCURACY}"
+    scored_on = f"{student_score.count} {what}"
     readme = model_card(settings, done.teacher_score, student_score, scored_on, student, card, done.began_with)
     origin = _origin(done, student_score, scored_on)
     save_model(run.student, student, card and replace(card, origin=origin), readme)
     exhibits = _exhibits(done, source, student_score) if labelled else {}
     order, images = Order(origin=origin), comparison_images(source, done.synthetic)
-    facts, results = export_verified(deployable(student.cpu()), held_out.spec, run.onnx, order, images=images)
+    facts, results = export_verified(
+        deployable(student.cpu(), held_out.spec.name), held_out.spec, run.onnx, order, images=images
+    )
     file_score = evaluate(OnnxScores(OnnxModel(run.onnx)), held_out, CPU_FLOAT32)
     rows, exported, scoring = _networks(done, student_score, file_score)
     report: dict[str, Any] = {

@@ -11,19 +11,20 @@ from platformdirs import user_cache_path
 from torch import nn
 
 from compress.errors import UsageError
-from compress.gan.collected import Collected
 from compress.methods import find_method
 from compress.runs.forecast import seconds_a_step
+from compress.runs.provenance import begin_with
 from compress.runs.reading import with_preparation
-from compress.settings import DistillSettings
+from compress.settings import ResolvedSettings
 from compress.tasks import make_task
 from compress.tasks.data import DataSource
-from compress.tasks.data.collected import read_collected, read_photographs
 from compress.tasks.models import (
+    CIFAR_NETWORKS,
     STORED,
     NormalisedModel,
     architecture_name,
     create_model,
+    fingerprint,
     fit_weights,
     require_image_size,
 )
@@ -50,14 +51,39 @@ def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
 
 def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
     """A new model with ImageNet weights if they are available; prints a note if not."""
+    return pretrained(name, source, seed) or new_model(name, source, seed)
+
+
+def pretrained(name: str, source: DataSource, seed: int) -> NormalisedModel | None:
+    """A new model with ImageNet weights; None, with a note, if there are none to be had."""
     torch.manual_seed(seed)  # the decoder or the last layer starts from random weights anyway
     try:
+        if name in CIFAR_NETWORKS:
+            raise UsageError("there are no ImageNet weights of networks for small images")
         model = _answering(create_pretrained, name, source)
     except UsageError as error:
         console.print(f"{name} starts from random weights: {error}", soft_wrap=True)
-        return new_model(name, source, seed)
+        return None
     require_logits(model, name, source)
     return model
+
+
+def new_student(
+    settings: ResolvedSettings, source: DataSource, weights: str | None
+) -> tuple[NormalisedModel, str | None]:
+    """The student with the weights that it begins with, and their SHA-256; None where they are random.
+
+    `weights` are `pretrained`, a file or a folder; None or `none` is random. Raises `UsageError` for what does not fit.
+    """
+    if weights == "pretrained":
+        model = pretrained(settings.student, source, settings.seed)
+        if model is not None:
+            console.print(f"{settings.student} begins with its ImageNet weights (--student-weights)", soft_wrap=True)
+            return model, fingerprint(model)
+    student = new_model(settings.student, source, settings.seed)
+    if weights in (None, "none", "pretrained"):
+        return student, None
+    return student, begin_with(student, Path(weights))
 
 
 def _answering(create: Callable[..., NormalisedModel], name: str, source: DataSource) -> NormalisedModel:
@@ -140,25 +166,6 @@ def place(teacher: nn.Module, student: nn.Module, compute: Compute, workers: Wor
         synchronise(student, workers, compute.device)
     for model in (teacher, student):
         compute.place(model)
-
-
-def read_collected_images(settings: DistillSettings, source: DataSource) -> Collected | None:
-    """The images of `collected`; raises `UsageError` unless the method takes them, they are sound and enough."""
-    name, method = settings.method, find_method(settings.method)
-    if not method.needs_collected:
-        return None
-    if source.task != "classification" and method.shares_classifier:
-        raise UsageError(f"{name} is for classification only: use `method` ssd-kd for {source.task}")
-    if settings.collected is None:
-        raise UsageError(f"{name} learns from collected real images: give their folder with `collected`")
-    if source.task == "classification":
-        split = read_collected(settings.collected, source, follow_links=settings.follow_links)
-        collected = Collected(split.images, split.targets)
-    else:
-        shape, links = source.image_shape, settings.follow_links
-        collected = Collected(read_photographs(settings.collected, shape, follow_links=links), None)
-    collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
-    return collected
 
 
 def require_origin(name: str, weights: Path | None, source: DataSource) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from compress.errors import UsageError
+from compress.runs.answer_adapters import Picked, Place, adapt_answer, require_no_softmax
+from compress.runs.held_out_forms import HeldOut, as_tensors
 from compress.runs.models import require_logits
 from compress.storage.untrusted import require_name
 from compress.task import NOTHING_IGNORED
 from compress.tasks import find_task
 from compress.tasks.data import DataSource, LabelledImages
+from compress.tasks.data.no_data import without_images
 from compress.tasks.models import NormalisedModel
 
 
@@ -24,8 +26,8 @@ class OwnData:
 
     class_names: Sequence[str]
     image_shape: tuple[int, int, int]
-    held_out: tuple[Tensor, Tensor] | None = None
-    """uint8 `[n, 3, h, w]` and integer labels `[n, *s]`."""
+    held_out: HeldOut | None = None
+    """Images and integer labels `[n, *s]`: see `as_tensors`."""
     mirror: bool = True
     """Whether a mirror image keeps its label."""
     background: int | None = None
@@ -47,25 +49,16 @@ def own_source(task: str, data: OwnData) -> DataSource:
         raise UsageError(f"background is class {background}, but the classes are 0 to {len(names) - 1}")
     if palette and len(palette) != len(names):
         raise UsageError(f"palette holds {len(palette)} colours for {len(names)} classes: give one for each, or none")
-    images = LabelledImages(torch.empty(0, *shape, dtype=torch.uint8), torch.empty(0, dtype=torch.long))
-    if data.held_out is not None:
-        images = _labelled(data.held_out, task, len(names), shape)
-    return DataSource(
-        name="own",
-        task=task,
-        class_names=names,
-        image_shape=(3, shape[1], shape[2]),
-        image_size=min(shape[1:]),
-        training=_no_training_data,
-        held_out=lambda: images,
+    source = replace(
+        without_images(task, names, (3, shape[1], shape[2]), name="own"),
         mirror=data.mirror,
         background=background,
         palette=tuple(palette),
     )
-
-
-def _no_training_data() -> LabelledImages:
-    raise UsageError("there is no training data: distillation needs none")
+    if data.held_out is None:
+        return source
+    images = _labelled(as_tensors(data.held_out), task, len(names), shape)
+    return replace(source, held_out=lambda: images)
 
 
 def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple[int, ...]) -> LabelledImages:
@@ -92,13 +85,13 @@ def _list(numbers: Sequence[int]) -> str:
 
 
 @torch.no_grad()
-def usable(network: nn.Module, role: str, source: DataSource) -> nn.Module:
-    """A `role` as it is, on the CPU; raises `UsageError` unless it answers the data's images with finite logits."""
-    if not isinstance(network, nn.Module):
-        raise UsageError(f"the {role} is a {type(network).__name__}: give a torch.nn.Module")
-    while isinstance(network, nn.DataParallel | DistributedDataParallel):
-        network = network.module  # which moves nothing by itself
-    label = f"the {role} {type(network).__name__}"
+def usable(network: object, role: str, source: DataSource, output: Place | None = None) -> nn.Module:
+    """A `role` as it is, or its answer's part `output`, on the CPU.
+
+    Raises `UsageError` unless it answers the data's images with finite logits.
+    """
+    network = adapt_answer(network, role, output, source.image_shape)
+    label = f"the {role} {_class_of(network)}"
     other = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
     if other is not None:
         raise UsageError(f"{label} has weights of {other}: call .float() on it")
@@ -106,9 +99,15 @@ def usable(network: nn.Module, role: str, source: DataSource) -> nn.Module:
         raise UsageError(f"{label} has nothing to train: give a network with parameters that require gradients")
     require_logits(network.cpu(), label, source)
     noise = torch.rand(2, *source.image_shape, generator=torch.Generator().manual_seed(0))
-    if not network(noise).isfinite().all():
+    logits = network(noise)
+    if not logits.isfinite().all():
         raise UsageError(f"{label} answers with NaN or infinity on images in [0, 1]: check its weights")
+    require_no_softmax(logits, label)
     return network
+
+
+def _class_of(network: nn.Module) -> str:
+    return type(network.network if isinstance(network, Picked) else network).__name__
 
 
 def require_apart(teacher: nn.Module, student: nn.Module) -> None:
@@ -117,10 +116,20 @@ def require_apart(teacher: nn.Module, student: nn.Module) -> None:
         raise UsageError("teacher and student share weights, which would train the teacher: give two networks")
 
 
-def normalised(network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None) -> nn.Module:
+def normalised(
+    network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, task: str = "segmentation"
+) -> nn.Module:
     """The network with normalisation as its first layer, or as it is where neither is given."""
     if mean is None and std is None:
         return network
     if mean is None or std is None or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise UsageError(f"mean is {mean} and std {std}: give three numbers each, std above 0, or neither")
-    return NormalisedModel(network, mean, std)
+    model = NormalisedModel(network, mean, std)
+    return without_stride(model) if task == "classification" else model
+
+
+def without_stride(network: nn.Module) -> nn.Module:
+    """A classifier: whatever it says of an output stride is for maps, which are padded to it and cropped."""
+    if isinstance(network, NormalisedModel):
+        network.stride = 1
+    return network

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from compress.errors import UsageError
 from compress.methods import find_method
+from compress.runs.models import as_answered
+from compress.runs.reading import open_for, teacher_of
 from compress.runs.schema import own_sections, section_of, with_own_sections
+from compress.runs.sizing import FITTED, MINUTES, is_sizeable, require_one_length
+from compress.runs.sizing import recipe as recipe_for
+from compress.runs.student_choice import choose_student, limits, require_no_limits
+from compress.runs.teacher_only import describe, is_alone
 from compress.settings import DistillSettings, ResolvedSettings
+from compress.storage.run_directory import RunDirectory, latest
 from compress.storage.settings_files import load_config, merged, names_setting, recipe_names, validated, without
+from compress.student_settings import LIMITS
 from compress.tasks import find_task
 from compress.tasks.data import find_data
+from compress.tasks.data.no_data import NO_DATA
 from compress.tasks.packaged_teacher import packaged_teacher
+
+RUNS = Path("runs")
+"""Where runs go that nobody names a folder for."""
 
 
 def resolved(settings: DistillSettings) -> dict[str, Any]:
@@ -26,20 +39,75 @@ def unused_settings(method: str) -> frozenset[str]:
     return find_method(method).unused | (own_sections().keys() - {section_of(method)})
 
 
-def resolve(flags: Mapping[str, Any], config: str | None) -> ResolvedSettings:
-    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names."""
+def resolve(
+    flags: Mapping[str, Any], config: str | None, *, resume: bool = False, out: Path | None = None
+) -> ResolvedSettings:
+    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names.
+
+    A teacher that has weights and no data gets a student and a recipe of its own: see `compress.runs.teacher_only`.
+    With `resume` what a run measured when it began is taken from its folder, `out` or the latest.
+    """
     chosen = merged({} if config is None else load_config(config), flags)
     probe = validated(with_own_sections(DistillSettings), chosen)
-    data = find_data(probe.data, probe.task).name
+    require_no_limits(probe)
+    alone = is_alone(probe)
+    require_one_length(flags, probe.method)
+    lengths = flags if "minutes" in flags else chosen  # a file may hold both: the rounds that were measured for it
+    data = NO_DATA if alone else find_data(probe.data, probe.task).name
+    before = measured_before(out, f"{data}-{probe.method}", chosen) if resume else {}
+    if alone:
+        return completed(chosen, _of_a_teacher_alone(chosen, probe, before), lengths)
     recipe = f"{data}/{probe.method}"
     below = load_config(recipe) if recipe in recipe_names() else {}
     task = find_task(probe.task)
     names = {"teacher": task.teacher, "student": task.student, "data": task.data}
-    return _with_packaged_teacher(completed(chosen, merged(names, below)))
+    settings = _with_packaged_teacher(completed(chosen, merged(names, below, before), lengths))
+    return settings if "student" in before or not limits(probe) else _with_a_student_within_limits(settings)
 
 
-def completed(chosen: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSettings:
-    """What was `chosen`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together."""
+def _of_a_teacher_alone(chosen: Mapping[str, Any], probe: DistillSettings, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What lies below the settings of a run that has a trained teacher and no data."""
+    facts = describe(probe)
+    weights = probe.student_weights or "pretrained"
+    below: dict[str, Any] = {"teacher": facts.teacher.name, "student_weights": weights}
+    if not names_setting(chosen, "distillation.rounds") and is_sizeable(probe.method):
+        below["minutes"] = MINUTES
+    student = probe.student or before.get("student")
+    if student is None:
+        student = choose_student(facts.teacher, facts.source, probe)
+    return merged(below, recipe_for(probe, facts.source.image_shape[1], weights), {"student": student}, before)
+
+
+def _with_a_student_within_limits(settings: ResolvedSettings) -> ResolvedSettings:
+    """The settings with a student for their limits, in place of the recipe's; the images are not opened."""
+    teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
+    source = as_answered(open_for(teacher, settings, settings.task), teacher)
+    return settings.model_copy(update={"student": choose_student(teacher, source, settings)})
+
+
+def measured_before(out: Path | None, stem: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run that is resumed, in `out` or the latest of that stem: its measured length, and the student that was
+    chosen for it, where nobody names them."""
+    folder = RunDirectory.open(out or latest(RUNS, stem)).path
+    before, kept = load_config(str(folder / "config.yaml")), dict[str, Any]()
+    alone = before.get("data") is None
+    measured = FITTED if alone or before.get("minutes") is not None else ()
+    for part, name in (path.split(".") for path in measured):
+        if name in before.get(part, {}) and not names_setting(chosen, f"{part}.{name}"):
+            kept = merged(kept, {part: {name: before[part][name]}})
+    picked = alone or any(before.get(limit) is not None for limit in LIMITS)
+    if picked and chosen.get("student") is None and isinstance(before.get("student"), str):
+        kept["student"] = before["student"]
+    return kept
+
+
+def completed(
+    chosen: Mapping[str, Any], below: Mapping[str, Any], lengths: Mapping[str, Any] | None = None
+) -> ResolvedSettings:
+    """What was `chosen`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together.
+
+    Of what was chosen, `lengths` holds the rounds and steps that `minutes` leave as they are; all of them if None.
+    """
     usual = {"method": DistillSettings().method, "task": DistillSettings().task}
     name, task = (merged(usual, below, chosen)[key] for key in usual)
     method = find_method(name)
@@ -47,8 +115,9 @@ def completed(chosen: Mapping[str, Any], below: Mapping[str, Any]) -> ResolvedSe
     if unused:
         raise UsageError(f"{name} takes no {', '.join(unused)} settings: leave them out or change `method`")
     values = merged(method.defaults, find_task(task).defaults, below, chosen)
+    values["chosen"] = tuple(path for path in FITTED if names_setting(chosen if lengths is None else lengths, path))
     settings = _with_targets(validated(with_own_sections(ResolvedSettings), values))
-    _require_a_batch(settings)
+    require_a_batch(settings)
     return settings
 
 
@@ -72,7 +141,7 @@ def _with_packaged_teacher(settings: ResolvedSettings) -> ResolvedSettings:
     return settings.model_copy(update={"teacher": packaged.network}) if packaged else settings
 
 
-def _require_a_batch(settings: ResolvedSettings) -> None:
+def require_a_batch(settings: ResolvedSettings) -> None:
     """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
     batch, held = settings.distillation.batch, (settings.distillation.warmup + 1) * settings.inversion.samples
     unused = find_method(settings.method).unused

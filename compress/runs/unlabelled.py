@@ -8,12 +8,34 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from compress.distillation.distiller import Distiller
+from compress.gan.collected import CollectedImages
+from compress.methods import MethodContext
 from compress.task import Batch, HeldOut
 from compress.tasks.metrics import pairs
 from compress.training.compute import Compute
 
 BATCH = 50
 AGREEMENT = "agreement"
+FRESH = 128
+"""Synthetic samples at least, made in whole rounds."""
+NO_ACCURACY = "against the teacher's answers: there is no held-out data, so this is no accuracy"
+
+
+def comparison_samples(context: MethodContext, distiller: Distiller) -> tuple[Tensor, str]:
+    """Images uint8 `[n, 3, h, w]` to compare student and teacher on, and what they are, in words."""
+    collected = context.collected
+    if collected is not None and collected.unseen is not None:
+        return collected.unseen, "collected photographs that the student has not learnt from"
+    if isinstance(distiller.inversion, CollectedImages):
+        return distiller.inversion.round(0, context.randomness)[
+            0
+        ].images, "photographs that the student has learnt from"
+    made: list[Tensor] = []
+    while sum(map(len, made)) < FRESH:
+        samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
+        made.append(samples.images)
+    return torch.cat(made), "new synthetic samples"
 
 
 class Agreement:
@@ -44,8 +66,12 @@ class Agreement:
 class TeacherLabels:
     """Synthetic samples, labelled by the teacher, in the place of held-out data."""
 
-    def __init__(self, held_out: HeldOut, teacher: nn.Module, samples: Tensor, compute: Compute) -> None:
-        """`samples` are uint8 `[n, 3, h, w]` and should be new to the student; `teacher` is on the device."""
+    def __init__(
+        self, held_out: HeldOut, teacher: nn.Module, samples: Tensor, compute: Compute, what: str = "samples"
+    ) -> None:
+        """`samples` are uint8 `[n, 3, h, w]` and should be new to the student; `teacher` is on the device; `what` says
+        what they are."""
+        self.what = what
         self.picture, self.spec = held_out.picture, replace(held_out.spec, metric=AGREEMENT)
         self._batches = [_answered(pixels, teacher, compute) for pixels in torch.split(samples, BATCH)]
 

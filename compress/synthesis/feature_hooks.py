@@ -35,9 +35,13 @@ class FeatureHooks(Generic[Heard]):
         self._heard.pop(layer, None)  # dictionaries keep insertion order: the last key is the layer that ran last
         self._heard[layer] = self._take(inputs[0])
 
+    def reached(self) -> list[nn.Module]:
+        """The layers that were run, in their order: heads that serve in training only are not."""
+        return [layer for layer in self._layers if layer in self._heard]
+
     def each(self) -> list[Heard]:
-        """The recorded values of all layers, in the order of the layers."""
-        return [self._heard[layer] for layer in self._layers]
+        """The recorded values of the layers that were run, in the order of the layers."""
+        return [self._heard[layer] for layer in self.reached()]
 
     def latest(self) -> Heard:
         """The recorded value of the layer that ran last."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from compress.synthesis.priors import BatchNormPrior, batch_norm_layers
+from compress.synthesis.priors import BatchNormPrior, batch_norm_layers, why_no_statistics
 from compress.task import IMAGENET_MEAN, IMAGENET_STD, Normalised
 from compress.training.parallel import Workers
 from compress.training.progress import console
@@ -27,7 +27,7 @@ def make_prior(teacher: nn.Module, momentum: float, workers: Workers) -> BatchNo
         return BatchNormPrior(teacher, momentum, workers)
     origin = "its own" if isinstance(teacher, Normalised) else "ImageNet's"
     console.print(
-        "the teacher has no batch normalisation: synthetic images match the channel mean and variance of "
+        f"{why_no_statistics(teacher)}: synthetic images match the channel mean and variance of "
         f"{origin} input normalisation and are smooth instead",
         soft_wrap=True,
     )

@@ -42,6 +42,7 @@ class InstanceDiscrimination:
         self.head = nn.Sequential(nn.Linear(width, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, EMBEDDING))
         self.head.to(compute.device)
         self._teacher, self._compute, self._crop = teacher, compute, RandomCrop(SMALLEST_CROP, flip)
+        self._layers = layers
         self._descriptions = FeatureHooks(list(layers), channel_means)
         self._remembered = torch.zeros(0, width, device=compute.device)
         self._parts = self._wholes = self._remembered
@@ -60,16 +61,22 @@ class InstanceDiscrimination:
         """Run the teacher on a crop of each image; call it before the pass on the whole images."""
         with self._compute.autocast():
             self._teacher(self._crop(images, numbers))
-        self._parts = torch.cat(self._descriptions.each(), dim=1)
+        self._parts = self._described()
 
     def distance(self, numbers: Numbers) -> Tensor:
         """The loss `[n]` of each crop among the whole images of the teacher's last pass."""
-        self._wholes = torch.cat(self._descriptions.each(), dim=1)
+        self._wholes = self._described()
         drawn = numbers.uniform(len(self._remembered)).argsort()[:NEGATIVES]
         others = self._remembered[drawn]
         parts, wholes = self._embed(self._parts), self._embed(torch.cat([self._wholes, others]))
         own = torch.arange(len(parts), device=parts.device)
         return F.cross_entropy(parts @ wholes.T / TEMPERATURE, own, reduction="none")
+
+    def _described(self) -> Tensor:
+        """The descriptions of the last pass, `[n, width]`, 0 for layers that serve in training only."""
+        heard = dict(zip(self._descriptions.reached(), self._descriptions.each(), strict=True))
+        first = next(iter(heard.values()))
+        return torch.cat([heard.get(each, first.new_zeros(len(first), each.num_features)) for each in self._layers], 1)
 
     def _embed(self, descriptions: Tensor) -> Tensor:
         return F.normalize(self.head(descriptions), dim=1)

@@ -78,6 +78,13 @@ def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
     return [layer for layer in layers if layer.running_mean is not None]
 
 
+def why_no_statistics(teacher: nn.Module) -> str:
+    """What to say of a teacher none of whose layers stores statistics."""
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in teacher.modules()):
+        return "the teacher's batch normalisation stores no statistics (track_running_stats=False)"
+    return "the teacher has no batch normalisation"
+
+
 class BatchNormPrior:
     """While entered, measures the distance of a batch's statistics from those of the teacher's training data.
 
@@ -92,7 +99,7 @@ class BatchNormPrior:
     def __init__(self, teacher: nn.Module, momentum: float, workers: Workers) -> None:
         self._layers = batch_norm_layers(teacher)
         if not self._layers:
-            raise UsageError("the teacher has no batch normalisation layers: this method's prior needs them")
+            raise UsageError(f"{why_no_statistics(teacher)}: this method's prior needs them")
         self._momentum, self._workers = momentum, workers
         self._own = FeatureHooks(self._layers, channel_moments)
         self._moments: list[tuple[Tensor, Tensor]] = []
@@ -110,14 +117,19 @@ class BatchNormPrior:
 
     def distance(self) -> Tensor:
         """L_bn `[]` of the last forward pass through the teacher."""
+        reached = self._own.reached()
+        if not reached:
+            raise UsageError(
+                "the teacher runs none of its batch normalisation layers in evaluation: give a module without them"
+            )
         self._moments = pooled_moments(self._own.each(), self._workers)
         terms = []
-        for layer, (mean, variance) in zip(self._layers, self._with_average(), strict=True):
+        for layer, (mean, variance) in zip(reached, self._with_average(), strict=True):
             assert isinstance(layer.running_mean, Tensor)
             assert isinstance(layer.running_var, Tensor)
             terms.append(torch.linalg.vector_norm(layer.running_var - variance))
             terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
-        return torch.stack(terms).sum() / len(self._layers)
+        return torch.stack(terms).sum() / len(reached)
 
     def _with_average(self) -> list[tuple[Tensor, Tensor]]:
         if not self._average:

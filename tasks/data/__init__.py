@@ -19,6 +19,7 @@ from .camvid import open_camvid
 from .cifar import CIFAR10, CIFAR100, open_cifar
 from .image_folder import open_image_folder
 from .mask_folder import open_mask_folder
+from .no_data import NO_DATA
 from .nyuv2 import NYUV2, NYUV2_40, open_nyuv2
 from .presets import PRESET_SETTINGS, PRESETS, open_preset
 from .source import DataSource, FileSum, LabelledImages, Listing, Place
@@ -122,6 +123,8 @@ def find_data(name: str | None, task: str) -> Listing:
     Raises `UsageError` if it does not exist, does not fit the task, or is broken in the package that it comes from.
     """
     usual = find_task(task).data
+    if name == NO_DATA:
+        raise UsageError("this model was made without data: name images to score it on by `data` and `data_root`")
     listing = SOURCES.find(name or usual)
     if listing is None:
         raise unknown_name("data set", str(name), SOURCES.names())

@@ -42,7 +42,9 @@ def read_photographs(
 
     Raises `UsageError` if there is no image, if one cannot be read, or if all need too much memory.
     """
-    files = Tree(folder, follow_links).images(folder).files if folder.is_dir() else ()
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder}: give a folder of photographs")
+    files = Tree(folder, follow_links).images(folder).files
     if not files:
         raise UsageError(f"{folder} holds no {KINDS} file: give a folder of photographs")
     require_memory(folder, len(files) * math.prod(shape))

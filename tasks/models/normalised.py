@@ -72,15 +72,17 @@ class NormalisedModel(Deployable):
 class AnySize(Deployable):
     """A user's own module, which takes images in [0, 1] as they are, for images of any size."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, stride: int) -> None:
         super().__init__()
-        self.network, self.stride = network, network_stride(network)
+        self.network, self.stride = network, stride
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `[n, k, *s]` of images `[n, 3, h, w]` in [0, 1]."""
         return padded_to_stride(self.network, images, self.stride)
 
 
-def deployable(student: nn.Module) -> Deployable:
-    """The student as it is exported."""
-    return student if isinstance(student, NormalisedModel) else AnySize(student)
+def deployable(student: nn.Module, task: str = "segmentation") -> Deployable:
+    """The student as it is exported. Only segmenters have a stride: what a classifier says of one changes nothing."""
+    if isinstance(student, NormalisedModel):
+        return student
+    return AnySize(student, network_stride(student) if task == "segmentation" else 1)

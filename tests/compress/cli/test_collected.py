@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torchvision.io import encode_png
 
 from compress.tasks.data import open_data
@@ -57,7 +58,7 @@ def spoilt(folder: Path, collected: Path) -> dict[str, tuple[list[object], str]]
         "collected images for a method that takes none": (["distill", *flags], "ssd-kd takes no collected"),
         "segmentation": ([*hidfd, *flags, "--task", "segmentation"], "for classification only"),
         "no folder": ([*kd, "--collected", "nowhere"], "no folder nowhere"),
-        "unknown class": ([*kd, "--collected", "unknown"], "'cat'"),
+        "unknown class": ([*hidfd, "--collected", "unknown"], "'cat'"),
         "broken image": ([*kd, "--collected", "broken"], "cannot read the image broken/3/0.png"),
         "too few for a batch": ([*hidfd, *flags], "40 collected images are too few for a batch of 256"),
         "settings of another method": ([*kd, *flags, "--gan.width", 8], "kd takes no gan"),
@@ -114,6 +115,21 @@ def test_the_collected_images_are_the_only_real_ones_that_kd_sees(
     card = (tmp_path / "run" / "student" / "README.md").read_text()
     assert "with collected real images" in card
     assert "the classifier of" not in card
+
+
+def test_a_classifier_and_nothing_else_is_distilled_on_photographs_without_classes(
+    run, classifier_weights: Path, collected: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(classifier_weights)
+    torch.save(tensors, tmp_path / "plain.pt")  # without the card that names the digits
+    (tmp_path / "flat").mkdir()
+    for index, file in enumerate(sorted(collected.rglob("*.png"))):
+        file.rename(tmp_path / "flat" / f"{index}.png")
+    words = [*WORDS, "--teacher-weights", tmp_path / "plain.pt", *SMALL, "--distillation.warmup", 0]
+    assert run("distill", "--method", "kd", *words, "--collected", tmp_path / "flat", "--out", tmp_path / "run") == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["scored_on"].startswith("4 collected photographs that the student has not learnt from")
+    assert report["data"] is None
 
 
 def test_a_segmenter_is_distilled_on_photographs_without_labels(compress, tmp_path: Path) -> None:

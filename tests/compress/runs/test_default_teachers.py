@@ -64,7 +64,7 @@ def test_the_embedded_scenes_need_no_lesson(
         ({"data": "digit-scenes-tuning"}, "deeplabv3:tu-resnet10t:4x64"),
         ({"teacher": "deeplabv3:resnet50"}, "deeplabv3:resnet50"),
         ({"teacher": "unet"}, "unet"),
-        ({"teacher_weights": Path("mine.safetensors")}, "deeplabv3"),
+        ({"teacher_weights": Path("mine.safetensors"), "data": "digit-scenes"}, "deeplabv3"),
         ({"data": "camvid", "data_root": Path("camvid"), "method": "fast-dfkd"}, "deeplabv3:tu-resnet10t"),
         ({"data": "nyuv2", "data_root": Path("nyuv2")}, "deeplabv3"),
     ],

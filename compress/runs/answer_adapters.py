@@ -1,0 +1,143 @@
+"""Modules of the user's own that answer with more than logits: adapted, or refused with advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.errors import UsageError
+
+Place = str | int
+"""Where in an answer its logits are: a name of a field or a key, or the number of a part."""
+NETWORK = "network."
+
+
+class Picked(nn.Module):
+    """A network whose answer holds its logits at some place, as one that answers with logits.
+
+    Its weights go by the names that they have in the network itself.
+    """
+
+    def __init__(self, network: nn.Module, place: Place) -> None:
+        super().__init__()
+        self.network, self._place = network, place
+        self.register_state_dict_post_hook(_named_as_inside)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_named_as_here)  # type: ignore[no-untyped-call]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[n, k, *s]` of images `[n, 3, h, w]`."""
+        answer = self.network(images)
+        logits: Tensor = _at(answer, self._place)
+        return logits
+
+
+def _at(answer: Any, place: Place) -> Any:
+    return getattr(answer, place) if isinstance(place, str) and hasattr(answer, place) else answer[place]
+
+
+def _named_as_inside(module: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
+    """Take the wrapper's own part out of the names."""
+    for name in [name for name in state if name.startswith(prefix + NETWORK)]:
+        state[prefix + name.removeprefix(prefix + NETWORK)] = state.pop(name)
+
+
+def _named_as_here(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Put it back before weights are loaded."""
+    for name in [name for name in state if name.startswith(prefix) and not name.startswith(prefix + NETWORK)]:
+        state[prefix + NETWORK + name.removeprefix(prefix)] = state.pop(name)
+
+
+def adapt_answer(network: object, role: str, place: Place | None, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The module as one that answers with a tensor of logits, on the CPU.
+
+    Raises `UsageError` for what is no plain `torch.nn.Module`, and for an answer without logits at the place, or of
+    which nobody said where they are.
+    """
+    module = _plain(network, role)
+    label = f"the {role} {type(module).__name__}"
+    answer = _answer(module.cpu(), label, image_shape)
+    if place is None:
+        if answer is not None and not isinstance(answer, Tensor):
+            raise UsageError(f"{label} returns {_described(answer)}, not one tensor of logits: {_advice(answer)}")
+        return module
+    try:
+        logits = _at(answer, place)
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        if isinstance(answer, Tensor):
+            return module  # of two modules, one may need no adapter
+        raise UsageError(f"{label} returns {_described(answer)}, without {place!r}: {_advice(answer)}") from error
+    if isinstance(answer, Tensor) or not isinstance(logits, Tensor):
+        return module
+    return Picked(module, place)
+
+
+def _plain(network: object, role: str) -> nn.Module:
+    if isinstance(network, torch.export.ExportedProgram):
+        raise UsageError(f"the {role} is a program of torch.export, not a module: give the one it was made of")
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"the {role} is a {type(network).__name__}: give a torch.nn.Module")
+    if isinstance(network, torch.jit.ScriptModule):
+        raise UsageError(f"the {role} is TorchScript, whose layers cannot be watched: give the module it was made of")
+    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return _plain(network.module, role)
+    original = getattr(network, "_orig_mod", None)
+    if isinstance(original, nn.Module):  # of torch.compile
+        return _plain(original, role)
+    try:
+        network.train(network.training)
+    except NotImplementedError as error:
+        raise UsageError(
+            f"the {role} is the module of a torch.export program, which cannot change between training and evaluation: "
+            "give the module it was made of"
+        ) from error
+    return network
+
+
+@torch.no_grad()
+def _answer(module: nn.Module, label: str, image_shape: tuple[int, int, int]) -> object:
+    """What it answers two images with; None if it fails, which is explained where shapes are checked."""
+    was_training = module.training
+    try:
+        return module.eval()(torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)))
+    except Exception:  # networks raise many exception types
+        return None
+    finally:
+        module.train(was_training)
+
+
+def _described(answer: object) -> str:
+    if isinstance(answer, Mapping):
+        return f"a {type(answer).__name__} with {', '.join(map(repr, list(answer)[:4]))}"
+    if isinstance(answer, (tuple, list)):
+        return f"a {type(answer).__name__} of {len(answer)} parts"
+    return f"a {type(answer).__name__}"
+
+
+def _advice(answer: object) -> str:
+    place = next(iter(_places(answer)), None)
+    if place is None:
+        return "wrap it in a torch.nn.Module that returns its logits"
+    return f"say where they are by `output`, output={place!r}"
+
+
+def _places(answer: object) -> list[Place]:
+    """Where logits may be in an answer, the likeliest first."""
+    keys: list[Place] = [name for name in ("logits", "out") if isinstance(getattr(answer, name, None), Tensor)]
+    if isinstance(answer, Mapping):
+        tensors = [key for key, value in answer.items() if isinstance(key, str) and isinstance(value, Tensor)]
+        return sorted(tensors, key=lambda key: key not in ("logits", "out"))
+    if isinstance(answer, (tuple, list)):
+        keys += [index for index, part in enumerate(answer) if isinstance(part, Tensor)]
+    return keys
+
+
+def require_no_softmax(logits: Tensor, label: str) -> None:
+    """Raise `UsageError` for answers `[n, k, *s]` that are probabilities: not negative, and of sum 1."""
+    sums = logits.sum(dim=1)
+    if logits.amin() >= 0 and torch.allclose(sums, torch.ones_like(sums), atol=1e-4) and logits.shape[1] > 1:
+        raise UsageError(
+            f"{label} answers with probabilities, which sum to 1: leave out its softmax, so that it answers with logits"
+        )

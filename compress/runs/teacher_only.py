@@ -1,0 +1,180 @@
+"""A run of a teacher and nothing else: its classes, names and image size stand in for a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from compress.errors import UsageError, first_line
+from compress.runs.reading import teacher_of
+from compress.settings import DistillSettings
+from compress.task import IMAGENET_MEAN, IMAGENET_STD
+from compress.tasks import find_task
+from compress.tasks.data import SOURCES, DataSource
+from compress.tasks.data.class_names import imagenet_names
+from compress.tasks.data.mask_folder import class_list
+from compress.tasks.data.no_data import without_images
+from compress.tasks.data.public_classes import Colour
+from compress.tasks.models import CIFAR_NETWORKS, STORED
+from compress.tasks.models.checkpoint_class_names import class_names_beside
+from compress.tasks.models.model_folder import card_in
+from compress.tasks.models.timm_hub import FOLDER
+from compress.teacher import Teacher
+from compress.training.progress import console
+
+CIFAR_SIDE = 32
+TASKS = ("classification", "segmentation")
+"""Of which the networks' classes and images are known; others need data."""
+
+
+@dataclass(frozen=True)
+class TeacherFacts:
+    """A teacher, what stands for its data, and where both were found, in words for whoever runs it."""
+
+    teacher: Teacher
+    source: DataSource
+    classes: str
+    size: str
+
+
+def is_alone(settings: DistillSettings) -> bool:
+    """Whether there is a trained teacher and no data: none is named, and the teacher is not one of embedded data."""
+    if settings.data is not None or settings.data_root is not None or settings.task not in TASKS:
+        return False
+    weights = settings.teacher_weights or Path((settings.teacher or "").removeprefix(FOLDER))
+    if settings.teacher_weights is None and not _brings_weights(settings.teacher):
+        return False
+    card = card_in(weights) if weights.exists() else None
+    listing = SOURCES.find(card.data) if card else None
+    return listing is None or listing.on_disk
+
+
+def _brings_weights(teacher: str | None) -> bool:
+    """Whether a name is a place that holds weights."""
+    return teacher is not None and (teacher.startswith(STORED) or Path(teacher).exists())
+
+
+def describe(settings: DistillSettings) -> TeacherFacts:
+    """The teacher of a run without data, with the classes and the size of images that it says or the settings do.
+
+    Raises `UsageError` if one of them cannot be told, or if they contradict each other.
+    """
+    for setting in ("class_order", "crop_size")[: 2 if settings.task == "classification" else 1]:
+        if getattr(settings, setting) is not None:
+            raise UsageError(f"`{setting}` is for images on your disk: leave it out, or name `data`")
+    name = settings.teacher or _named_by_card(settings) or find_task(settings.task).teacher
+    teacher = teacher_of(settings.task, name, settings.teacher_weights, settings)
+    if settings.teacher is None and _named_by_card(settings) is None:
+        raise UsageError(f"{teacher.origin} does not say what network it is of: name it with `teacher`")
+    classes = _count(teacher, settings.task)
+    names, palette, whence = _classes(settings, teacher, classes)
+    side, size = _side(settings, teacher)
+    crop = settings.crop_size or side
+    source = without_images(settings.task, names, (3, crop, crop))
+    source = replace(
+        source, image_size=side, crop_size=settings.crop_size, framing=teacher.framing, palette=palette,
+        threshold=settings.threshold,
+    )  # fmt: skip
+    return TeacherFacts(replace(teacher, classes=classes), source, whence, size)
+
+
+def _named_by_card(settings: DistillSettings) -> str | None:
+    card = card_in(settings.teacher_weights) if settings.teacher_weights else None
+    return card.network if card else None
+
+
+def _count(teacher: Teacher, task: str) -> int:
+    """How many classes the last layer has, 1 of a binary segmenter."""
+    count = teacher.classes
+    if count is None and teacher.name.startswith(STORED):
+        count = _built_in(teacher.name)
+    if count is None:
+        raise UsageError(
+            f"{teacher.origin} does not fit {teacher.name} with a last layer for classes: check the name; "
+            "`match` order takes tensors by their order, `teacher_key` says where in the file they are"
+        )
+    if count < 2 and task == "classification":
+        raise UsageError(
+            f"{teacher.origin} has {count} output, and a classifier needs one for each of at least two classes: "
+            "use `compress.distill` for a head of your own"
+        )
+    return count
+
+
+def _built_in(name: str) -> int | None:
+    """The classes of a timm folder or of a model on the hub whose configuration does not say their number."""
+    import timm
+
+    try:
+        classes = timm.create_model(name, pretrained=False).num_classes
+    except Exception as error:  # timm raises many exception types
+        raise UsageError(f"timm cannot build {name!r}: {first_line(error)}") from error
+    return classes if isinstance(classes, int) else None
+
+
+def _classes(
+    settings: DistillSettings, teacher: Teacher, outputs: int
+) -> tuple[tuple[str, ...], tuple[Colour, ...], str]:
+    """Names and colours of the classes, and where they were found."""
+    count = 2 if outputs == 1 else outputs
+    palette: tuple[Colour, ...] = ()
+    if settings.class_names and settings.task == "segmentation":
+        listed = class_list((), settings.class_names)
+        names, palette, whence = listed.names, listed.colours, settings.class_names
+    elif settings.class_names:
+        names, whence = teacher.class_names or (), settings.class_names
+    elif teacher.class_names:
+        names, whence = teacher.class_names, "the model's own names"
+    else:
+        names, whence = _unsaid(settings, count)
+    if len(names) != count:
+        raise UsageError(
+            f"{whence} has {len(names)} class names and {teacher.origin} {count} classes: give one for each"
+        )
+    return names, palette, whence
+
+
+def _unsaid(settings: DistillSettings, count: int) -> tuple[tuple[str, ...], str]:
+    """Names that are found beside the weights, are ImageNet's, or are made of numbers."""
+    beside = class_names_beside(settings.teacher_weights, count) if settings.teacher_weights else None
+    if beside:
+        return beside, "the names in its file"
+    imagenet = imagenet_names(count) if settings.task == "classification" else ()
+    if len(imagenet) == count:
+        return imagenet, "ImageNet's, by their number"
+    return tuple(f"class {index}" for index in range(count)), "no names are known"
+
+
+def _side(settings: DistillSettings, teacher: Teacher) -> tuple[int, str]:
+    """The side of square images, in pixels, and where it was found."""
+    if settings.image_size or settings.crop_size:
+        return settings.image_size or settings.crop_size or 0, "as asked for"
+    if teacher.image_size:
+        card = card_in(settings.teacher_weights) if settings.teacher_weights else None
+        return teacher.image_size, "the model's card" if card else "timm's configuration of it"
+    if teacher.name in CIFAR_NETWORKS:
+        return CIFAR_SIDE, "what networks of this name are for"
+    raise UsageError(f"nothing says what size of images {teacher.name} was trained on: give it with `image_size`")
+
+
+def say(facts: TeacherFacts, source: DataSource, settings: DistillSettings) -> None:
+    """Two lines on what was found, where, and the flags that say otherwise."""
+    names, teacher, side = source.class_names, facts.teacher, source.image_shape[1]
+    weights = f" with {settings.teacher_weights} (--teacher-weights)" if settings.teacher_weights else ""
+    console.print(
+        f"teacher: {teacher.name} (--teacher){weights}; {len(names):,} classes, {names[0]} to {names[-1]}: "
+        f"{facts.classes} (--class-names)",
+        soft_wrap=True,
+    )
+    mean, std = (
+        ",".join(f"{value:.4g}" for value in numbers)
+        for numbers in (teacher.mean or IMAGENET_MEAN, teacher.std or IMAGENET_STD)
+    )
+    prepared, flags = f"mean {mean}, std {std}", "--image-size, --mean, --std"
+    if source.task == "segmentation":
+        flags += ", --crop-size"
+    else:
+        framing = teacher.framing
+        prepared += f", {framing.crop_mode} crop of {framing.crop_pct:.4g}, {framing.interpolation}"
+        flags += ", --crop-mode, --crop-pct, --interpolation"
+    console.print(f"images: {side}x{side}: {facts.size}; {prepared} ({flags})", soft_wrap=True)
