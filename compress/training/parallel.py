@@ -6,7 +6,10 @@ so that all hold the same again after every step.
 
 Gradients are averaged by hand, in one message after the backward pass, and not by torch's DistributedDataParallel. That
 one sends buckets while the backward pass runs; a process whose batch does not fit into memory takes it again in halves,
-and would leave the others waiting in the middle of theirs. Whether its overlap is worth more has not been measured.
+and would leave the others waiting in the middle of theirs. By gloo, with two processes on two busy cores, a step of
+ResNet-20 took 1.09 times as long as one that shares nothing, and 1.30 times with DistributedDataParallel; a step of
+ResNet-18 1.14 and 1.11 times (`tests/benchmarks/gradients.py`). Whether its overlap is worth more by NCCL on GPUs has
+not been measured.
 """
 
 from __future__ import annotations

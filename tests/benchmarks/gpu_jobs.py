@@ -18,7 +18,7 @@ from gpu_distiller import Say
 from compress.runs.models import card_of
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model
-from compress.tasks.models.saved import save_model
+from compress.tasks.models.model_folder import save_model
 from compress.training.compute import Compute
 
 LITTLE = (

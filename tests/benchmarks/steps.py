@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
-SAMPLES, STEPS, BATCH, CLASSES, MANY = 128, 5, 128, 10, 10_000
+SAMPLES, STEPS, BATCH, CLASSES, MANY = 64, 5, 64, 10, 10_000
 Times = tuple[float, float]
 """Seconds of an inversion and of a step of the student, of one thread's processor time: other work does not count."""
 
