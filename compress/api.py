@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.runs import evaluate as evaluation
 from compress.runs import export as exporting
@@ -134,21 +135,23 @@ def evaluate(
     data_root: str | Path | None = None,
     image_size: int | None = None,
     labels: LabelSettings | None = None,
+    details: bool = False,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
+    """Score a run, a folder of this package, of timm or of SMP, a file of weights or an .onnx file on held-out data.
 
     `data` is a data set by name, the model's own if None; `teacher` names the network of a file of weights that does
-    not say it; `labels` say where masks lie and how they are read. Returns `task`, `data`, `n` and the metric's
-    numbers, fractions. Raises `UsageError` for what cannot be opened, and for data with other classes than the model's.
+    not say it; `labels` say where masks lie and how they are read. `details` add Dice, precision and recall by class,
+    boundary IoU and more for label maps. Returns `task`, `data`, `n` and the metric's numbers, fractions. Raises
+    `UsageError` for what cannot be opened, and for data with other classes than the model's.
     """
     with _undisturbed(progress):
         compute, root = Compute.choose(device, precision), Path(data_root) if data_root else None
         chosen = labels.model_dump(exclude_unset=True) if labels else {}
         held_out = HeldOutSettings(data=data, data_root=root, image_size=image_size, **chosen)
-        scored = evaluation.evaluate_model(Path(model), compute, teacher=teacher, held_out=held_out)
+        scored = evaluation.evaluate_model(Path(model), compute, teacher=teacher, held_out=held_out, details=details)
     return scored.report()
 
 
@@ -157,6 +160,7 @@ def predict(
     images: Sequence[str | Path],
     *,
     out: str | Path,
+    teacher: str | None = None,
     image_size: int | None = None,
     mask_format: Sequence[MaskFormat] = ("index",),
     overwrite: bool = False,
@@ -165,12 +169,14 @@ def predict(
     """Write what a model sees in photographs to the folder `out`, and return it, a row a photograph.
 
     A row has `file`, and `guesses` (`class`, `probability`; the best first), or `shares` by class and `confidence` for
-    label maps, whose pictures are in `out`. Raises `UsageError` for a model or photograph that cannot be used.
+    label maps, whose pictures are in `out`. `teacher` names the network of a file of weights that does not say it.
+    Raises `UsageError` for a model or photograph that cannot be used.
     """
     with _undisturbed(progress):
         files, folder = [Path(image) for image in images], Path(out)
+        settings = ModelSettings(teacher=teacher, image_size=image_size)
         return prediction.predict(
-            Path(model), files, folder, image_size=image_size, mask_format=mask_format, overwrite=overwrite
+            Path(model), files, folder, settings=settings, mask_format=mask_format, overwrite=overwrite
         )
 
 
@@ -182,6 +188,7 @@ def to_onnx(
     input: Literal["float", "uint8"] = "float",
     output: Literal["decision", "probabilities", "logits"] = "decision",
     fixed_size: bool = False,
+    settings: ModelSettings | None = None,
     class_names: Sequence[str] = (),
     image_shape: tuple[int, int, int] = (3, 224, 224),
     mean: Sequence[float] | None = None,
@@ -193,8 +200,9 @@ def to_onnx(
 ) -> Path:
     """Write a model as one ONNX file and prove in onnxruntime that it does what the model does; returns its path.
 
-    `model` is a run, a model directory, a .safetensors file, or a module of your own, whose `class_names`,
-    `image_shape`, `mean` and `std` are then given as for `distill`. `calibration`, uint8 `[n, 3, h, w]`, is for a
+    `model` is a run, a folder of this package, of timm or of SMP, a file of weights, of which `settings` say what it
+    does not, or a module of your own, whose `class_names`, `image_shape`, `mean` and `std` are then given as for
+    `distill`. `calibration`, uint8 `[n, 3, h, w]`, is for a
     module in INT8, `calibrate_on`, a folder of photographs, for other models. Raises `UsageError` for what cannot be
     exported as asked, and `GateError` if the file differs; it stays.
     """
@@ -211,6 +219,7 @@ def to_onnx(
                 Path(model),
                 Path(out) if out else None,
                 options,
+                settings=settings,
                 calibrate_on=Path(calibrate_on) if calibrate_on else None,
                 data_root=Path(data_root) if data_root else None,
             )

@@ -16,8 +16,10 @@ from compress.setting_types import (
     Deviations,
     ImageSize,
     Numbers,
+    Pairs,
     Section,
     Share,
+    Side,
 )
 
 
@@ -38,9 +40,9 @@ class LabelSettings(Section):
     )
     class_names: Annotated[str | None, MASKS] = Field(
         None,
-        description="Class names in the network's order: a text or JSON file, or for masks one of ade20k, cityscapes, "
-        "coco-stuff, loveda, potsdam, vaihingen and voc. The default is the teacher's own, for masks classes.txt or a "
-        "similar file in the data set's folder.",
+        description="Class names in the network's order: a text or JSON file, or for masks one of ade20k, camvid, "
+        "cityscapes, coco-stuff, loveda, nyuv2, nyuv2-40, potsdam, vaihingen and voc. The default is the teacher's "
+        "own, for masks classes.txt or a similar file in the data set's folder.",
     )
     mask_values: Annotated[Numbers | None, MASKS] = Field(
         None, description="Mask value of each class, such as 0,255. The default is 0, 1, 2, ..."
@@ -63,8 +65,8 @@ class LabelSettings(Section):
         return LabelSettings(**{key: getattr(self, key) for key in LabelSettings.model_fields})
 
 
-class ReadingSettings(LabelSettings):
-    """How photographs are prepared and classes numbered. Values that are left out come from the teacher."""
+class PreparationSettings(Section):
+    """How photographs are prepared for a network. Values that are left out are what it was trained with."""
 
     crop_mode: Annotated[CropMode | None, READING] = Field(
         None,
@@ -79,6 +81,27 @@ class ReadingSettings(LabelSettings):
         None, description="Mean of the teacher's input per channel, for colours in [0, 1]."
     )
     std: Annotated[Deviations | None, READING] = Field(None, description="Standard deviation of it per channel.")
+
+
+class FileSettings(Section):
+    """How weights are read from a file that can be read in more than one way."""
+
+    teacher_key: Annotated[str | None, READING] = Field(
+        None, description="Where in the file the weights are, such as state_dict_ema. By default they are searched for."
+    )
+    match: Annotated[Literal["name", "order"], READING] = Field(
+        "name", description="Match tensors to the network by name, or by order and shape where names are foreign."
+    )
+    teacher_args: Annotated[Pairs, READING] = Field(
+        (),
+        description="Argument of the teacher's constructor, as KEY=VALUE: encoder_output_stride=16. Repeat the flag "
+        "for several. What names and shapes of weights tell needs no argument.",
+    )
+
+
+class ReadingSettings(PreparationSettings, LabelSettings):
+    """How photographs are prepared and classes numbered. Values that are left out come from the teacher."""
+
     class_order: Annotated[Literal["text", "natural"] | None, READING] = Field(
         None,
         description="Order of class folders without known names: text (10 before 2, torchvision; the default) or "
@@ -87,14 +110,25 @@ class ReadingSettings(LabelSettings):
     follow_links: Annotated[bool, READING] = Field(False, description="Follow links out of the data's folder.")
 
 
-class WeightSettings(ReadingSettings):
-    """How weights are read from a file that can be read in more than one way."""
+class WeightSettings(FileSettings, ReadingSettings):
+    """How data and weights are read."""
 
-    teacher_key: Annotated[str | None, READING] = Field(
-        None, description="Where in the file the weights are, such as state_dict_ema. By default they are searched for."
+
+class ModelSettings(FileSettings, PreparationSettings):
+    """What a model does not say itself, where it is opened without data."""
+
+    teacher: Annotated[str | None, READING] = Field(
+        None, description="Network by name (`compress list teachers`), for a weights file that does not name it."
     )
-    match: Annotated[Literal["name", "order"], READING] = Field(
-        "name", description="Match tensors to the network by name, or by order and shape where names are foreign."
+    class_names: Annotated[str | None, READING] = Field(
+        None, description="Class names in the network's order: a text or JSON file. The default is the model's own."
+    )
+    image_size: Annotated[Side | None, READING] = Field(
+        None,
+        description="Resize images to this shorter side, in pixels. The default is the model's own size.",
+    )
+    threshold: Annotated[Share | None, READING] = Field(
+        None, description="For binary segmenters: probability from which a pixel is the second class."
     )
 
 

@@ -84,6 +84,11 @@ def first_line(error: BaseException, length: int = 160) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:length]
 
 
+def one_line(error: BaseException, length: int = 240) -> str:
+    """An exception's message in one line: torch names the layer on its second line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:length]
+
+
 def first_complaint(error: ValidationError) -> str:
     """The first error of a validation in one line: the setting, the reason and the value."""
     first = error.errors(include_url=False)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -68,6 +69,16 @@ def _as_text(value: object) -> object:
 
 Numbers = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d{1,5}(,\d{1,5})*$")]
 """Whole numbers from 0, as `0,255`, in files also as one number or a list."""
+
+
+def _as_pairs(value: object) -> object:
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={_as_text(entry)}" for key, entry in value.items())
+    return tuple(value) if isinstance(value, list) else value
+
+
+Pairs = Annotated[tuple[str, ...], BeforeValidator(_as_pairs)]
+"""`KEY=VALUE`, once for each key; in files also a table."""
 
 
 class Section(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -22,6 +22,8 @@ class WeightChoice:
     """Where in the file the weights lie, `state_dict_ema`; None looks for them."""
     match: Literal["name", "order"] = "name"
     """Whether tensors are put into the network by their names or by their order."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of the network's constructor, beside what its name says: `encoder_output_stride` 16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,9 @@ class Teacher:
     """Its architecture, or the place that it comes from whole."""
     origin: str
     """Where that was read, for messages: a file, a folder, or the name."""
+    task: str = "classification"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """All that its network is made with beside its name and classes: said, read beside the weights, or inferred."""
     weights: Mapping[str, Tensor] | None = None
     """Tensors of its file by their paths there; None where the name brings them, or nothing does."""
     choice: WeightChoice = field(default_factory=WeightChoice)
@@ -47,3 +52,5 @@ class Teacher:
     """By channel, of images in [0, 1]; None leaves it to the network, as `std`."""
     std: Colours | None = None
     framing: Framing = CENTRAL_SQUARE
+    notes: tuple[str, ...] = ()
+    """What was decided in reading it, a line each, for whoever asked for it."""

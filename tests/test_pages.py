@@ -6,7 +6,6 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from shutil import copy
@@ -16,18 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from onnx import ModelProto
 from pages import PAGES, ROOT, blocks, commands
 from PIL import Image
-from torch import nn
+from reduced_export import reduce_exports
 from torchvision.io import write_png
 
 from compress.cli import main
-from compress.export import comparison_images, verified_export, writer
 from compress.runs import without_data
-from compress.task import TaskSpec
 from compress.tasks.data import open_data
-from compress.tasks.models import create_model, fingerprint, fit_weights, read_weights
+from compress.tasks.models import create_model, fit_weights, read_weights
 
 COMMANDS = {command: shlex.split(command) for page, command in commands() if page != "adding.md"}
 MAIN_JOB, RUN = "compress distill --task segmentation --teacher deeplabv3", "runs/digit-scenes-ssd-kd-1"
@@ -45,17 +41,8 @@ FEW_IMAGES = {"hidfd": ["--distillation.batch=8", "--gan.batch=8"], "kd": ["--di
 @pytest.fixture(scope="module")
 def reduced_work() -> Iterator[None]:
     """Fewer images where a command makes them itself, and one trace a network, however many files are written of it."""
-    traced: dict[tuple[object, ...], ModelProto] = {}
-
-    def once(network: nn.Module, spec: TaskSpec, **options: object) -> ModelProto:
-        key = (fingerprint(network), spec.image_shape, *options.items())
-        if key not in traced:
-            traced[key] = writer.exported(network, spec, **options)
-        return deepcopy(traced[key])
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verified_export, "exported", once)
-        patch.setattr(comparison_images, "IMAGES", 16)
+        reduce_exports(patch)
         patch.setattr(without_data, "IMAGES", 16)
         yield
 

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from rich.table import Table
 
 from compress.cli.flags import Switch
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.runs.benchmark import benchmark as run_benchmark
 from compress.runs.timed_models import TimedModel
@@ -23,6 +24,7 @@ def benchmark(
     *models: Path,
     batch: list[Annotated[int, Parameter(validator=Number(gte=1, lte=4096))]] | None = None,
     size: tuple[Side, Side] | None = None,
+    settings: Annotated[ModelSettings | None, Parameter(name="*")] = None,
     provider: Literal["cpu", "cuda", "tensorrt"] = "cpu",
     compiled: Switch = False,
     seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=600))] = 2.0,
@@ -36,8 +38,8 @@ def benchmark(
     Parameters
     ----------
     models
-        Run directories (the student in torch and all files in RUN/export), model directories, .safetensors or .onnx
-        files.
+        Runs (the student in torch and all files in RUN/export), folders of compress, timm or SMP, weights files (with
+        --teacher) or .onnx files.
     batch
         Batch size; repeat the flag for several. The default is 1 and 16.
     size
@@ -59,6 +61,7 @@ def benchmark(
         models,
         batches=sorted(set(batch or [1, 16])),
         size=size,
+        settings=settings,
         provider=provider,
         compiled=compiled,
         seconds=seconds,

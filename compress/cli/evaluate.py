@@ -40,7 +40,7 @@ def evaluate(
     Parameters
     ----------
     model
-        Run directory, model directory, .safetensors or .onnx file.
+        Run, folder of compress, timm or SMP, weights file (with --teacher) or .onnx file.
     teacher
         Network by name (`compress list teachers`), for a weights file that does not name its network.
     details

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
 from compress.cli.outcome import file_kind, print_parity
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.runs.bundle import bundle as write_bundle
 from compress.runs.bundle import require_bundle_place
@@ -26,6 +27,7 @@ def export(
     *,
     out: Path | None = None,
     format: Literal["onnx", "openvino"] = "onnx",
+    settings: Annotated[ModelSettings | None, Parameter(name="*")] = None,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     input: Literal["float", "uint8"] = "float",
     output: Literal["decision", "probabilities", "logits"] = "decision",
@@ -45,7 +47,7 @@ def export(
     Parameters
     ----------
     model
-        Run directory, model directory or .safetensors file.
+        Run, folder of compress, timm or SMP, or weights file (with --teacher).
     out
         File to write. The default is RUN/export/model.onnx, with the precision in its name unless that is fp32.
     format
@@ -90,7 +92,7 @@ def export(
         if format != "onnx":
             raise UsageError("`bundle` holds an ONNX file, which OpenVINO reads too: leave out `format`")
     job = run_export if format == "onnx" else export_openvino
-    exported = job(model, out, options, calibrate_on=calibrate_on, data_root=data_root)
+    exported = job(model, out, options, settings=settings, calibrate_on=calibrate_on, data_root=data_root)
     if (int8 := exported.facts.int8) is not None:
         console.print(
             f"INT8 keeps {int8.decisions:.2%} of float32's decisions, near-ties apart, on images that it was not "

@@ -26,7 +26,8 @@ def list_names(kind: Literal["teachers", "students", "methods", "data", "tasks",
 
 
 def _models() -> list[str]:
-    from compress.tasks.models import DEFAULT_ENCODER, model_names, takes_encoder
+    from compress.tasks.models import model_names, takes_encoder
+    from compress.tasks.models.smp_segmenters import DEFAULT_ENCODER
 
     segmenters = [
         f"segmentation    {name}{'[:encoder]' if takes_encoder(name) else ''}" for name in model_names("segmentation")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from compress.cli.flags import Switch
+from compress.data_settings import ModelSettings
 from compress.runs.predict import predict as run_prediction
 from compress.runs.predicted_masks import MaskFormat
 from compress.training.progress import console, output
@@ -19,7 +19,7 @@ def predict(
     /,
     *images: Path,
     out: Path,
-    image_size: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None,
+    settings: Annotated[ModelSettings | None, Parameter(name="*")] = None,
     mask_format: list[MaskFormat] | None = None,
     overwrite: Switch = False,
 ) -> None:
@@ -32,13 +32,11 @@ def predict(
     Parameters
     ----------
     model
-        Run directory, model directory, .safetensors or .onnx file.
+        Run, folder of compress, timm or SMP, weights file (with --teacher) or .onnx file.
     images
         png, jpg, webp, bmp, tiff or gif files, or folders of them and of folders.
     out
         Folder for the predictions.
-    image_size
-        Resize images to this shorter side, in pixels. The default is the size that the model was scored at.
     mask_format
         Masks of a segmenter: `index` (NAME.classes.png with a palette, the default), `rgb` (NAME.colours.png) or
         `polygons` (one polygons.json in COCO's format, for labelling tools). Repeat the flag for several.
@@ -46,7 +44,7 @@ def predict(
         Replace the predictions in --out.
     """
     for answer in run_prediction(
-        model, images, out, image_size=image_size, mask_format=mask_format or ("index",), overwrite=overwrite
+        model, images, out, settings=settings, mask_format=mask_format or ("index",), overwrite=overwrite
     ):
         if "guesses" in answer:
             best = answer["guesses"][0]

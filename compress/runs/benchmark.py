@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export.latency import Latency, interleaved
 from compress.runs.charts import throughput_lines
@@ -39,16 +40,23 @@ def benchmark(
     *,
     batches: Sequence[int] = (1, 16),
     size: tuple[int, int] | None = None,
+    settings: ModelSettings | None = None,
     provider: str = "cpu",
     compiled: bool = False,
     seconds: float = 2.0,
 ) -> Benchmark:
     """Time models side by side in interleaved rounds; ratios are to the first.
 
-    `size` is height and width, those of the first model if None; `seconds` are spent on each model, batch and kind of
+    `size` is height and width, those of the first model if None; `settings` say what models do not, such as the network
+    of a file of weights; `seconds` are spent on each model, batch and kind of
     measurement. Raises `UsageError` if there is nothing to time, or a model cannot be opened.
     """
-    timed_models = [model for path in models for model in timed_models_of(path, provider, compiled=compiled)]
+    said = settings or ModelSettings()
+    if size and said.image_size is None:
+        said = said.model_copy(update={"image_size": min(size)})
+    timed_models = [
+        model for path in models for model in timed_models_of(path, provider, compiled=compiled, settings=said)
+    ]
     if not timed_models:
         raise UsageError("no models to time: `compress benchmark MODEL...`")
     running = {model.name: model.start() for model in timed_models}

@@ -13,8 +13,9 @@ from compress.errors import UsageError
 from compress.export import OnnxModel, OnnxScores, spec_of
 from compress.runs.data import inspect, place_of, sums_report
 from compress.runs.evaluation import Score, evaluate
-from compress.runs.models import as_answered, fit_teacher
-from compress.runs.reading import open_for, require_classes, teacher_of
+from compress.runs.models import as_answered, network_of
+from compress.runs.opening import is_own
+from compress.runs.reading import open_for, require_classes, teacher_at
 from compress.settings import HeldOutSettings
 from compress.storage.files import write_text
 from compress.tasks import held_out_of
@@ -50,7 +51,7 @@ def evaluate_model(
     details: bool = False,
     confusion: Path | None = None,
 ) -> Evaluation:
-    """Score a run directory, a model directory, a .safetensors or an .onnx file on held-out data.
+    """Score a run, a folder of this package, of timm or of SMP, a file of weights or an .onnx file on held-out data.
 
     `teacher` names the network of a file of weights that does not say what network it is. `held_out` is the data; if
     None, it is the data that the model was made for. With `details` segmenters get all scores of
@@ -61,14 +62,13 @@ def evaluate_model(
     settings = held_out or HeldOutSettings()
     if confusion is not None and confusion.exists():
         raise UsageError(f"{confusion} is there: choose another file for `confusion`")
-    if teacher is None:
+    if teacher is None and (model.suffix == ".onnx" or is_own(model)):
         predict, source = _open_own(model, settings, compute)
     else:
         listing = SOURCES.find(settings.data) if settings.data else None
-        task = listing.task if listing else "classification"
-        own_teacher = teacher_of(task, teacher, model, settings)
-        source = as_answered(open_for(own_teacher, settings, task), own_teacher)
-        network = fit_teacher(own_teacher, source, seed=0)
+        own_teacher = teacher_at(model, teacher, settings, listing.task if listing else None)
+        source = as_answered(open_for(own_teacher, settings, own_teacher.task), own_teacher)
+        network = network_of(own_teacher, source, seed=0)
         compute.place(network)
         predict = network
     inspect(source)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import (
     ExportFacts,
@@ -25,6 +26,7 @@ from compress.replay.stored_samples import in_turns, stored_columns
 from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.gates import MOST_LOST, comparison_images, require_kept
+from compress.runs.opening import is_own, open_model
 from compress.runs.own_modules import OwnData, own_source, usable, without_stride
 from compress.runs.reading import require_classes
 from compress.storage.files import require_replaceable
@@ -34,7 +36,7 @@ from compress.tasks import held_out_of, make_task
 from compress.tasks.data import SOURCES, open_data
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
-from compress.tasks.models.model_folder import Card, load_model, weights_file
+from compress.tasks.models.model_folder import Card, own_weights
 from compress.training.compute import CPU_FLOAT32
 
 SYNTHETIC = 512
@@ -92,18 +94,20 @@ def export(
     out: Path | None = None,
     options: ExportOptions | None = None,
     *,
+    settings: ModelSettings | None = None,
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
 ) -> Exported:
     """Write a model as one ONNX file, compare it with torch and, if held-out images are available, score both.
 
-    `out` is RUN/export/model.onnx, with the precision in its name, if None. Raises `UsageError` for what cannot be
-    exported as asked; `Exported.require` raises `GateError` for a file that differs.
+    `out` is RUN/export/model.onnx, with the precision in its name, if None. `settings` say what the model does not, as
+    the network of a file of weights. Raises `UsageError` for what cannot be exported as asked; `Exported.require`
+    raises `GateError` for a file that differs.
     """
     options = options or ExportOptions()
     file = _target(model, out, options.precision)
     require_replaceable(file, is_own_file, overwrite=options.overwrite)
-    network, card = load_model(model)
+    network, card = open_model(model, settings)
     evidence = evidence_of(model, card, data_root, calibrate_on, options.precision)
     order = Order(
         Form(options.input, options.output), options.precision, options.opset, not options.fixed_size, card.origin
@@ -136,13 +140,16 @@ def export_module(
 
 
 def _target(model: Path, out: Path | None, precision: str) -> Path:
+    if model.suffix == ".onnx":
+        raise UsageError(f"{model} is an ONNX file already: export the run or the weights that it was made of")
     if out is None:
-        if not model.is_dir():
+        if not model.is_dir() or not is_own(model):
             raise UsageError("name the file to write with `out`: the model is not in a run directory")
         return model / "export" / ("model.onnx" if precision == "fp32" else f"model.{precision}.onnx")
     if out.is_dir():
         raise UsageError(f"`out` {out} is a folder: name the file to write")
-    if out.exists() and out.samefile(weights_file(model)):
+    weights = own_weights(model)
+    if weights is not None and out.exists() and out.samefile(weights):
         raise UsageError(f"`out` {out} is the model itself: name another file")
     return out
 

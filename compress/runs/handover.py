@@ -31,6 +31,7 @@ from compress.tasks.data import DataSource
 from compress.tasks.models import NormalisedModel, deployable, fingerprint
 from compress.tasks.models.binary import threshold_of
 from compress.tasks.models.model_folder import Card, save_model
+from compress.tasks.models.teacher_folders import place_label
 from compress.training.compute import CPU_FLOAT32
 
 
@@ -143,7 +144,7 @@ def _networks(done: Finished, student: Score, onnx: Score) -> tuple[dict[str, di
     run, spec, settings, file = done.run, done.held_out.spec, done.context.settings, OnnxModel(done.run.onnx)
     weights, name = run.student / "model.safetensors", run.onnx.name
     rows = {
-        "teacher": _row(settings.teacher, done.context.teacher, done.teacher_score, spec, None),
+        "teacher": _row(_teacher_name(settings), done.context.teacher, done.teacher_score, spec, None),
         "student": _row(settings.student, done.context.student, student, spec, weights),
         "onnx": {"name": name, **dict(onnx.numbers), "bytes": run.onnx.stat().st_size},
     }
@@ -175,7 +176,7 @@ def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
     settings, threshold = done.context.settings, threshold_of(done.context.student)
     return {
         "method": settings.method,
-        "teacher": settings.teacher,
+        "teacher": _teacher_name(settings),
         "teacher_sha256": fingerprint(done.context.teacher),
         **({"began_with_sha256": done.began_with} if done.began_with else {}),
         "config_sha256": sha256((done.run.path / "config.yaml").read_bytes()).hexdigest(),
@@ -184,6 +185,11 @@ def _origin(done: Finished, student: Score, scored_on: str) -> dict[str, Any]:
         **({} if threshold is None else {"threshold": threshold}),
         "licence": "not known here: the weights derive from the teacher's",
     }
+
+
+def _teacher_name(settings: DistillSettings) -> str:
+    """As it stands in files that others get: not where it lay here."""
+    return place_label(settings.teacher or "")
 
 
 def _parity(facts: ExportFacts, results: list[Parity]) -> dict[str, Any]:
@@ -218,7 +224,7 @@ def _parts(settings: DistillSettings, card: Card | None) -> str:
         return ""
     return (
         f"The network is the feature extractor of {settings.student}, a projector and the classifier of "
-        f"{settings.teacher}: `compress evaluate` loads it, timm alone does not.\n\n"
+        f"{_teacher_name(settings)}: `compress evaluate` loads it, timm alone does not.\n\n"
     )
 
 
@@ -237,7 +243,7 @@ def model_card(
     if began_with:
         data_note += f", from weights that it was given (SHA-256 {began_with})"
     return (
-        f"# {settings.student}\n\nDistilled from {settings.teacher} by {settings.method} {data_note} "
+        f"# {settings.student}\n\nDistilled from {_teacher_name(settings)} by {settings.method} {data_note} "
         f"(compress-kd).\n\n{_parts(settings, card)}- task: {settings.task}\n- scored on: {scored_on}\n"
         f"- {student.metric}: {student.headline:.4f} (teacher {teacher.headline:.4f})\n"
         f"{_loading(network, card)}\n\n```json\n{numbers}\n```\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from platformdirs import user_cache_path
@@ -41,10 +43,13 @@ from compress.training.parallel import Workers
 from compress.training.progress import Steps, clock, console
 
 
-def new_model(name: str, source: DataSource, seed: int) -> NormalisedModel:
-    """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images."""
+def new_model(name: str, source: DataSource, seed: int, arguments: Mapping[str, Any] | None = None) -> NormalisedModel:
+    """An untrained model for the data's classes and size; raises `UsageError` if it cannot take such images.
+
+    `arguments` are of the network's constructor, beside its name.
+    """
     torch.manual_seed(seed)
-    model = _answering(create_model, name, source)
+    model = _answering(partial(create_model, arguments=arguments) if arguments else create_model, name, source)
     require_logits(model, name, source)
     return model
 
@@ -168,9 +173,9 @@ def place(teacher: nn.Module, student: nn.Module, compute: Compute, workers: Wor
         compute.place(model)
 
 
-def require_origin(name: str, weights: Path | None, source: DataSource) -> None:
+def require_origin(teacher: Teacher, source: DataSource) -> None:
     """Raise `UsageError` if neither a file nor the name has weights and the data is not embedded."""
-    if weights is None and source.fingerprint is None and not name.startswith(STORED):
+    if teacher.weights is None and source.fingerprint is None and not teacher.name.startswith(STORED):
         raise UsageError(
             f"no teacher for {source.name}: name its weights with `teacher_weights`, "
             f"or train one with `compress teach --data {source.name}`"
@@ -181,10 +186,8 @@ def find_teacher(teacher: Teacher, source: DataSource, compute: Compute, seed: i
     """The teacher with its weights from a file, from the name itself or from this package; else one is taught on the
     embedded data, and cached.
     """
-    if teacher.weights is not None:
-        return fit_teacher(teacher, source, seed)
-    if teacher.name.startswith(STORED):
-        return unfitted_teacher(teacher, source, seed).eval()
+    if teacher.weights is not None or teacher.name.startswith(STORED):
+        return network_of(teacher, source, seed)
     packaged = packaged_teacher(teacher.name, source.name)
     if packaged:
         console.print(f"teacher {packaged.network}: comes with the package, taught on {source.name}", soft_wrap=True)
@@ -192,9 +195,18 @@ def find_teacher(teacher: Teacher, source: DataSource, compute: Compute, seed: i
     return taught_teacher(teacher.name, source, compute, seed)
 
 
+def network_of(teacher: Teacher, source: DataSource, seed: int) -> NormalisedModel:
+    """The teacher with the weights of its file or of its name; raises `UsageError` if it has neither."""
+    if teacher.weights is not None:
+        return fit_teacher(teacher, source, seed)
+    if not teacher.name.startswith(STORED):
+        raise UsageError(f"{teacher.name} is a network without weights: give a file of them")
+    return unfitted_teacher(teacher, source, seed).eval()
+
+
 def unfitted_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedModel:
     """The teacher's network with its preparation of images, without the weights of its file."""
-    return with_preparation(new_model(teacher.name, source, seed), teacher)
+    return with_preparation(new_model(teacher.name, source, seed, teacher.arguments), teacher)
 
 
 def fit_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedModel:
@@ -203,7 +215,8 @@ def fit_teacher(teacher: Teacher, source: DataSource, seed: int) -> NormalisedMo
     Raises `UsageError` that says what does not fit.
     """
     model = unfitted_teacher(teacher, source, seed)
-    for note in fit_weights(bare(model.network), teacher.weights or {}, teacher.origin, teacher.choice):
+    notes = fit_weights(bare(model.network), teacher.weights or {}, teacher.origin, teacher.choice)
+    for note in (*teacher.notes, *notes):
         console.print(note, soft_wrap=True)
     return model.eval()
 

@@ -7,14 +7,15 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import ExportFacts, OnnxScores, require_parity
 from compress.export.openvino import OpenVinoModel, check_openvino, is_own_openvino, write_openvino
 from compress.runs.evaluation import evaluate
 from compress.runs.export import Exported, ExportOptions, evidence_of, export
+from compress.runs.opening import is_own, open_model
 from compress.storage.files import require_replaceable
 from compress.tasks.models import deployable
-from compress.tasks.models.model_folder import load_model
 from compress.training.compute import Compute
 
 
@@ -23,6 +24,7 @@ def export_openvino(
     out: Path | None = None,
     options: ExportOptions | None = None,
     *,
+    settings: ModelSettings | None = None,
     calibrate_on: Path | None = None,
     data_root: Path | None = None,
 ) -> Exported:
@@ -38,10 +40,11 @@ def export_openvino(
     require_replaceable(file, is_own_openvino, overwrite=options.overwrite)
     require_replaceable(weights, lambda _: is_own_openvino(file), overwrite=options.overwrite)
     with TemporaryDirectory() as folder:
-        onnx = export(model, Path(folder) / "model.onnx", options, calibrate_on=calibrate_on, data_root=data_root)
+        file_of_onnx = Path(folder) / "model.onnx"
+        onnx = export(model, file_of_onnx, options, settings=settings, calibrate_on=calibrate_on, data_root=data_root)
         require_parity(onnx.parity)
         write_openvino(onnx.facts.path, file)
-    network, card = load_model(model)
+    network, card = open_model(model, settings)
     evidence = evidence_of(model, card, data_root, calibrate_on, options.precision)
     images = evidence.images
     if images is None and evidence.calibration is not None:
@@ -57,7 +60,7 @@ def export_openvino(
 
 def _target(model: Path, out: Path | None, precision: str) -> Path:
     if out is None:
-        if not model.is_dir():
+        if not model.is_dir() or not is_own(model):
             raise UsageError("name the file to write with `out`: the model is not in a run directory")
         return model / "export" / ("model.xml" if precision == "fp32" else f"model.{precision}.xml")
     if out.suffix != ".xml":

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from PIL import Image
 
+from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
 from compress.runs.input_images import Photograph, photographs, readable
+from compress.runs.opening import open_model, require_nothing_said
 from compress.runs.predicted_masks import COCO_FILE, ENDINGS, MaskFormat, write_masks
 from compress.storage.files import whole_folder, write_text
 from compress.storage.untrusted import plain_json, read_bytes
-from compress.tasks.models.model_folder import load_model
 from compress.tasks.overlay import smooth
 from compress.tasks.polygons import CocoFile
 from compress.training.progress import Steps, console
@@ -33,11 +34,13 @@ def predict(
     images: Sequence[Path],
     out: Path,
     *,
-    image_size: int | None = None,
+    settings: ModelSettings | None = None,
     mask_format: Sequence[MaskFormat] = ("index",),
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
-    """Write the predictions of a run's student, a model directory, a .safetensors or an .onnx file to `out`.
+    """Write the predictions of a run's student, of any folder or file of a model, or of an .onnx file to `out`.
+
+    `settings` say what the model does not: the network of a file of weights, the size of images.
 
     Folders are searched with the folders in them, which `out` has then, too. A segmenter leaves NAME.png and the masks
     of `mask_format` for each photograph, a classifier its five best guesses. Returns the rows of predictions.json:
@@ -49,7 +52,7 @@ def predict(
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         raise UsageError(f"{out} is not an empty folder: choose another `out` or pass `overwrite`")
     _require_not_destroyed(out, listed)
-    look = _opened(model, image_size)
+    look = _opened(model, settings or ModelSettings())
     with whole_folder(out) as unfinished:
         answers, broken = _answered(look, listed, unfinished, mask_format)
         listing = {"schema_version": 1, "predictions": answers, "passed_over": broken}
@@ -125,9 +128,11 @@ def _listed(file: Path) -> set[str]:
         return set()
 
 
-def _opened(path: Path, size: int | None) -> Look:
-    """The function that predicts one image; `size` is the shorter side that images are resized to."""
+def _opened(path: Path, settings: ModelSettings) -> Look:
+    """The function that predicts one image."""
+    size = settings.image_size
     if path.suffix == ".onnx":
+        require_nothing_said(path, settings)
         onnx = OnnxModel(path)
         onnx.card = _at_size(onnx.card, size)
 
@@ -138,7 +143,7 @@ def _opened(path: Path, size: int | None) -> Look:
             return _decision(outputs, photograph, onnx.card)
 
         return look_by_file
-    network, saved = load_model(path)
+    network, saved = open_model(path, settings, any_size=True)
     card = _at_size(FileCard.of(saved.spec), size)
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from compress.storage.settings_files import load_config
 from compress.task import HeldOut
 from compress.tasks.models import STORED, NormalisedModel, fingerprint, fit_weights, read_weights
 from compress.tasks.models.model_folder import weights_file
+from compress.tasks.models.teacher_folders import is_place
 
 
 def origin_of(context: MethodContext, held_out: HeldOut) -> dict[str, str]:
@@ -46,7 +47,9 @@ def require_same_settings(folder: Path, values: Mapping[str, Any]) -> None:
 def _is_place(key: str, value: object) -> bool:
     """Whether a setting says only where something lies: `origin_of` compares what does."""
     return key in ("teacher_weights", "data_root", "collected") or (
-        key == "teacher" and isinstance(value, str) and value.startswith(STORED)
+        key == "teacher"
+        and isinstance(value, str)
+        and (value.startswith(STORED) or is_place(value, DistillSettings().task))
     )
 
 

@@ -5,23 +5,46 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from compress.data_settings import HeldOutSettings, ReadingSettings, WeightSettings
+from compress.data_settings import FileSettings, HeldOutSettings, ModelSettings, ReadingSettings
 from compress.errors import UsageError
 from compress.framing import Framing, border_of
 from compress.settings import DistillSettings, TeachSettings
 from compress.tasks.data import SOURCES, DataSource, Place, open_settings
 from compress.tasks.data.class_names import WORDNET_ID, imagenet_names, read_class_names, require_fitting
-from compress.tasks.models import NormalisedModel
+from compress.tasks.models import STORED, NormalisedModel, task_of
+from compress.tasks.models.constructor_arguments import parsed
+from compress.tasks.models.grey_input import grey_level, takes_grey
+from compress.tasks.models.teacher_folders import read_place
 from compress.tasks.models.teachers import read_teacher
 from compress.teacher import Teacher, WeightChoice
 
 
-def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSettings) -> Teacher:
+def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSettings | ModelSettings) -> Teacher:
     """The teacher by name and weights, with what the settings say in place of what it says itself."""
-    choice = WeightChoice()
-    if isinstance(settings, WeightSettings):
-        choice = WeightChoice(key=settings.teacher_key, match=settings.match)
-    teacher = read_teacher(task, name, weights, choice)
+    return _as_said(read_teacher(task, name, weights, _choice(settings)), settings)
+
+
+def teacher_at(
+    place: Path, name: str | None, settings: ReadingSettings | ModelSettings, task: str | None = None
+) -> Teacher:
+    """The teacher whose weights lie there; `name` is its network's, where the place does not say it.
+
+    Raises `UsageError` for what cannot be read, and for weights of which nothing says what network they are for.
+    """
+    if name is not None:
+        return teacher_of(task or task_of(name), name, place, settings)
+    if str(place).startswith(STORED):
+        return teacher_of("classification", str(place), None, settings)
+    return _as_said(read_place(place, _choice(settings)), settings)
+
+
+def _choice(settings: ReadingSettings | ModelSettings) -> WeightChoice:
+    if not isinstance(settings, FileSettings):
+        return WeightChoice()
+    return WeightChoice(key=settings.teacher_key, match=settings.match, arguments=parsed(settings.teacher_args))
+
+
+def _as_said(teacher: Teacher, settings: ReadingSettings | ModelSettings) -> Teacher:
     own = teacher.framing
     framing = Framing(
         settings.crop_mode or own.crop_mode,
@@ -30,11 +53,12 @@ def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSett
         border_of(settings.mean) if settings.mean else own.fill,
     )
     names = teacher.class_names
-    if settings.class_names and task == "classification":
+    if settings.class_names and (teacher.task == "classification" or isinstance(settings, ModelSettings)):
         names = read_class_names(Path(settings.class_names))
-    if names and teacher.classes and teacher.threshold is None and len(names) != teacher.classes:
+    answers = 2 if teacher.classes == 1 else teacher.classes
+    if names and answers and len(names) != answers:
         raise UsageError(
-            f"`class_names` {settings.class_names} holds {len(names)} names and {teacher.origin} has {teacher.classes} "
+            f"`class_names` {settings.class_names} holds {len(names)} names and {teacher.origin} has {answers} "
             "classes: give one for each"
         )
     mean, std = settings.mean or teacher.mean, settings.std or teacher.std
@@ -63,6 +87,8 @@ def with_preparation(model: NormalisedModel, teacher: Teacher) -> NormalisedMode
     """The model with the teacher's mean and deviation, where it says them."""
     own = (tuple(numbers.flatten().tolist()) for numbers in (model.mean, model.std))
     mean, std = (said or network for said, network in zip((teacher.mean, teacher.std), own, strict=True))
+    if takes_grey(model.network):
+        mean, std = grey_level(mean), grey_level(std)
     return NormalisedModel(model.network, mean, std)
 
 

@@ -64,7 +64,7 @@ def open_inputs(settings: ResolvedSettings, student_weights: str | None) -> RunI
     else:
         teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
         source = as_answered(open_for(teacher, settings, settings.task), teacher)
-    require_origin(teacher.name, settings.teacher_weights, source)
+    require_origin(teacher, source)
     compute = Compute.choose(settings.device, settings.precision, settings.capture)
     collected = read_collected_images(settings, source)
     student, began_with = new_student(settings, source, student_weights)

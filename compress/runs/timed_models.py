@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from compress.data_settings import ModelSettings
 from compress.export import OnnxModel
 from compress.export.latency import Once
 from compress.runs.first_inference import peak_of_first_inference
-from compress.tasks.models.model_folder import load_model
+from compress.runs.opening import open_model, untold
 from compress.training.compute import Compute
 
 Kind = Literal["eager", "compiled", "onnxruntime"]
@@ -42,6 +43,8 @@ class TimedModel:
     path: Path
     kind: Kind
     provider: str
+    settings: ModelSettings | None = None
+    """What the model does not say itself."""
 
     @property
     def name(self) -> str:
@@ -52,7 +55,7 @@ class TimedModel:
         """The model, loaded; raises `UsageError` if it cannot be."""
         if self.kind == "onnxruntime":
             return InOnnxRuntime(OnnxModel(self.path, provider=self.provider))
-        model, card = load_model(self.path)
+        model, card = open_model(self.path, self.settings)
         device = torch.device("cpu" if self.provider == "cpu" else "cuda")
         return InTorch(model, card.image_shape, device, compiled=self.kind == "compiled")
 
@@ -109,14 +112,16 @@ class InOnnxRuntime:
         return self._model.bound(self._model.as_input(images))
 
 
-def timed_models_of(path: Path, provider: str, *, compiled: bool) -> list[TimedModel]:
+def timed_models_of(
+    path: Path, provider: str, *, compiled: bool, settings: ModelSettings | None = None
+) -> list[TimedModel]:
     """A file as it is; a run's or model's network in torch, and what lies in its `export/`."""
     if path.suffix == ".onnx":
         return [TimedModel(path, "onnxruntime", provider)]
     kinds: list[Kind] = ["eager", "compiled"] if compiled else ["eager"]
     files = sorted((path / "export").glob("*.onnx")) if path.is_dir() else []
     return [
-        *(TimedModel(path, kind, provider) for kind in kinds),
+        *(TimedModel(path, kind, provider, untold(path, settings)) for kind in kinds),
         *(TimedModel(f, "onnxruntime", provider) for f in files),
     ]
 
@@ -125,5 +130,6 @@ def cold_start(model: TimedModel, shape: tuple[int, ...]) -> dict[str, float]:
     """The first inference of a new process: seconds since its start, and its peak memory in megabytes."""
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(1) as process:
-        memory = process.apply(peak_of_first_inference, (model.kind, model.path, model.provider, shape))
+        said = model.settings.model_dump() if model.settings else {}
+        memory = process.apply(peak_of_first_inference, (model.kind, model.path, model.provider, shape, said))
         return {"seconds": time.perf_counter() - started, "memory_mb": memory}

@@ -7,12 +7,11 @@ from compress.task import IGNORE_INDEX
 
 from .label_maps import Pairs, paired_source
 from .masks import Reading, index_table, indices
+from .public_classes import KNOWN_LISTS
 from .source import DataSource, LabelledImages, Place
 
-CLASS_NAMES = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
-)  # fmt: skip
-VOID = 11
+*_counted, _void = KNOWN_LISTS["camvid"].names
+CLASS_NAMES, VOID = tuple(_counted), len(_counted)
 TRAINING, HELD_OUT = "train", "test"
 
 

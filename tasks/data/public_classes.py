@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .nyuv2_classes import NAMES_13, NAMES_40
+
 Colour = tuple[int, int, int]
 
 
@@ -47,6 +49,7 @@ shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw, structura
 towel, tree, vegetable, wall-brick, wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood,
 water-other, waterdrops, window-blind, window-other, wood
 """
+CAMVID = "sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
 CITYSCAPES = """
 road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, terrain, sky, person, rider, car,
 truck, bus, train, motorcycle, bicycle
@@ -85,12 +88,15 @@ _LAND_USE = ClassList(
 )
 KNOWN_LISTS = {
     "ade20k": ClassList(_names(ADE20K)),
+    "camvid": ClassList((*_names(CAMVID), "void")),
     "cityscapes": ClassList(_names(CITYSCAPES), _colours(_CITYSCAPES_COLOURS)),
     "coco-stuff": ClassList(_names(COCO_STUFF)),
     "loveda": ClassList(
         ("background", "building", "road", "water", "barren", "forest", "agricultural"),
         _colours("ffffff ff0000 ffff00 0000ff 9f81b7 00ff00 ffc380"),
     ),
+    "nyuv2": ClassList(NAMES_13),
+    "nyuv2-40": ClassList(NAMES_40),
     "potsdam": _LAND_USE,
     "vaihingen": _LAND_USE,
     "voc": ClassList(_names(VOC), tuple(_bits(index) for index in range(21))),

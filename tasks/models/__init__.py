@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,23 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from compress.errors import UsageError, unknown_name
+from compress.errors import UsageError, one_line, unknown_name
 
 from ..named_task import find_task
 from .cifar import CIFAR_NETWORKS
+from .constructor_arguments import GREY, require_channels, require_own
+from .grey_input import of_grey_images
 from .normalised import NormalisedModel, deployable
+from .smp_segmenters import smp_names, smp_segmenter
 from .timm_hub import STORED, normaliser, require_stored
 from .torchvision_segmenters import PREFIX, TorchvisionSegmenter, torchvision_names
 from .weights import fingerprint, fit_weights, read_weights
 
 __all__ = [
     "CIFAR_NETWORKS", "STORED", "NormalisedModel", "architecture_name", "create_model", "deployable", "fingerprint",
-    "fit_weights", "model_names", "read_weights", "takes_encoder",
+    "fit_weights", "model_names", "read_weights", "takes_encoder", "task_of",
 ]  # fmt: skip
-
-SIZE = re.compile(r"(?P<encoder>.*):(?P<size>[1-9]x[1-9]\d{0,3})")
-DEFAULT_ENCODER = "resnet18"
-"""Default encoder of segmenters; half the cost of SMP's own default, resnet34."""
 
 
 def model_names(task: str) -> list[str]:
@@ -35,7 +33,7 @@ def model_names(task: str) -> list[str]:
     if own:
         return sorted(own)
     if task == "segmentation":
-        return sorted([*_segmenters(), *torchvision_names()])
+        return sorted([*smp_names(), *torchvision_names()])
     import timm
 
     return sorted([*CIFAR_NETWORKS, *timm.list_models()])
@@ -46,8 +44,24 @@ def takes_encoder(segmenter: str) -> bool:
     return not segmenter.startswith(PREFIX)
 
 
+def task_of(name: str) -> str:
+    """The task of a network by its name: segmentation for `architecture:encoder` and all architectures."""
+    import timm
+
+    if name in CIFAR_NETWORKS or name.startswith(STORED) or timm.is_model(name):
+        return "classification"
+    segments = ":" in name or name.startswith(PREFIX) or name.lower() in smp_names()
+    return "segmentation" if segments else "classification"
+
+
 def create_model(
-    task: str, name: str, num_classes: int, image_size: tuple[int, int] | None = None, *, pretrained: bool = False
+    task: str,
+    name: str,
+    num_classes: int,
+    image_size: tuple[int, int] | None = None,
+    *,
+    pretrained: bool = False,
+    arguments: Mapping[str, Any] | None = None,
 ) -> NormalisedModel:
     """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
 
@@ -60,14 +74,22 @@ def create_model(
     Classifiers that take images of one size only (most vision transformers) are made for `image_size`, height and
     width in pixels, or for their own size without it; stored position embeddings are resampled by timm.
 
-    Raises `UsageError` for a name in no table, with the nearest one that is.
+    `arguments` are further ones of the library's constructor. Networks of one channel take RGB images here, too.
+
+    Raises `UsageError` for a name in no table, with the nearest one that is, and for arguments that it does not take.
     """
-    own = find_task(task).networks
+    others, own = arguments or {}, find_task(task).networks
+    if others and (own or name in CIFAR_NETWORKS or (task == "segmentation" and not takes_encoder(name))):
+        raise UsageError(f"{name} takes no arguments beside its name: leave out {', '.join(others)}")
     if own:
         return _own_network(task, own, name, num_classes)
-    if task == "segmentation":
-        return (_segmenter if takes_encoder(name) else _torchvision_segmenter)(name, num_classes, pretrained)
-    return _classifier(name, num_classes, image_size, pretrained)
+    if task == "segmentation" and takes_encoder(name):
+        model = NormalisedModel(smp_segmenter(name, num_classes, pretrained, others))
+    elif task == "segmentation":
+        model = _torchvision_segmenter(name, num_classes, pretrained)
+    else:
+        model = _classifier(name, num_classes, image_size, pretrained, others)
+    return of_grey_images(model) if GREY in (others.get("in_channels"), others.get("in_chans")) else model
 
 
 def _own_network(
@@ -80,26 +102,29 @@ def _own_network(
     return network if isinstance(network, NormalisedModel) else NormalisedModel(network)
 
 
-def _classifier(name: str, num_classes: int, image_size: tuple[int, int] | None, imagenet: bool) -> NormalisedModel:
+def _classifier(
+    name: str, num_classes: int, image_size: tuple[int, int] | None, imagenet: bool, arguments: Mapping[str, Any]
+) -> NormalisedModel:
     if name in CIFAR_NETWORKS:
         return NormalisedModel(CIFAR_NETWORKS[name](num_classes))
     import timm
 
+    require_channels(name, arguments.get("in_chans", 3))
+    require_own(name, arguments)
     stored = name.startswith(STORED)
     if stored:
         require_stored(name)
     elif not timm.is_model(name):
         raise unknown_name("classifier", name, _family(name, model_names("classification")))
     try:
-        network = timm.create_model(name, pretrained=stored or imagenet, num_classes=num_classes)
+        network = timm.create_model(name, pretrained=stored or imagenet, num_classes=num_classes, **arguments)
         origin = network.pretrained_cfg
         if image_size and takes_one_size(network) and tuple(origin["input_size"][1:]) != image_size:
-            network = timm.create_model(
-                name, pretrained=stored or imagenet, num_classes=num_classes, img_size=image_size
-            )
+            sized = {**arguments, "img_size": image_size}
+            network = timm.create_model(name, pretrained=stored or imagenet, num_classes=num_classes, **sized)
         mean, std = normaliser(origin)
     except Exception as error:  # timm raises many exception types, from RuntimeError to AssertionError
-        raise UsageError(f"timm cannot build {name!r}{_sized(image_size)}: {_one_line(error)}") from error
+        raise UsageError(f"timm cannot build {name!r}{_sized(image_size)}: {one_line(error)}") from error
     stored_classes = origin.get("num_classes")
     if stored and stored_classes and stored_classes != num_classes:  # timm would replace the last layer by a random one
         raise UsageError(
@@ -125,47 +150,6 @@ def _sized(image_size: tuple[int, int] | None) -> str:
     return f" for {image_size[0]}x{image_size[1]} images" if image_size else ""
 
 
-def _segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
-    import segmentation_models_pytorch as smp
-
-    architecture, encoder, size = _segmenter_parts(name)
-    if architecture not in _segmenters():
-        raise unknown_name("segmenter", architecture, model_names("segmentation"), "(name it architecture[:encoder])")
-    encoders = smp.encoders.get_encoder_names()
-    if encoder not in encoders and not encoder.startswith("tu-"):
-        raise unknown_name("encoder", encoder, encoders, "(timm encoders are written tu-NAME)")
-    sizes = _sizes(architecture, size)
-    try:
-        weights = "imagenet" if imagenet else None
-        network = smp.create_model(
-            architecture, encoder_name=encoder, encoder_weights=weights, classes=num_classes, **sizes
-        )
-    except Exception as error:  # SMP and timm raise many exception types, from RuntimeError to ModuleNotFoundError
-        raise UsageError(f"segmentation-models-pytorch cannot build {name!r}: {_one_line(error)}") from error
-    return NormalisedModel(network)
-
-
-def _segmenter_parts(name: str) -> tuple[str, str, str]:
-    """Architecture, encoder and size, `""` if the name gives none, of `architecture[:encoder[:STAGESxCHANNELS]]`."""
-    architecture, _, rest = name.partition(":")
-    named = SIZE.fullmatch(rest)
-    encoder, size = (named["encoder"], named["size"]) if named else (rest, "")
-    return architecture.lower(), encoder or DEFAULT_ENCODER, size
-
-
-def _sizes(architecture: str, size: str) -> dict[str, int]:
-    """Arguments for a segmenter of so many stages of its encoder, and so many channels in its decoder."""
-    import segmentation_models_pytorch as smp
-
-    if not size:
-        return {}
-    width = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[architecture]).parameters.get("decoder_channels")
-    if width is None or not isinstance(width.default, int):
-        raise UsageError(f"the decoder of {architecture!r} is not of one width: leave out {size!r} of its name")
-    stages, channels = map(int, size.split("x"))
-    return {"encoder_depth": stages, "decoder_channels": channels}
-
-
 def _torchvision_segmenter(name: str, num_classes: int, imagenet: bool) -> NormalisedModel:
     if name not in torchvision_names():
         raise unknown_name("segmenter", name, torchvision_names())
@@ -174,21 +158,11 @@ def _torchvision_segmenter(name: str, num_classes: int, imagenet: bool) -> Norma
     return NormalisedModel(TorchvisionSegmenter(name.removeprefix(PREFIX), num_classes))
 
 
-def _segmenters() -> Iterable[str]:
-    import segmentation_models_pytorch as smp
-
-    return list(smp.MODEL_ARCHITECTURES_MAPPING)
-
-
 def _family(name: str, names: Iterable[str]) -> list[str]:
     """The names with the same beginning, so that among 1,300 names the suggestion is of the same family if possible."""
     stem = re.match(r"[a-z]*", name.lower())
     alike = [k for k in names if stem and stem.group() and k.startswith(stem.group()[:4])]
     return alike or list(names)
-
-
-def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:240]  # torch names the layer on its second line
 
 
 @torch.no_grad()
@@ -199,7 +173,7 @@ def require_image_size(model: nn.Module, name: str, image_shape: tuple[int, int,
     except Exception as error:  # networks raise many exception types
         size = "x".join(map(str, image_shape[1:]))
         raise UsageError(
-            f"{name} cannot take {size} images: {_one_line(error)}; choose another model or size"
+            f"{name} cannot take {size} images: {one_line(error)}; choose another model or size"
         ) from error
     if not isinstance(logits, torch.Tensor):
         raise UsageError(f"{name} returns a {type(logits).__name__}, not one tensor of logits")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from compress.errors import UsageError
 
+from .grey_input import GreyInput
 from .normalised import NormalisedModel
 
 USUAL_THRESHOLD = 0.5
@@ -46,8 +47,10 @@ def as_one_logit(model: NormalisedModel, threshold: float) -> NormalisedModel:
 
 
 def bare(network: nn.Module) -> nn.Module:
-    """The network whose weights are in files: the one inside `OneLogit`."""
-    return network.network if isinstance(network, OneLogit) else network
+    """The network whose weights are in files: the one inside `OneLogit` and `GreyInput`."""
+    while isinstance(network, (OneLogit, GreyInput)):
+        network = network.network
+    return network
 
 
 def threshold_of(model: nn.Module) -> float | None:

@@ -174,11 +174,16 @@ def _require_network(card: Card, tensors: Mapping[str, Tensor], origin: str) -> 
 
 def weights_file(path: Path) -> Path:
     """Where the weights are of a run directory, a model's own directory or a file; raises `UsageError` if nowhere."""
-    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
-    file = next((place for place in places if place.is_file()), None)
+    file = own_weights(path)
     if file is None:
         raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
     return file
+
+
+def own_weights(path: Path) -> Path | None:
+    """Where this package puts the weights of a run or a model, if they are there; the path itself if it is a file."""
+    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
+    return next((place for place in places if place.is_file()), None)
 
 
 def card_in(path: Path) -> Card | None:
@@ -218,7 +223,7 @@ def _read_card(file: Path) -> Card:
     except ValueError as error:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
     find_task(card.task)  # imported here, and not where a network is built without memory
-    if card.network.startswith(STORED):
+    if any(mark in card.network for mark in STORED):
         raise UsageError(f"{file} names a network elsewhere, {card.network}: only names that timm knows are looked up")
     if len(card.palette) not in (0, len(card.class_names)):
         raise UsageError(f"{file} has {len(card.palette)} colours for {len(card.class_names)} classes: it is broken")

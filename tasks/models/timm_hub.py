@@ -67,7 +67,8 @@ def _require_weights_for(name: str, held: int) -> None:
 
 def normaliser(origin: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and deviation that a timm network was trained with, ImageNet's if it does not say; `ValueError` if wrong."""
-    mean, std = origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD)
+    said = (origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
+    mean, std = (3 * tuple(n) if isinstance(n, (list, tuple)) and len(n) == 1 else n for n in said)  # of grey images
     for numbers in (mean, std):
         sound = isinstance(numbers, (list, tuple)) and len(numbers) == 3
         if not sound or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):

@@ -8,6 +8,7 @@ from mask_files import COLOURED, COLOURS, LABELS, Form, Write, class_list, folde
 from PIL import Image
 
 from compress.errors import UsageError
+from compress.tasks.data.nyuv2_classes import NAMES_13, NAMES_40
 
 
 def palette_of_no_meaning(root: Path) -> None:
@@ -111,6 +112,7 @@ CLASSES: dict[str, Form] = {
     "hexadecimal colours": (class_list("classes.txt", HEXADECIMAL, mapped(COLOURS)), {}),
     "colours in brackets": (class_list("classes.txt", BRACKETS, mapped(COLOURS)), {}),
     "colours first": (class_list("classes.txt", FIRST, mapped(COLOURS)), {}),
+    "CamVid's list by its name": (masks(mapped({0: 0, 1: 3, 255: 11}), names=None), {"class_names": "camvid"}),
     "a name of one letter": (class_list("classes.txt", ONE_LETTER, mapped(COLOURS)), {}),
 }
 LABEL_IDS, TRAIN_IDS = mapped({0: 23, 1: 7, 255: 4}), mapped({0: 10, 1: 0, 255: 255})
@@ -152,6 +154,12 @@ def test_every_form_is_read_to_the_same_labels(form: str, tmp_path: Path) -> Non
     assert len(targets)
     for target in targets:
         torch.testing.assert_close(target, expected)
+
+
+@pytest.mark.parametrize(("name", "names"), [("nyuv2", NAMES_13), ("nyuv2-40", NAMES_40)])
+def test_nyuv2s_classes_are_listed_by_its_names(name: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    masks(names=None)(tmp_path)
+    assert opened(tmp_path, class_names=name).class_names == names
 
 
 def test_a_list_of_names_leaves_out_the_others(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mask_files import folder
 
+from compress import evaluate
 from compress.tasks.models import create_model
 
 Run = Callable[..., int]
@@ -34,6 +35,15 @@ def test_all_scores_are_in_one_object_and_the_counts_in_a_table(
     rows = list(csv.reader((tmp_path / "counts.csv").read_text().splitlines()))
     assert sum(int(cell) for row in rows[1:] for cell in row[1:]) == 11
     assert set(numbers["precision"]) == set(numbers["dice"]) == set(numbers["iou"])
+
+
+def test_python_gives_the_same_numbers(
+    run: Run, words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, "--details", "--json") == 0
+    place = {"data": "mask-folder", "data_root": tmp_path}
+    scores = evaluate(tmp_path / "two.pt", teacher=NETWORK, details=True, **place)
+    assert scores == json.loads(capsys.readouterr().out)
 
 
 def test_without_the_flag_the_scores_are_as_before(

@@ -122,11 +122,11 @@ def test_a_card_that_no_file_can_carry_is_refused_before_anything_is_written(
     from compress.runs import export
     from compress.tasks.models.model_folder import load_model
 
-    def infinite(path: Path):
+    def infinite(path: Path, settings: object):
         network, card = load_model(path)
         return network, replace(card, origin={"metrics": {"top1": float("inf")}})
 
-    monkeypatch.setattr(export, "load_model", infinite)
+    monkeypatch.setattr(export, "open_model", infinite)
     out = tmp_path / "model.onnx"
     assert run("export", model, "--out", out) == 2
     assert "could not say what it is" in complaint(capsys)

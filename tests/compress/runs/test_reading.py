@@ -279,8 +279,10 @@ def test_a_photograph_is_answered_alike_in_every_orientation_by_evaluate_and_pre
         std=(0.5,) * 3,
         image_size=16,
     )
-    for module in ("evaluate", "predict"):
-        monkeypatch.setattr(f"compress.runs.{module}.load_model", lambda _: (NormalisedModel(Side()), card))
+    opened = NormalisedModel(Side()), card
+    monkeypatch.setattr("compress.runs.evaluate.is_own", lambda _: True)
+    monkeypatch.setattr("compress.runs.evaluate.load_model", lambda _: opened)
+    monkeypatch.setattr("compress.runs.predict.open_model", lambda *_, **__: opened)
     scored = evaluate_model(tmp_path, CPU, held_out=HeldOutSettings(data_root=tmp_path / "data")).score
     assert scored.numbers["top1"] == 1.0
     files = [tmp_path / "data" / name / f"{name}.png" for name in ("left", "right")]
