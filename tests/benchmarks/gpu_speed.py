@@ -25,8 +25,8 @@ PAIRS = (
     ("segmentation", "deeplabv3:resnet50", "deeplabv3:mobilenet_v2", 128, 64),
 )
 """Task, teacher, student, side of the images, batch."""
-ROUNDS, INVERSION_STEPS = 6, 5
-"""The last two rounds are timed: in the first ones steps are recorded, and compared with plain ones."""
+ROUNDS, LEAST, INVERSION_STEPS = 6, 3, 5
+"""The last two rounds are timed: in the first ones steps are recorded, and compared with plain ones. `LEAST`: tiny."""
 
 
 def steps(compute: Compute, options: argparse.Namespace, say: Say) -> None:
@@ -38,17 +38,20 @@ def steps(compute: Compute, options: argparse.Namespace, say: Say) -> None:
             pair = [create_model(task_name, name, 10) for name in (big, small)]
             task = FakeTask(positions=task_name == "segmentation", classes=10, size=side)
             place = replace(compute, capture=capture)
-            inversion, student = _engine(place, task, pair, batch, 2 if options.tiny else WARM + 25)
+            rounds, count = (LEAST, 2) if options.tiny else (ROUNDS, WARM + 25)
+            inversion, student = _engine(place, task, pair, batch, rounds, count)
             row |= {f"inversion_{capture}_ms": inversion, f"student_{capture}_ms": student}
         row |= _plain(compute, pair, task_name, batch, side, 2 if options.tiny else 20)
         say(**row)
 
 
-def _engine(compute: Compute, task: FakeTask, pair: list[nn.Module], batch: int, count: int) -> tuple[float, float]:
+def _engine(
+    compute: Compute, task: FakeTask, pair: list[nn.Module], batch: int, rounds: int, count: int
+) -> tuple[float, float]:
     """Milliseconds of a step of the inversion, its share of a round's work included, and of one of the student."""
     settings = {
         "inversion": {"samples": batch, "steps": INVERSION_STEPS, "conditional": True},
-        "distillation": {"rounds": ROUNDS, "warmup": 1, "steps": count, "batch": batch, "lr": 0.01},
+        "distillation": {"rounds": rounds, "warmup": 1, "steps": count, "batch": batch, "lr": 0.01},
         "replay": {"capacity": 4 * batch},
     }
     trained = distiller(compute, "ssd-kd", task, *pair, settings)

@@ -25,6 +25,7 @@ class StudentLoop:
 
     def step(self) -> Tensor:
         """One step; its loss."""
+        self._student.train()
         self._optimizer.zero_grad()
         with self._compute.autocast():
             with torch.no_grad():
@@ -53,7 +54,7 @@ class InversionLoop:
 
     def step(self) -> Tensor:
         """One step; its loss. The hooks are there meanwhile only, and the student needs no gradients."""
-        self._student.requires_grad_(requires_grad=False)
+        self._student.eval().requires_grad_(requires_grad=False)
         layers = [m for m in self._teacher.modules() if isinstance(m, nn.BatchNorm2d)]
         hooks = [layer.register_forward_pre_hook(self._measure) for layer in layers]
         self._optimizer.zero_grad()
