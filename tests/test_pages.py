@@ -98,7 +98,7 @@ def reduced(words: list[str], cifar10: Path) -> list[str]:
     names = {"DIR": str(cifar10) if values.get("--data") == "cifar10" else "camvid"}
     if command == "teach":
         names |= {"deeplabv3:resnet18": "deeplabv3plus:tu-test_resnet", "teacher": f"teacher-{values['--teacher'][:6]}"}
-    if "--teacher-weights" in values:  # of a `cifar_resnet20`
+    if "--teacher-weights" in values and "--teacher" not in values:  # of a `cifar_resnet20`
         words = [*words, "--teacher", "cifar_resnet20"]
     words = [names.get(word, word) for word in words] + REDUCED.get(command, [])
     words += FEW_IMAGES.get(values.get("--method", ""), [])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -80,7 +81,9 @@ def choose_student(teacher: Teacher, source: DataSource, settings: DistillSettin
     Raises `UsageError` if no network of the table is smaller than the teacher, or none keeps the limits.
     """
     outputs = teacher.classes or len(source.class_names)
-    choice = _choice(parameter_count(_sketch(source, teacher.name, outputs)), outputs, source, settings)
+    choice = _choice(
+        parameter_count(_sketch(source, teacher.name, outputs, teacher.arguments)), outputs, source, settings
+    )
     others = f"; others: {', '.join(map(str, choice.alternatives))}" if choice.alternatives else ""
     console.print(f"student: {choice.student}, {choice.reason} (--student){others}", soft_wrap=True)
     return choice.student.name
@@ -109,14 +112,14 @@ def _table(source: DataSource, outputs: int) -> Iterator[Student]:
         yield Student(name, parameter_count(_sketch(source, name, outputs)))
 
 
-def _sketch(source: DataSource, name: str, outputs: int) -> nn.Module:
+def _sketch(source: DataSource, name: str, outputs: int, arguments: Mapping[str, Any] | None = None) -> nn.Module:
     """A network without numbers, or with random ones where it cannot be made without."""
     size = source.image_shape[1:]
     try:
         with torch.device("meta"):
-            return create_model(source.task, name, outputs, size)
+            return create_model(source.task, name, outputs, size, arguments=arguments or {})
     except UsageError:
-        return create_model(source.task, name, outputs, size)
+        return create_model(source.task, name, outputs, size, arguments=arguments or {})
 
 
 def _within(table: Sequence[Student], outputs: int, source: DataSource, settings: DistillSettings) -> Choice:

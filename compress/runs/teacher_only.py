@@ -15,10 +15,10 @@ from compress.tasks.data.class_names import imagenet_names
 from compress.tasks.data.mask_folder import class_list
 from compress.tasks.data.no_data import without_images
 from compress.tasks.data.public_classes import Colour
-from compress.tasks.models import CIFAR_NETWORKS, STORED
+from compress.tasks.models import CIFAR_NETWORKS, STORED, create_model, model_names
 from compress.tasks.models.checkpoint_class_names import class_names_beside
 from compress.tasks.models.model_folder import card_in
-from compress.tasks.models.timm_hub import FOLDER
+from compress.tasks.models.timm_hub import FOLDER, require_stored
 from compress.teacher import Teacher
 from compress.training.progress import console
 
@@ -42,16 +42,25 @@ def is_alone(settings: DistillSettings) -> bool:
     if settings.data is not None or settings.data_root is not None or settings.task not in TASKS:
         return False
     weights = settings.teacher_weights or Path((settings.teacher or "").removeprefix(FOLDER))
-    if settings.teacher_weights is None and not _brings_weights(settings.teacher):
+    if settings.teacher_weights is None and not _brings_weights(settings.teacher, settings.task):
         return False
-    card = card_in(weights) if weights.exists() else None
+    card = card_in(weights) if _exists(weights) else None
     listing = SOURCES.find(card.data) if card else None
     return listing is None or listing.on_disk
 
 
-def _brings_weights(teacher: str | None) -> bool:
-    """Whether a name is a place that holds weights."""
-    return teacher is not None and (teacher.startswith(STORED) or Path(teacher).exists())
+def _brings_weights(teacher: str | None, task: str) -> bool:
+    """Whether a name is a place that holds weights, and not that of a network."""
+    if teacher is None or teacher.startswith(STORED):
+        return teacher is not None
+    return _exists(teacher) and teacher.partition(":")[0].lower() not in model_names(task)
+
+
+def _exists(place: str | Path) -> bool:
+    try:
+        return bool(str(place).strip()) and Path(place).exists()
+    except (OSError, ValueError):  # of names that are too long, or hold what no path can
+        return False
 
 
 def describe(settings: DistillSettings) -> TeacherFacts:
@@ -88,6 +97,8 @@ def _count(teacher: Teacher, task: str) -> int:
     count = teacher.classes
     if count is None and teacher.name.startswith(STORED):
         count = _built_in(teacher.name)
+    elif teacher.weights is None:
+        create_model(task, teacher.name, 2)  # which says what is wrong with a name that is none
     if count is None:
         raise UsageError(
             f"{teacher.origin} does not fit {teacher.name} with a last layer for classes: check the name; "
@@ -105,6 +116,7 @@ def _built_in(name: str) -> int | None:
     """The classes of a timm folder or of a model on the hub whose configuration does not say their number."""
     import timm
 
+    require_stored(name)
     try:
         classes = timm.create_model(name, pretrained=False).num_classes
     except Exception as error:  # timm raises many exception types
