@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
+from compress.export import LEAST_SAVED
 from compress.runs import evaluate as evaluation
 from compress.runs import export as exporting
 from compress.runs import predict as prediction
@@ -184,10 +185,13 @@ def to_onnx(
     model: str | Path | nn.Module,
     out: str | Path | None = None,
     *,
-    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    precision: str = "fp32",
+    target: str = "cpu",
     input: Literal["float", "uint8"] = "float",
     output: Literal["decision", "probabilities", "logits"] = "decision",
     fixed_size: bool = False,
+    fixed_batch: int | None = None,
+    least_saved: float = LEAST_SAVED,
     settings: ModelSettings | None = None,
     class_names: Sequence[str] = (),
     image_shape: tuple[int, int, int] = (3, 224, 224),
@@ -202,18 +206,24 @@ def to_onnx(
 
     `model` is a run, a folder of this package, of timm or of SMP, a file of weights, of which `settings` say what it
     does not, or a module of your own, whose `class_names`, `image_shape`, `mean` and `std` are then given as for
-    `distill`. `calibration`, uint8 `[n, 3, h, w]`, is for a
-    module in INT8, `calibrate_on`, a folder of photographs, for other models. Raises `UsageError` for what cannot be
-    exported as asked, and `GateError` if the file differs; it stays.
+    `distill`. INT8 is calibrated on a run's samples, on
+    `calibrate_on`, a folder of photographs, on `calibration`, uint8 `[n, 3, h, w]`, of a module, or else on images that
+    are synthesised for the model, which takes minutes. `precision` and `target` are names of `compress.export`'s
+    `PRECISIONS` and `TARGETS`. Raises `UsageError` for what cannot be exported as asked, and `GateError` if the file
+    differs; it stays; or if another precision saves less than the share `least_saved` of bytes or time.
     """
-    options = exporting.ExportOptions(precision=precision, input=input, output=output, fixed_size=fixed_size)
+    options = exporting.ExportOptions(
+        precision=precision, target=target, input=input, output=output,
+        fixed_size=fixed_size, fixed_batch=fixed_batch, least_saved=least_saved,
+    )  # fmt: skip
     with _undisturbed(progress):
         if isinstance(model, nn.Module):
             if out is None:
                 raise UsageError("a module of your own has no folder: name the file to write with `out`")
             data = OwnData(class_names=class_names, image_shape=image_shape)
             network = normalised(copy.deepcopy(model), mean, std)
-            exported = exporting.export_module(network, data, Path(out), options, calibration)
+            folder = Path(calibrate_on) if calibrate_on else None
+            exported = exporting.export_module(network, data, Path(out), options, calibration, folder)
         else:
             exported = exporting.export(
                 Path(model),

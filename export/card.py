@@ -48,6 +48,10 @@ class FileCard:
     framing: Framing = CENTRAL_SQUARE
     """How a classifier's photographs are cropped and resized."""
     precision: str = "fp32"
+    fits: tuple[str, ...] = ()
+    """Names of the built-in targets whose documents say that they take the file."""
+    notes: tuple[str, ...] = ()
+    """What whoever uses the file should know of it."""
     palette: tuple[tuple[int, int, int], ...] = ()
     ignore_index: int = -1
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -120,8 +124,7 @@ class FileCard:
         if not sides or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in self.image_shape):
             raise ValueError(f"its image shape is {self.image_shape!r:.80}")
         require_pixels(*self.image_shape[1:])
-        names = isinstance(self.class_names, tuple) and all(isinstance(name, str) for name in self.class_names)
-        if not names or not self.class_names:
+        if not _are_texts(self.class_names) or not self.class_names:
             raise ValueError("its class names are not a list of texts")
         for name in self.class_names:
             require_name(name)
@@ -134,6 +137,11 @@ class FileCard:
             raise ValueError("its palette holds an invalid colour")
         if not isinstance(self.task, str) or not _is_number(self.ignore_index, -1, 1 << 16):
             raise ValueError(f"its task is {self.task!r:.80}, its ignored index {self.ignore_index!r:.80}")
+        if not _are_texts(self.fits) or not _are_texts(self.notes):
+            raise ValueError("its targets or notes are not lists of texts")
+        self._require_known()
+
+    def _require_known(self) -> None:
         for field_name, values in KNOWN.items():
             if getattr(self, field_name) not in values:
                 raise ValueError(f"its {field_name} is {getattr(self, field_name)!r:.80}, not {' or '.join(values)}")
@@ -154,6 +162,10 @@ def is_own_file(path: Path) -> bool:
 
 def _is_number(value: object, least: int, beyond: int) -> bool:
     return isinstance(value, int) and least <= value < beyond
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
 
 
 def _is_colour(value: object) -> bool:

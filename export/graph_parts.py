@@ -108,5 +108,18 @@ def _needs(node: NodeProto) -> Iterator[str]:
 
 
 def _typed(names: Sequence[str], declared: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto]:
-    """Values of a graph: as the file declares them, or of their type and any shape."""
-    return [declared.get(name) or helper.make_tensor_value_info(name, TYPES[name], SHAPES.get(name)) for name in names]
+    """Values of a graph: as the file declares them but for any number of images, or of their type and any shape."""
+    return [
+        _of_any_batch(declared[name])
+        if name in declared
+        else helper.make_tensor_value_info(name, TYPES[name], SHAPES.get(name))
+        for name in names
+    ]
+
+
+def _of_any_batch(value: ValueInfoProto) -> ValueInfoProto:
+    copy = ValueInfoProto()
+    copy.CopyFrom(value)
+    for axis in copy.type.tensor_type.shape.dim[:1]:
+        axis.dim_param = "batch"
+    return copy

@@ -22,11 +22,11 @@ from .output_checks import complaint_of
 from .parity import check_shapes, shapes_to_check
 from .parity_measures import Measured, Parity, measure_answers
 from .part_parity import BATCH, BATCH_PIXELS
+from .precisions import find_precision
 from .reference_outputs import expected_logits
 from .rounding import rounding_of
 from .runtime import OnnxModel, own_input
 from .scoring import answers, spec_of
-from .tolerance import TOLERANCES
 
 Array = NDArray[Any]
 LIMIT = 200_000_000
@@ -101,14 +101,14 @@ def check_openvino(network: Deployable, model: OpenVinoModel, images: Tensor | N
     many = ComparisonImages(
         probe_size(card.image_shape[1:], dynamic_size=card.dynamic_size and card.input == "float"),
         images,
-        filled=TOLERANCES[card.precision].exact,
+        filled=find_precision(card.precision).tolerance.exact,
     )
     return [*check_shapes(network, model, shapes, images), _check_many(network, model, many)]
 
 
 @torch.no_grad()
 def _check_many(network: Deployable, model: OpenVinoModel, many: ComparisonImages) -> Parity:
-    allowed, places = TOLERANCES[model.card.precision], many.batches(BATCH_PIXELS, BATCH)
+    allowed, places = find_precision(model.card.precision).tolerance, many.batches(BATCH_PIXELS, BATCH)
     try:
         measured = _measured(network, model, [many[some] for some in places], 0.0)
         if allowed.exact and measured.share > allowed.difference:
@@ -122,7 +122,7 @@ def _check_many(network: Deployable, model: OpenVinoModel, many: ComparisonImage
 
 
 def _measured(network: Deployable, model: OpenVinoModel, batches: Sequence[Tensor], rounding: float) -> Measured:
-    allowed, card = TOLERANCES[model.card.precision].widened(rounding), model.card
+    allowed, card = find_precision(model.card.precision).tolerance.widened(rounding), model.card
     return Measured.together(
         [
             measure_answers(expected_logits(network, card, some), answers(model, some), card, allowed)[0]

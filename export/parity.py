@@ -14,17 +14,20 @@ from compress.task import Deployable, TaskSpec
 from .comparison_images import in_shades, noise, resized
 from .parity_measures import Parity, measure_answers
 from .part_parity import check_parts
+from .precisions import find_precision
 from .reference_outputs import expected_logits
 from .rounding import rounding_of
 from .runtime import OnnxModel
 from .scoring import Runnable, answers
-from .tolerance import TOLERANCES
 
 Shape = tuple[int, int, int, int]
 
 
 def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[Shape]:
-    """The traced shape, batch 1, another batch and, if sizes are free, an untraced size and an odd one."""
+    """The traced shape, batch 1, another batch and, if sizes are free, an untraced size and an odd one.
+
+    `OnnxModel` gives a file of a fixed batch as many at once as it takes.
+    """
     _, height, width = spec.image_shape
     shapes = [(2, 3, height, width), (1, 3, height, width), (5, 3, height, width)]
     return [*shapes, (3, 3, height + 32, width + 64), (2, 3, height + 5, width + 11)] if dynamic_size else shapes
@@ -84,7 +87,7 @@ def _compare(network: Deployable, model: Runnable, images: Tensor, rounding: flo
         actual = answers(model, images)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         return Parity.failed(shape, f"onnxruntime fails: {first_line(error, 120)}")
-    allowed = TOLERANCES[card.precision].widened(rounding)
+    allowed = find_precision(card.precision).tolerance.widened(rounding)
     try:
         measured, _ = measure_answers(logits, actual, card, allowed)
     except ValueError as error:

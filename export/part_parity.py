@@ -21,12 +21,13 @@ from .card import FileCard
 from .comparison_images import ComparisonImages, noise, probe_size
 from .graph_parts import Part, Parts
 from .parity_measures import Measured, Parity, by_image, exchanged, measure_answers, some_positions, spread
+from .precisions import find_precision
 from .processing import BODY_INPUT, BODY_OUTPUT
 from .reference_outputs import at_size, best_class, expected_answers, expected_logits, seen_by_network
 from .rounding import rounding_of
 from .runtime import OnnxModel
 from .scoring import answers
-from .tolerance import TOLERANCES, TORCH_ROUNDING, Tolerance
+from .tolerance import FP32, TORCH_ROUNDING, Tolerance
 
 BATCH_PIXELS, BATCH = 500_000, 64
 """Of the images that are compared at once, which may be large."""
@@ -46,7 +47,7 @@ def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) ->
     card = model.card
     free = card.dynamic_size and card.input == "float"
     size = probe_size(card.image_shape[1:], dynamic_size=free)
-    many = ComparisonImages(size, images, filled=TOLERANCES[card.precision].exact)
+    many = ComparisonImages(size, images, filled=find_precision(card.precision).tolerance.exact)
     try:
         parts = Parts(model.path)
         last, sized = parts.answers()
@@ -97,7 +98,7 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
 @torch.no_grad()
 def _check_many(network: Deployable, model: OnnxModel, core: Part, many: ComparisonImages) -> list[Parity]:
     """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
-    card, allowed = model.card, TOLERANCES[model.card.precision]
+    card, allowed = model.card, find_precision(model.card.precision).tolerance
     results = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]
     inner, whole = (Measured.together([getattr(one, name) for one in results]) for name in ("core", "whole"))
     shape, least, rounding = many.shape, allowed.least(len(many)), 0.0
@@ -120,7 +121,7 @@ def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Compari
 
 def _check_answers(last: Part, card: FileCard, positions: tuple[int, ...], *, sized: bool) -> Parity:
     """What stands behind the network, on logits `[n, k, *positions]` among which every class wins."""
-    exact, measures, rows = TOLERANCES["fp32"], list[Measured](), 0
+    exact, measures, rows = FP32, list[Measured](), 0
     logits = torch.empty(0)
     for logits in _winning(len(card.class_names), positions, maps=card.task == "segmentation"):
         size = (logits.shape[-2] + 5, logits.shape[-1] + 3)

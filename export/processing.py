@@ -17,6 +17,7 @@ from compress.framing import WHOLE
 from compress.task import TaskSpec
 
 from .onnx_framing import RESIZES, framed, scaled_to_side
+from .portable import make_portable, opset_of
 from .runtime import GUESSES
 
 BODY_INPUT, BODY_OUTPUT = "images", "network_logits"
@@ -61,8 +62,17 @@ def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_siz
     if form.input == "uint8":
         steps = _steps(spec, maps=maps, dynamic_size=dynamic_size)
         model = _joined(_prelude(body, steps, restored), model, [BODY_INPUT])
-    head = _head(body, spec, form, restored)
-    return _joined(model, head, [BODY_OUTPUT, "size"] if restored else [BODY_OUTPUT])
+    size = None if dynamic_size or restored else spec.image_shape[1:]
+    head = _head(body, spec, form, size, restored)
+    model = _joined(model, head, [BODY_OUTPUT, "size"] if restored else [BODY_OUTPUT])
+    make_portable(model)
+    return model
+
+
+def fix_batch(model: ModelProto, batch: int) -> None:
+    """Change a file in place to take and answer so many images at once: what it computes stays."""
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
 
 
 def _joined(first: ModelProto, second: ModelProto, shared: Sequence[str]) -> ModelProto:
@@ -74,7 +84,7 @@ def _joined(first: ModelProto, second: ModelProto, shared: Sequence[str]) -> Mod
 def _parsed(body: ModelProto, graph: str) -> ModelProto:
     """A model of the body's versions from ONNX's own notation."""
     model: ModelProto = parser.parse_model(
-        f'<ir_version: {body.ir_version}, opset_import: ["" : {body.opset_import[0].version}]>\n{graph}'
+        f'<ir_version: {body.ir_version}, opset_import: ["" : {opset_of(body)}]>\n{graph}'
     )
     return model
 
@@ -105,37 +115,56 @@ def _prelude(body: ModelProto, steps: str, restored: bool) -> ModelProto:
     )
 
 
-def _head(body: ModelProto, spec: TaskSpec, form: Form, restored: bool) -> ModelProto:
-    """Logits to answers; maps at the size that the picture came in, `size`, if it was resized."""
-    classes, axes = spec.num_classes, len(body.graph.output[0].type.tensor_type.shape.dim)
-    positions = "".join(f", side{axis}" for axis in range(2, axes))
-    every = f"[batch, classes{positions}]" if positions else f"[batch, {classes}]"
-    steps = "after_logits = Identity (network_logits)"
+def _head(body: ModelProto, spec: TaskSpec, form: Form, size: tuple[int, int] | None, restored: bool) -> ModelProto:
+    """Logits to answers; maps of `size` if that is fixed, of the picture's own size if it was resized."""
+    classes, positions = spec.num_classes, _positions(body, spec, size)
+    every = f"[batch, {classes}{positions}]"
+    inputs, steps = f"float{every} network_logits", "after_logits = Identity (network_logits)"
     if restored:
+        inputs = f"float[batch, {classes}, rows, columns] network_logits, int64[2] size"
         steps = f"""
             after_front = Shape <start = 0, end = 2> (network_logits)
             after_whole = Concat <axis = 0> (after_front, size)
             after_logits = Resize <{BILINEAR}> (network_logits, , , after_whole)"""
-    inputs = f"float{every} network_logits" + (", int64[2] size" if restored else "")
     if form.output == "logits":
         return _parsed(body, f"head ({inputs}) => (float{every} logits) {{ {steps} logits = Identity (after_logits) }}")
     if form.output == "probabilities":
         softmax = "probabilities = Softmax <axis = 1> (after_logits)"
         return _parsed(body, f"head ({inputs}) => (float{every} probabilities) {{ {steps} {softmax} }}")
-    steps += "\nafter_all = Softmax <axis = 1> (after_logits)"
     if spec.name == "classification":
         best = min(GUESSES, classes)
         steps += f"""
+            after_all = Softmax <axis = 1> (after_logits)
             after_count = Constant <value_ints = [{best}]> ()
             scores, classes = TopK <axis = 1> (after_all, after_count)"""
         return _parsed(
             body, f"head ({inputs}) => (int64[batch, {best}] classes, float[batch, {best}] scores) {{ {steps} }}"
         )
-    number = "uint8" if classes <= 256 else "int32"
-    steps += f"""
-        after_index = ArgMax <axis = 1, keepdims = 0> (after_all)
-        classes = Cast <to = {2 if number == "uint8" else 6}> (after_index)
+    number, shape = "uint8" if classes <= 256 else "int32", f"[batch{positions}]"
+    return _parsed(
+        body, f"head ({inputs}) => ({number}{shape} classes, float{shape} scores) {{ {steps} {_best_of_maps(number)} }}"
+    )
+
+
+def _positions(body: ModelProto, spec: TaskSpec, size: tuple[int, int] | None) -> str:
+    """The declared axes of logits behind the classes: numbers where the network has only one size."""
+    if spec.name == "segmentation":
+        return ", height, width" if size is None else f", {size[0]}, {size[1]}"
+    sides = list(body.graph.output[0].type.tensor_type.shape.dim)[2:]
+    return "".join(f", {(size and side.dim_value) or f'side{axis}'}" for axis, side in enumerate(sides, 2))
+
+
+def _best_of_maps(number: str) -> str:
+    """Class maps, and the probability 1 / Σ exp(x − max) of what they show: a softmax over all classes costs more."""
+    cast = "classes = Cast <to = 6> (after_index)"
+    if number == "uint8":  # by way of floating point, from which alone TensorRT makes bytes
+        cast = "after_number = Cast <to = 1> (after_index)\nclasses = Cast <to = 2> (after_number)"
+    return f"""
         after_axis = Constant <value_ints = [1]> ()
-        scores = ReduceMax <keepdims = 0> (after_all, after_axis)"""
-    shape = f"[batch{positions}]"
-    return _parsed(body, f"head ({inputs}) => ({number}{shape} classes, float{shape} scores) {{ {steps} }}")
+        after_index = ArgMax <axis = 1, keepdims = 0> (after_logits)
+        {cast}
+        after_most = ReduceMax <keepdims = 1> (after_logits, after_axis)
+        after_less = Sub (after_logits, after_most)
+        after_shares = Exp (after_less)
+        after_sum = ReduceSum <keepdims = 0> (after_shares, after_axis)
+        scores = Reciprocal (after_sum)"""

@@ -3,148 +3,118 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
 from onnx import ModelProto
-from onnxruntime.quantization import CalibrationMethod, QuantType
-from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from compress.errors import GateError
+from compress.errors import GateError, UsageError
 
-from .processing import BODY_INPUT
-from .providers import LOG_NOTHING
-from .tolerance import TOLERANCES
+from .calibration import activation_ranges, logits_of
+from .precision import Array, Converted, Source
+from .quantised_graph import RANGED, NetworkToQuantise
+from .sensitivity import layer_errors
+from .tolerance import INT8
 
-Array = NDArray[Any]
-QUANTISED = ["Conv", "Gemm", "MatMul"]
-"""Operators that are quantised: all multiplications. The others are cheap and stay in float32."""
-BATCH = 8
-"""Images per calibration batch. The outputs of all layers for them are in memory at once."""
-ALLOWED = TOLERANCES["int8"]
-"""Layers return to float32, the most sensitive first, until this share of decisions is kept."""
+CALIBRATED_ON, CHECKED_ON = 256, 256
+"""Images at most, of those given for INT8: the first, and those after them."""
+MOST_IMAGES = CALIBRATED_ON + CHECKED_ON
+PIXELS, FEWEST = 256 * 224 * 224, 32
+"""Of the images that are looked at together at most, and how many there are however large they are."""
+SAVED_IN_INT8 = 0.75
+"""Of the bytes of a layer's weights."""
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A network in INT8."""
+class Attempt:
+    """A network with some layers in float32."""
 
     model: ModelProto
     decisions: float
-    """Share of float32's decisions that it keeps, or misses by a near-tie, on the images it was checked on."""
+    """Share of float32's decisions that it keeps, or misses by a near-tie, on images that it was not calibrated on."""
     kept_float: tuple[str, ...]
-    """Names of the layers in float32, the most sensitive first."""
+    """Names of the layers."""
 
 
-class _Reader:
-    """One batch in the interface of onnxruntime's calibrators."""
+def to_int8(source: Source) -> Converted:
+    """The network with weights and activations of 8 bits, as QuantizeLinear/DequantizeLinear pairs.
 
-    def __init__(self, images: Array) -> None:
-        self._batches = iter([images])
-
-    def get_next(self) -> dict[str, Array] | None:
-        """The batch, then None."""
-        batch = next(self._batches, None)
-        return None if batch is None else {BODY_INPUT: batch}
-
-
-def quantised(body: ModelProto, calibration: Array, check: Array) -> Quantised:
-    """The network with weights of 7 bits by channel and activations of 8, as QuantizeLinear/DequantizeLinear pairs.
-
-    `calibration` and `check` are float32 images `[n, 3, h, w]` in [0, 1]: ranges of activations are read from the
-    first, decisions are compared with float32's on the second. Activations are unsigned, which is fast on CPUs. Raises
-    `GateError` if decisions change too often even with half of the layers and more left in float32.
+    Ranges of activations are read from the first half of the images, decisions are compared with float32's on the
+    second. Biases make up for the mean error that rounding leaves in each channel. If decisions change too often,
+    layers return to float32, those with the largest error of their own first: errors are measured in one pass, and the
+    number of layers is searched by halving. Raises `UsageError` without images, `GateError` if decisions change too
+    often however many layers stay in float32 that leave something to save.
     """
+    ranged, checked = _halves(source.images)
     with _quiet():
-        ranges = _ranges(body, calibration)
-        expected = _logits(body, check)
-        layers = [node.name for node in body.graph.node if node.op_type in QUANTISED]
-
-        def attempt(kept: Sequence[str]) -> Quantised:
-            model = _rewritten(body, ranges, [layer for layer in layers if layer not in kept])
-            return Quantised(model, _kept(_logits(model, check), expected), tuple(kept))
-
-        result = attempt(())
-        if result.decisions >= ALLOWED.decisions:
-            return result
-        harm = {layer: _harm(_rewritten(body, ranges, [layer]), check, expected) for layer in layers}
-        worst_first = sorted(layers, key=lambda layer: -harm[layer])
-        count = 1
-        while result.decisions < ALLOWED.decisions and count < len(layers):
-            result, count = attempt(worst_first[:count]), 2 * count
-        if result.decisions < ALLOWED.decisions:
-            raise GateError(
-                f"INT8 keeps {result.decisions:.1%} of the decisions with {len(result.kept_float)} of {len(layers)} "
-                f"layers in float32, {ALLOWED.decisions:.0%} are required: use `precision` fp16 or fp32"
-            )
-        return result
-
-
-def _ranges(body: ModelProto, images: Array) -> TensorsData:
-    """The smallest and largest value of every activation."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "body.onnx"
-        onnx.save(body, path)
-        calibrator = create_calibrator(
-            path,
-            QUANTISED,
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
-            calibrate_method=CalibrationMethod.MinMax,
+        network = NetworkToQuantise(
+            source.network, activation_ranges(source.network, ranged, RANGED), source.target.scheme
         )
-        for batch in _batches(images):
-            calibrator.collect_data(_Reader(batch))
-        return calibrator.compute_data()
+        errors = layer_errors(network, ranged)
+        network = replace(network, corrections={layer: error.shift for layer, error in errors.items()})
+        expected = logits_of(source.network, checked)
+        worst_first = sorted(network.layers, key=lambda layer: -errors[layer].noise)
 
+        def attempt(count: int) -> Attempt:
+            kept = worst_first[:count]
+            model = network.with_float(kept)
+            return Attempt(model, _kept(logits_of(model, checked), expected), tuple(kept))
 
-def _rewritten(body: ModelProto, ranges: TensorsData, layers: list[str]) -> ModelProto:
-    copy = ModelProto()
-    copy.CopyFrom(body)
-    quantiser = QDQQuantizer(
-        copy,
-        per_channel=True,
-        reduce_range=True,  # processors without VNNI add pairs of products in 16 bits, which eight-bit weights overflow
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
-        tensors_range=ranges,
-        nodes_to_quantize=layers,
-        nodes_to_exclude=[],
-        op_types_to_quantize=QUANTISED,
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+        result = search(attempt, _most_float(source, network, worst_first))
+    said = (
+        f"INT8 keeps {result.decisions:.2%} of float32's decisions, near-ties apart, on {len(checked)} images that it "
+        f"was not calibrated on; {len(network.layers) - len(result.kept_float)} of {len(network.layers)} layers are in "
+        f"INT8, in float32: {', '.join(result.kept_float) or 'none'}"
     )
-    quantiser.quantize_model()
-    quantiser.model.topological_sort()
-    model: ModelProto = quantiser.model.model
-    return model
+    return Converted(network=result.model, said=said, kept_float=result.kept_float)
 
 
-def _logits(model: ModelProto, images: Array) -> Array:
-    settings = ort.SessionOptions()
-    settings.log_severity_level = LOG_NOTHING
-    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(None, {BODY_INPUT: batch})[0] for batch in _batches(images)])
+def search(attempt: Callable[[int], Attempt], most: int) -> Attempt:
+    """The attempt with the fewest layers in float32 that keeps enough: their number doubles until it does, and the last
+    step is halved."""
+    result, failed, count = attempt(0), -1, 0
+    while result.decisions < INT8.decisions:
+        if count >= most:
+            raise GateError(
+                f"INT8 keeps {result.decisions:.1%} of the decisions with {count} layers in float32, "
+                f"{INT8.decisions:.0%} are required and more layers in float32 would save too little: "
+                "use `precision` fp16 or fp32"
+            )
+        failed, count = count, min(max(2 * count, 1), most)
+        result = attempt(count)
+    while count - failed > 1:
+        middle = (failed + count) // 2
+        tried = attempt(middle)
+        if tried.decisions >= INT8.decisions:
+            result, count = tried, middle
+        else:
+            failed = middle
+    return result
+
+
+def _most_float(source: Source, network: NetworkToQuantise, worst_first: Sequence[str]) -> int:
+    """How many layers may stay in float32 so that the others save the least share of all bytes."""
+    needed, saved = source.least_saved * source.network.ByteSize(), 0.0
+    for count in range(len(worst_first) - 1, 0, -1):
+        saved += SAVED_IN_INT8 * network.weight_bytes(worst_first[count])
+        if saved >= needed:
+            return count
+    return 0
+
+
+def _halves(images: Array) -> tuple[Array, Array]:
+    """Images to read ranges from, and others to compare decisions on; fewer where they are large."""
+    if len(images) < 2:
+        raise UsageError("INT8 needs calibration images: export a run, which has synthetic samples, or give some")
+    at_most = max(PIXELS // (images.shape[-2] * images.shape[-1]), FEWEST)
+    count = min(CALIBRATED_ON, at_most, len(images) // 2)
+    return images[:count], images[count : count + min(CHECKED_ON, at_most)]
 
 
 def _kept(logits: Array, expected: Array) -> float:
-    return ALLOWED.kept(torch.from_numpy(expected), torch.from_numpy(logits).argmax(dim=1))
-
-
-def _harm(model: ModelProto, images: Array, expected: Array) -> float:
-    """Mean squared change of the logits with one layer in INT8."""
-    return float(np.square(_logits(model, images) - expected).mean())
-
-
-def _batches(images: Array) -> Iterator[Array]:
-    yield from np.array_split(images, max(-(-len(images) // BATCH), 1))
+    return INT8.kept(torch.from_numpy(expected), torch.from_numpy(logits).argmax(dim=1))
 
 
 @contextmanager

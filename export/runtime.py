@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ SLACK = 0.01
 """How far float images may leave [0, 1]: resizing overshoots."""
 BATCH_PIXELS = 20_000_000
 """Of the pictures that are run together, which share the memory."""
+MOST_AT_ONCE = 1024
+"""Images that a file of a fixed batch may take."""
 GUESSES = 5
 """Number of classes in a classifier's decision."""
 
@@ -75,6 +77,8 @@ class OnnxModel:
             actual = f"takes {len(inputs)} inputs and answers {', '.join(self._names)}"
             raise UsageError(f"cannot use {path}: it {actual}, its card says {expected[0]}; export it again")
         self._input = inputs[0]
+        if self.batch is not None and not 0 < self.batch <= MOST_AT_ONCE:
+            raise UsageError(f"cannot use {path}: it takes {self.batch} images at once, {MOST_AT_ONCE} are possible")
 
     def ports(self) -> list[tuple[str, str, list[int | str]]]:
         """Name, onnxruntime's type and shape of the input and of the outputs; sides that are free have names."""
@@ -89,16 +93,25 @@ class OnnxModel:
     def run(self, images: Array) -> dict[str, Array]:
         """The file's outputs by name for one batch of its own input: `images` or `pixels`, see `compress.export.Form`.
 
-        Raises `UsageError` for any other type, rank or size, and for numbers that are none.
+        A file of a fixed batch runs as often as it takes. Raises `UsageError` for any other type, rank or size, and for
+        numbers that are none.
         """
         self._require_fit(images)
-        try:
-            values = self._session.run(self._names, {self._input.name: np.ascontiguousarray(images)})
-        except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {first_line(error)}") from error
-        answer = dict(zip(self._names, map(np.asarray, values), strict=True))
+        if self.batch is None:
+            outputs = self._run(images)
+        else:
+            parts = [self._run(part) for part in _of_batch(images, self.batch)]
+            outputs = [np.concatenate(values)[: len(images)] for values in zip(*parts, strict=True)]
+        answer = dict(zip(self._names, outputs, strict=True))
         self._require_known_classes(answer, len(images))
         return answer
+
+    def _run(self, images: Array) -> list[Array]:
+        try:
+            fed = {self._input.name: np.ascontiguousarray(images)}
+            return [np.asarray(value) for value in self._session.run(self._names, fed)]
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            raise UsageError(f"onnxruntime fails on images {list(images.shape)}: {first_line(error)}") from error
 
     def _require_known_classes(self, answer: Mapping[str, Array], count: int) -> None:
         """Raise `UsageError` unless the file answers each image with classes that its card names."""
@@ -111,7 +124,12 @@ class OnnxModel:
         return own_input(images, self.card)
 
     def bound(self, images: Array) -> Callable[[], None]:
-        """What runs the file again and again on one batch of its own input, in and out staying on the device."""
+        """What runs the file again and again on one batch of its own input, in and out staying on the device.
+
+        Raises `UsageError` for another batch than the file's, if that is fixed.
+        """
+        if self.batch not in (None, len(images)):
+            raise UsageError(f"{self.path} takes {self.batch} images at once, not {len(images)}")
         device = "cpu" if self.provider == "CPUExecutionProvider" else "cuda"
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(self._input.name, ort.OrtValue.ortvalue_from_numpy(images, device, 0))
@@ -146,8 +164,8 @@ class OnnxModel:
         if not isinstance(images, np.ndarray) or images.dtype != (np.uint8 if whole else np.float32):
             actual = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
             raise UsageError(f"images are {actual}: give a numpy array, {expected}")
-        fixed = dict(enumerate(side if isinstance(side, int) else None for side in self._input.shape))
-        if images.ndim != 4 or any(side and images.shape[axis] != side for axis, side in fixed.items()):
+        fixed = {axis: side for axis, side in enumerate(self._input.shape) if axis and isinstance(side, int)}
+        if images.ndim != 4 or any(images.shape[axis] != side for axis, side in fixed.items()):
             raise UsageError(f"images have the shape {list(images.shape)}: give {expected}")
         if not images.size:
             raise UsageError(f"images have the shape {list(images.shape)}, which is empty: give at least one")
@@ -206,6 +224,13 @@ def as_photograph(picture: Picture) -> Image.Image:
     if not picture.size:
         raise UsageError(f"a picture has the shape {list(picture.shape)}, which is empty")
     return Image.fromarray(picture)
+
+
+def _of_batch(images: Array, batch: int) -> Iterator[Array]:
+    """All images, `batch` together; the last one again where some are missing."""
+    for first in range(0, len(images), batch):
+        part = images[first : first + batch]
+        yield np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
 
 
 def _alike(arrays: Sequence[Array], batch: int) -> list[list[int]]:

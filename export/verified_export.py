@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import torch
 from onnx import ModelProto
 from torch import Tensor
@@ -18,18 +19,19 @@ from compress.storage.files import whole_file
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
-from .fp16 import to_fp16
 from .parity import Shape, check_parity, check_shapes, shapes_to_check
 from .parity_measures import Parity
 from .part_parity import check_parts
-from .processing import Form, with_processing
-from .quantisation import Quantised, quantised
+from .precision import Converted, Source, no_images
+from .precisions import find_precision
+from .processing import Form, fix_batch, with_processing
+from .quantisation import MOST_IMAGES
 from .runtime import OnnxModel
+from .saving import Saving, saving_of
+from .targets import find_target, limits_by_target
 from .writer import OPSET, exported, write_model
 
 LIBRARIES = ("compress-kd", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "timm", "segmentation-models-pytorch")
-CALIBRATED_ON, CHECKED_ON = 256, 256
-"""Images at most, of those given for INT8: the first, and those after them."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,19 @@ class Order:
     """The options of the file."""
 
     form: Form = field(default_factory=Form)
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: str = "fp32"
+    """A name in `PRECISIONS`."""
     opset: int = OPSET
     dynamic_size: bool = True
     """Free height and width, where the network can."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """What the card says of where the network comes from."""
+    target: str = "cpu"
+    """A name in `TARGETS`: where the file is to run."""
+    fixed_batch: int | None = None
+    """Images that the file takes at once; any number if None."""
+    least_saved: float = 0.0
+    """Share of the bytes, or of the time, that another precision has to save; 0 accepts any file."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,14 @@ class ExportFacts:
     card: FileCard
     reason: str
     """Why height and width are fixed; empty if they are free."""
-    int8: Quantised | None = None
+    converted: Converted
+    """The network in its precision."""
+    saving: Saving | None = None
+    """What its precision saves against float32; None in float32."""
+    fixed_batch: int | None = None
+    """Images that it takes at once; any number if None."""
+    limits: Mapping[str, list[str]] = field(default_factory=dict)
+    """By built-in target, why it does not take the file; nothing where it does."""
 
 
 def export_verified(
@@ -69,29 +85,56 @@ def export_verified(
 
     Height and width are free if the network takes other sizes and the file's outputs for them are correct. Some
     networks export without an error and are wrong at every size except the traced one, which only running the file can
-    show. INT8 needs `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes its name when it has been
-    compared: what raises leaves none, and what stood there before. Raises `UsageError` for an order that cannot be met
-    and `CompressError` for a network that torch cannot export.
+    show. A precision that is calibrated needs `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes
+    its name when it has been compared: what raises leaves none, and what stood there before. Raises `UsageError` for an
+    order that cannot be met, `GateError` for a precision that keeps or saves too little, and `CompressError` for a
+    network that torch cannot export.
     """
     order = order or Order()
+    target = find_target(order.target)
     _require_card(_card(network, spec, order, dynamic=order.dynamic_size))
     exact, reason = _body(network, spec, order, images)
-    body, int8 = exact, None
-    if order.precision == "fp16":
-        body = to_fp16(exact)
-    elif order.precision == "int8":
-        int8 = _in_int8(exact, calibration)
-        body = int8.model
+    converted, saving = _converted(exact, spec, order, calibration)
     dynamic = order.dynamic_size and not reason
-    card = _card(network, spec, order, dynamic)
+    model = with_processing(converted.network, spec, order.form, dynamic_size=dynamic)
+    if order.fixed_batch is not None:
+        fix_batch(model, order.fixed_batch)
+    _require_fit(order.target, target.limits(model))
+    limits = limits_by_target(model)
+    fits = tuple(name for name, reasons in limits.items() if not reasons)
+    card = replace(_card(network, spec, order, dynamic), fits=fits)
     shown = _shown(images, calibration)
-    shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
     with whole_file(path) as unfinished:
-        write_model(with_processing(body, spec, order.form, dynamic_size=dynamic), card, unfinished)
+        write_model(model, card, unfinished)
+        shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
         results = check_parity(network, OnnxModel(unfinished), shapes, shown)
-        if body is not exact:  # what is lost by rounding may hide what is wrong: that is looked for before it
+        if converted.network is not exact:  # what is lost by rounding may hide what is wrong: that is looked for before
             results.append(_before_rounding(network, spec, order, exact, shown))
-    return ExportFacts(path, card, reason or ("" if dynamic else "as asked"), int8), results
+    reason = reason or ("" if dynamic else "as asked")
+    return ExportFacts(path, card, reason, converted, saving, order.fixed_batch, limits), results
+
+
+def _require_fit(target: str, reasons: Sequence[str]) -> None:
+    """Raise `UsageError` if the file would not run where it is to."""
+    if reasons:
+        raise UsageError(f"{target} does not take this file: {'; '.join(reasons)}; leave `target` out, or change it")
+
+
+def _converted(
+    exact: ModelProto, spec: TaskSpec, order: Order, calibration: Tensor | None
+) -> tuple[Converted, Saving | None]:
+    """The network in the precision that is asked for, and what that saves."""
+    precision, target = find_precision(order.precision), find_target(order.target)
+    shown = no_images(spec.image_shape)
+    if calibration is not None:
+        shown = calibration[:MOST_IMAGES].to(torch.float32).div(255).numpy()
+    converted = precision.convert(Source(network=exact, images=shown, target=target, least_saved=order.least_saved))
+    if converted.network is exact:
+        return converted, None
+    image = np.zeros((1, *spec.image_shape), dtype=np.float32)
+    saving = saving_of(exact, converted.network, image, timed=target.timed_here)
+    saving.require(order.least_saved, order.precision)
+    return converted, saving
 
 
 def _require_card(card: FileCard) -> None:
@@ -159,14 +202,6 @@ def _wrong_at(
     return next((f"at {result}" for result in results if not result.passed), "")
 
 
-def _in_int8(body: ModelProto, calibration: Tensor | None) -> Quantised:
-    if calibration is None or len(calibration) < 2:
-        raise UsageError("INT8 needs calibration images: export a run, which has synthetic samples, or give some")
-    count = min(CALIBRATED_ON, len(calibration) // 2)
-    chosen = calibration[: count + CHECKED_ON].to(torch.float32).div(255).numpy()
-    return quantised(body, chosen[:count], chosen[count:])
-
-
 def _card(network: Deployable, spec: TaskSpec, order: Order, dynamic: bool) -> FileCard:
     return FileCard.of(
         spec,
@@ -175,6 +210,7 @@ def _card(network: Deployable, spec: TaskSpec, order: Order, dynamic: bool) -> F
         input=order.form.input,
         output=order.form.output,
         precision=order.precision,
+        notes=(note,) if (note := find_precision(order.precision).note) else (),
         origin=order.origin,
         versions={library: _version(library) for library in LIBRARIES},
     )

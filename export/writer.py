@@ -19,6 +19,7 @@ from compress.errors import CompressError, UsageError, first_line
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
+from .portable import make_portable, opset_of
 from .processing import BODY_INPUT, BODY_OUTPUT
 
 OPSET = 18
@@ -55,12 +56,13 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
     except Exception as error:  # the exporter's own exceptions put the advice before the reason
         why = first_line(error.__cause__ or error, 200)
         raise CompressError(f"torch cannot export this network to ONNX: {why}") from error
-    if program is None or program.model_proto.opset_import[0].version != opset:
+    if program is None or opset_of(program.model_proto) != opset:
         raise UsageError(f"the exporter did not produce opset {opset}: choose {OPSET}")
     proto: ModelProto = program.model_proto
     if proto.ByteSize() >= SIZE_LIMIT:
         raise UsageError(f"the ONNX file would be {proto.ByteSize() / 1e9:.1f} GB: one file holds 1.5 GB at most")
     _strip(proto)
+    make_portable(proto)
     _rename(proto)
     return proto
 

@@ -17,26 +17,34 @@ from compress.cli import main
 from compress.errors import UsageError
 from compress.export import OnnxModel
 from compress.methods import METHODS
+from compress.runs.models import card_of, fit_teacher
 from compress.runs.resolution import resolve
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged, names_setting
 from compress.tasks import find_task, held_out_of, make_task, teaching
 from compress.tasks.data import Place, find_data, open_data
-from compress.tasks.models.model_folder import Card, load_model
+from compress.tasks.models.model_folder import Card, load_model, save_model
+from compress.tasks.models.teachers import read_teacher
 from compress.testing import check_task
 
 DOCS = Path(__file__).parent.parent / "docs"
 ADDING, CHOOSING = ((DOCS / name).read_text() for name in ("adding.md", "choosing.md"))
 MODULES = dict(
-    zip(("sure_kd", "scans", "counters", "counter"), re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL), strict=True)
+    zip(
+        ("sure_kd", "scans", "counters", "counter", "byte_weights"),
+        re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL),
+        strict=True,
+    )
 )
 PACKAGES = [tomllib.loads(block)["project"] for block in re.findall(r"```toml\n(.*?)```", ADDING, re.DOTALL)]
-BY_METHOD, *BY_DATA, BY_TASK, SCORED = (
+BY_METHOD, *BY_DATA, BY_TASK, SCORED, BY_PRECISION = (
     command.strip()
     for block in re.findall(r"```sh\n(.*?)```", ADDING, re.DOTALL)
     for command in re.split(r"&&|\n", block.replace("\\\n", " "))
     if command.strip().startswith("compress ")
 )
+INSTALLED = (("sure_kd",), ("scans",), ("counters", "counter"), ("byte_weights",))
+"""The modules of each package."""
 REDUCED = (
     "--inversion.samples 8 --inversion.steps 1 --inversion.width 8 --precision fp32 "
     "--distillation.rounds 2 --distillation.warmup 1 --distillation.steps 1 --distillation.batch 8 "
@@ -48,7 +56,7 @@ ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| (\w+) \| (\w+)[^|]*\| (\w+) \|$", 
 @pytest.fixture
 def installed(install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with what the page has one write installed."""
-    for package, modules in zip(PACKAGES, (("sure_kd",), ("scans",), ("counters", "counter")), strict=True):
+    for package, modules in zip(PACKAGES, INSTALLED, strict=True):
         install(package["name"], package["entry-points"], **{module: MODULES[module] for module in modules})
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -146,6 +154,24 @@ def test_a_model_of_a_task_whose_package_is_gone_is_refused_in_one_line(tmp_path
         load_model(tmp_path)
 
 
+def test_the_precision_of_the_page_writes_verified_files_of_a_quarter_of_the_size(
+    installed: Path, classifier_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = open_data("digits", "classification")
+    model = fit_teacher(read_teacher("classification", "cifar_resnet20", classifier_weights), source, seed=0)
+    run = Path("runs/digits-ssd-kd-1")
+    save_model(run / "student", model, card_of("cifar_resnet20", source, model), "# taught\n")
+    weights = (run / "student" / "model.safetensors").stat().st_size
+    succeed(BY_PRECISION.replace(str(run), str(run / "student")), "--out", "small.onnx", "--most-lost", 0.03)
+    said = capsys.readouterr().out
+    assert "Weights are stored in bytes." in said
+    assert "note: it is as fast as fp32" in said
+    assert OnnxModel("small.onnx").card.precision == "bytes"
+    assert Path("small.onnx").stat().st_size < 0.4 * weights
+    succeed("compress list precisions")
+    assert "bytes          weights stored as 8-bit integers" in capsys.readouterr().out
+
+
 def test_every_method_is_explained_with_what_it_costs_by_itself() -> None:
     rows = {name: costs for name, *costs in ROW.findall(CHOOSING)}
     assert rows.keys() == METHODS.keys()
@@ -159,7 +185,7 @@ def test_every_method_is_explained_with_what_it_costs_by_itself() -> None:
 
 def test_every_setting_that_a_page_names_exists() -> None:
     values = DistillSettings().model_dump() | {"method": "", "data": "", "teacher": "", "sure_kd": {"contrast": 0.0}}
-    flags = set(re.findall(r"--([a-z][\w.-]+)", ADDING + CHOOSING)) - {"config", "out"}
+    flags = set(re.findall(r"--([a-z][\w.-]+)", ADDING + CHOOSING)) - {"config", "for", "out"}
     named = {flag.replace("-", "_") for flag in flags}
     named |= set(re.findall(r"`((?:inversion|replay|distillation|gan)\.\w+)", ADDING + CHOOSING))
     assert len(named) > 10

@@ -63,7 +63,12 @@ COMMANDS = (
         "Check the installation, the GPU and onnxruntime's providers.",
         "--json",
     ),
-    ("list", "names:list_names", "Print the names of teachers, students, methods, data, tasks or recipes.", "methods"),
+    (
+        "list",
+        "names:list_names",
+        "Print the names of teachers, students, methods, data, tasks, recipes, or an export's precisions and targets.",
+        "methods",
+    ),
     ("config show", "config:show", "Print all settings of a recipe or a settings file.", "cifar10/ssd-kd"),
     ("config validate", "config:validate", "Check settings files.", "mine.yaml theirs.yaml"),
     ("config schema", "config:schema", "Print the JSON schema of the settings, for editors.", "> schema.json"),

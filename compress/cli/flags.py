@@ -13,6 +13,8 @@ Switch = Annotated[bool, Parameter(negative=())]
 NO_EMPTY_FLAGS = Parameter(negative_iterable=())
 """Settings of several numbers have no flag such as --empty-mean."""
 
+RENAMED = {"target": "for"}
+"""Settings whose flag has another name: a word that Python keeps for itself."""
 _SETTING = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
 
 
@@ -21,4 +23,4 @@ def as_flags(message: str) -> str:
 
     Longer text in backticks, such as a command, is left as it is.
     """
-    return _SETTING.sub(lambda match: "--" + match.group(1).replace("_", "-"), message)
+    return _SETTING.sub(lambda match: "--" + RENAMED.get(match.group(1), match.group(1).replace("_", "-")), message)

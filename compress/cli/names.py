@@ -11,8 +11,10 @@ from compress.errors import UsageError
 from compress.tables import Entry, OpenTable
 
 
-def list_names(kind: Literal["teachers", "students", "methods", "data", "tasks", "configs"], /) -> None:
-    """Print the names of teachers, students, methods, data, tasks or recipes.
+def list_names(
+    kind: Literal["teachers", "students", "methods", "data", "tasks", "configs", "precisions", "targets"], /
+) -> None:
+    """Print the names of teachers, students, methods, data, tasks, recipes, or an export's precisions and targets.
 
     The output has one name a line, on standard output. Teachers and students share one table: any model can be either.
 
@@ -21,7 +23,11 @@ def list_names(kind: Literal["teachers", "students", "methods", "data", "tasks",
     kind
         What to list.
     """
-    for line in {"methods": _methods, "data": _data, "tasks": _tasks, "configs": _configs}.get(kind, _models)():
+    listed: dict[str, Callable[[], list[str]]] = {
+        "methods": _methods, "data": _data, "tasks": _tasks, "configs": _configs, "precisions": _precisions,
+        "targets": _targets,
+    }  # fmt: skip
+    for line in listed.get(kind, _models)():
         print(as_flags(line))
 
 
@@ -70,6 +76,18 @@ def _tasks() -> list[str]:
     from compress.tasks import TASKS
 
     return [_row(TASKS, name, lambda task: task.summary) for name in TASKS.names()]
+
+
+def _precisions() -> list[str]:
+    from compress.export import PRECISIONS
+
+    return [_row(PRECISIONS, name, lambda precision: precision.meaning) for name in PRECISIONS.names()]
+
+
+def _targets() -> list[str]:
+    from compress.export import TARGETS
+
+    return [_row(TARGETS, name, lambda target: target.meaning) for name in TARGETS.names()]
 
 
 def _row(table: OpenTable[Entry], name: str, said: Callable[[Entry], str]) -> str:

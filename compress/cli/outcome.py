@@ -26,12 +26,24 @@ def print_outcome(outcome: Outcome) -> None:
         output.print(f"{name:14} {place}", soft_wrap=True)
 
 
+def print_conversion(facts: ExportFacts) -> None:
+    """Print what became of the network in another precision: what it keeps, what it saves, what to know of it."""
+    for said in (facts.converted.said, *(f"note: {note}" for note in facts.card.notes)):
+        if said:
+            output.print(said, soft_wrap=True)
+    if facts.saving is not None:
+        output.print(f"{facts.card.precision}: {facts.saving}", soft_wrap=True)
+
+
 def print_parity(facts: ExportFacts, results: list[Parity]) -> None:
     """Print the sizes that the file takes and one line for each comparison with torch."""
     sizes = "any height and width" if facts.card.dynamic_size else f"height and width fixed ({facts.reason})"
-    output.print(f"{file_kind(facts)}: batch of any size, {sizes}; parity with torch:")
+    batch = "any size" if facts.fixed_batch is None else f"{facts.fixed_batch}"
+    output.print(f"{file_kind(facts)}: batch of {batch}, {sizes}; parity with torch:")
     for result in results:
         output.print(f"  {'ok    ' if result.passed else 'FAILED'} {result}", soft_wrap=True)
+    refused = [f"not {name}: {'; '.join(reasons)}" for name, reasons in facts.limits.items() if reasons]
+    output.print("; ".join([f"by its documents it runs on {', '.join(facts.card.fits)}", *refused]), soft_wrap=True)
 
 
 def file_kind(facts: ExportFacts) -> str:

@@ -126,12 +126,7 @@ def _files(record: Record) -> Iterator[str]:
             "not use it, look at “parity” in report.json."
         )
     for name, file in files.items():
-        if file["precision"] == "int8":
-            yield (
-                f"{name} is smaller for certain and faster only where the processor multiplies 8-bit integers well: "
-                "“compress benchmark” tells on yours. Its ranges come from synthetic samples unless photographs were "
-                "given: real images may leave them."
-            )
+        yield from (f"{name}: {note}." for note in file.get("notes", ()))
         if record.labelled and record.metric not in file:
             yield f"{name} was not scored: the held-out data was not at hand when this page was made."
 

@@ -49,6 +49,10 @@ class Exported(Network):
 
     precision: str = "fp32"
     sha256: str = ""
+    fits: list[str] = []
+    """Names of the runtimes whose documents say that they take it."""
+    notes: list[str] = []
+    """What whoever uses it should know."""
 
 
 class Source(_Open):

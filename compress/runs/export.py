@@ -1,10 +1,11 @@
-"""The job of an export: a model as a verified ONNX file, in float32, float16 or INT8."""
+"""The job of an export: a model as a verified ONNX file, in any precision."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import (
+    LEAST_SAVED,
     ExportFacts,
     Form,
     OnnxModel,
@@ -19,10 +21,13 @@ from compress.export import (
     Order,
     Parity,
     export_verified,
+    find_precision,
+    find_target,
     is_own_file,
     require_parity,
 )
 from compress.replay.stored_samples import in_turns, stored_columns
+from compress.runs.calibration_images import calibration_images
 from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
 from compress.runs.gates import MOST_LOST, comparison_images, require_kept
@@ -47,15 +52,35 @@ SYNTHETIC = 512
 class ExportOptions:
     """The options of the file."""
 
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: str = "fp32"
+    """A name in `compress.export.PRECISIONS`."""
+    target: str = "cpu"
+    """A name in `compress.export.TARGETS`: where the file is to run."""
     input: Literal["float", "uint8"] = "float"
     output: Literal["decision", "probabilities", "logits"] = "decision"
     fixed_size: bool = False
+    fixed_batch: int | None = None
+    """Images that the file takes at once; any number if None."""
     opset: int = 18
     most_lost: float = MOST_LOST
     """Largest loss of the metric against the model, as a fraction."""
+    least_saved: float = LEAST_SAVED
+    """Share of the bytes, or of the time, that another precision has to save; 0 accepts any file."""
     overwrite: bool = False
     """Replace a file that this package did not write; its own are replaced anyway."""
+
+    def order(self, origin: Mapping[str, Any]) -> Order:
+        """As the exporter takes them, for a network that comes from there."""
+        return Order(
+            form=Form(self.input, self.output),
+            precision=self.precision,
+            opset=self.opset,
+            dynamic_size=not self.fixed_size,
+            origin=origin,
+            target=self.target,
+            fixed_batch=self.fixed_batch,
+            least_saved=self.least_saved,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +130,20 @@ def export(
     raises `GateError` for a file that differs.
     """
     options = options or ExportOptions()
-    file = _target(model, out, options.precision)
+    calibrated = find_precision(options.precision).calibrated
+    find_target(options.target)
+    if calibrate_on is not None and not calibrated:
+        raise UsageError(f"`calibrate_on` is for `precision` int8, not for {options.precision}: leave it out")
+    file = _file_of(model, out, options)
     require_replaceable(file, is_own_file, overwrite=options.overwrite)
     network, card = open_model(model, settings)
-    evidence = evidence_of(model, card, data_root, calibrate_on, options.precision)
-    order = Order(
-        Form(options.input, options.output), options.precision, options.opset, not options.fixed_size, card.origin
-    )
+    evidence = evidence_of(model, card, data_root, calibrate_on)
+    calibration = evidence.calibration
+    if calibrated and calibration is None:
+        calibration = calibration_images(network, card.spec)
     exported = deployable(network)
     facts, results = export_verified(
-        exported, card.spec, file, order, images=evidence.images, calibration=evidence.calibration
+        exported, card.spec, file, options.order(card.origin), images=evidence.images, calibration=calibration
     )
     passed = all(result.passed for result in results)
     scores = _scores(exported, facts, evidence.held_out) if evidence.held_out is not None and passed else None
@@ -122,30 +151,41 @@ def export(
 
 
 def export_module(
-    network: nn.Module, data: OwnData, out: Path, options: ExportOptions, calibration: Tensor | None
+    network: nn.Module,
+    data: OwnData,
+    out: Path,
+    options: ExportOptions,
+    calibration: Tensor | None = None,
+    calibrate_on: Path | None = None,
 ) -> Exported:
     """Write a user's own module; label maps `[n, k, h, w]` make it a segmenter, logits `[n, k]` a classifier.
 
-    INT8 needs `calibration`, uint8 `[n, 3, h, w]`.
+    INT8 is calibrated on `calibration`, uint8 `[n, 3, h, w]`, on the photographs in `calibrate_on`, or else on images
+    that are synthesised for the module.
     """
     with torch.no_grad():
         answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
     source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
     network = without_stride(network) if source.task == "classification" else network
     require_replaceable(out, is_own_file, overwrite=options.overwrite)
-    exported, task = deployable(usable(network, "model", source), source.task), make_task(source)
-    order = Order(Form(options.input, options.output), options.precision, options.opset, not options.fixed_size)
-    facts, results = export_verified(exported, task.spec, out, order, calibration=calibration)
+    exported, spec = deployable(usable(network, "model", source), source.task), make_task(source).spec
+    if calibration is None and calibrate_on is not None:
+        calibration = read_photographs(calibrate_on, spec.image_shape, spec.framing)
+    if calibration is None and find_precision(options.precision).calibrated:
+        calibration = calibration_images(network, spec)
+    facts, results = export_verified(exported, spec, out, options.order({}), calibration=calibration)
     return Exported(facts=facts, parity=results, scores=None, most_lost=options.most_lost)
 
 
-def _target(model: Path, out: Path | None, precision: str) -> Path:
+def _file_of(model: Path, out: Path | None, options: ExportOptions) -> Path:
     if model.suffix == ".onnx":
         raise UsageError(f"{model} is an ONNX file already: export the run or the weights that it was made of")
     if out is None:
         if not model.is_dir() or not is_own(model):
             raise UsageError("name the file to write with `out`: the model is not in a run directory")
-        return model / "export" / ("model.onnx" if precision == "fp32" else f"model.{precision}.onnx")
+        plain = {"precision": "fp32", "target": "cpu"}
+        said = [value for name, usual in plain.items() if (value := getattr(options, name)) != usual]
+        return model / "export" / ".".join(["model", *said, "onnx"])
     if out.is_dir():
         raise UsageError(f"`out` {out} is a folder: name the file to write")
     weights = own_weights(model)
@@ -154,11 +194,9 @@ def _target(model: Path, out: Path | None, precision: str) -> Path:
     return out
 
 
-def evidence_of(model: Path, card: Card, root: Path | None, photographs: Path | None, precision: str) -> Evidence:
+def evidence_of(model: Path, card: Card, root: Path | None, photographs: Path | None) -> Evidence:
     """What a file is compared on and calibrated with, of what there is."""
     samples = synthetic_samples(model)
-    if photographs is not None and precision != "int8":
-        raise UsageError("`calibrate_on` is for `precision` int8: leave it out")
     calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
     listing = SOURCES.find(card.data)
     if listing is None or (listing.on_disk and root is None):

@@ -28,7 +28,13 @@ SLOWEST = 0.3
 
 def file_facts(file: OnnxModel, path: Path, score: Score | None) -> dict[str, Any]:
     """The facts and the score of a file."""
-    facts = {"precision": file.card.precision, "bytes": path.stat().st_size, "sha256": _digest(path)}
+    facts = {
+        "precision": file.card.precision,
+        "bytes": path.stat().st_size,
+        "sha256": _digest(path),
+        "fits": list(file.card.fits),
+        "notes": list(file.card.notes),
+    }
     return facts | (dict(score.numbers) if score else {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,7 @@ import torch
 
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
-from compress.export import ExportFacts, OnnxScores, require_parity
+from compress.export import OnnxScores, require_parity
 from compress.export.openvino import OpenVinoModel, check_openvino, is_own_openvino, write_openvino
 from compress.runs.evaluation import evaluate
 from compress.runs.export import Exported, ExportOptions, evidence_of, export
@@ -35,6 +36,8 @@ def export_openvino(
     the result raises then. Raises `UsageError` for what `compress.runs.export.export` refuses, and without OpenVINO.
     """
     options = options or ExportOptions()
+    if options.fixed_batch is not None:
+        raise UsageError("`fixed_batch` is for ONNX files: leave it out")
     file = _target(model, out, options.precision)
     weights = file.with_suffix(".bin")
     require_replaceable(file, is_own_openvino, overwrite=options.overwrite)
@@ -45,7 +48,7 @@ def export_openvino(
         require_parity(onnx.parity)
         write_openvino(onnx.facts.path, file)
     network, card = open_model(model, settings)
-    evidence = evidence_of(model, card, data_root, calibrate_on, options.precision)
+    evidence = evidence_of(model, card, data_root, calibrate_on)
     images = evidence.images
     if images is None and evidence.calibration is not None:
         images = evidence.calibration.float() / 255
@@ -54,8 +57,7 @@ def export_openvino(
     scores, exact = onnx.scores, Compute(torch.device("cpu"), torch.float32)
     if scores is not None and evidence.held_out is not None and all(result.passed for result in parity):
         scores = scores[0], evaluate(OnnxScores(written), evidence.held_out, exact)
-    facts = ExportFacts(file, onnx.facts.card, onnx.facts.reason, onnx.facts.int8)
-    return Exported(facts=facts, parity=parity, scores=scores, most_lost=options.most_lost)
+    return Exported(facts=replace(onnx.facts, path=file), parity=parity, scores=scores, most_lost=options.most_lost)
 
 
 def _target(model: Path, out: Path | None, precision: str) -> Path:

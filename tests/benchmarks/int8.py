@@ -82,14 +82,13 @@ def _record(model: nn.Module, labelled: HeldOut, name: str, images: Tensor) -> d
             facts, _ = export_verified(model, labelled.spec, Path(folder) / "model.onnx", order, calibration=images)
         except GateError as error:
             return {"calibrated on": name, "refusal": str(error)}
-        assert facts.int8 is not None
         predict = Agreement(model, OnnxScores(OnnxModel(facts.path)))
         score = evaluate(predict, labelled, EXACT)
     return {
         "calibrated on": name,
         score.metric: score.headline,
         "agreement": predict.same / predict.count,
-        "layers in float32": list(facts.int8.kept_float),
+        "layers in float32": list(facts.converted.kept_float),
     }
 
 

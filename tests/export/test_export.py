@@ -227,6 +227,12 @@ def test_every_form_answers_as_torch_does_on_images_of_every_size(
     proto = onnx.load(facts.path)
     assert tuple(value.name for value in proto.graph.output) == Form(input, output).output_names
     assert [value.name for value in proto.graph.input] == ["images" if input == "float" else "pixels"]
+    assert "Constant" not in {node.op_type for node in proto.graph.node}
+    assert [entry.domain for entry in proto.opset_import] == [""]
+    for value in proto.graph.output:
+        shape = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
+        assert shape[0] == "batch"
+        assert shape[1:] == (["height", "width"] if positions else []) or shape[1] == 3
 
 
 def test_a_network_of_one_size_takes_pixels_of_every_size(shades: Shades, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """INT8 and fp16 keep the network's decisions, and layers that suffer stay as they were."""
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,12 @@ import torch
 from torch import nn
 
 from compress.errors import GateError, UsageError
-from compress.export import Order, export_verified, require_parity
-from compress.export.quantisation import ALLOWED, quantised
+from compress.export import TARGETS, Converted, Order, Source, export_verified, require_parity
+from compress.export.calibration import activation_ranges
+from compress.export.quantisation import Attempt, search, to_int8
+from compress.export.quantised_graph import RANGED, NetworkToQuantise
+from compress.export.sensitivity import layer_errors
+from compress.export.tolerance import INT8
 from compress.export.writer import exported
 from compress.task import Deployable, TaskSpec
 
@@ -44,44 +50,123 @@ def images(count: int = 48) -> np.ndarray:
     return torch.rand(count, *SPEC.image_shape, generator=torch.Generator().manual_seed(1)).numpy()
 
 
+@cache
+def network(outlier: float = 1.0) -> onnx.ModelProto:
+    return exported(Plain(outlier).eval(), SPEC)
+
+
+def in_int8(target: str = "cpu", outlier: float = 1.0, least_saved: float = 0.0) -> Converted:
+    source = Source(network=network(outlier), images=images(), target=TARGETS[target], least_saved=least_saved)
+    return to_int8(source)
+
+
+def prepared(target: str, outlier: float = 1.0) -> NetworkToQuantise:
+    ranges = activation_ranges(network(outlier), images(), RANGED)
+    return NetworkToQuantise(network(outlier), ranges, TARGETS[target].scheme)
+
+
+def weights_of(converted: Converted) -> dict[str, np.ndarray]:
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in converted.network.graph.initializer}
+
+
 def test_multiplications_become_integer_and_weights_have_a_scale_a_channel() -> None:
-    result = quantised(exported(Plain().eval(), SPEC), images(), images())
-    operators = [node.op_type for node in result.model.graph.node]
+    result = in_int8()
+    operators = [node.op_type for node in result.network.graph.node]
     assert operators.count("QuantizeLinear") >= 2
-    scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in result.model.graph.initializer}
+    scales = weights_of(result)
     assert scales["weight_0_scale"].shape == (3,)
     assert scales["images_scale"].shape == ()
-    assert result.decisions >= ALLOWED.decisions
+    assert "INT8 keeps 100.00%" in result.said
 
 
 def test_weights_leave_a_bit_free_so_that_no_processor_overflows() -> None:
-    graph = quantised(exported(Plain().eval(), SPEC), images(), images()).model.graph
-    weights = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name.endswith("_quantized")]
-    kernels = [tensor.astype(int) for tensor in weights if tensor.dtype == np.int8]
+    quantised = [weight for name, weight in weights_of(in_int8()).items() if name.endswith("_quantized")]
+    kernels = [weight.astype(int) for weight in quantised if weight.dtype == np.int8]
     assert kernels
     assert max(abs(kernel).max() for kernel in kernels) == 64
 
 
+def test_what_a_bound_cuts_off_takes_no_part_of_the_range() -> None:
+    operators = {node.name: node for node in in_int8().network.graph.node}
+    relus = [node for node in operators.values() if node.op_type == "Relu"]
+    readers = [node.op_type for node in operators.values() for relu in relus if relu.output[0] in node.input]
+    assert readers == ["QuantizeLinear"] * len(relus)
+    makers = {name: node for node in operators.values() for name in node.output}
+    assert {makers[relu.input[0]].op_type for relu in relus} == {"Conv"}
+
+
+def test_tensorrt_gets_signed_symmetric_activations_and_biases_in_float32() -> None:
+    result = in_int8("tensorrt")
+    assert TARGETS["tensorrt"].limits(result.network) == []
+    assert TARGETS["tensorrt"].limits(in_int8().network) != []
+    weights = weights_of(result)
+    zeros = [weight for name, weight in weights.items() if name.endswith("_zero_point")]
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.int8)}
+    assert not any(zero.any() for zero in zeros)
+    for node in result.network.graph.node:
+        if node.op_type == "Conv":
+            assert weights[node.input[2]].dtype == np.float32
+
+
 def test_layers_that_ruin_decisions_go_back_to_float_the_worst_first() -> None:
-    result = quantised(exported(Plain(outlier=3000.0).eval(), SPEC), images(), images())
+    result = in_int8(outlier=3000.0)
     assert 1 <= len(result.kept_float) <= 2
-    assert result.decisions >= ALLOWED.decisions
+    assert "are in INT8" in result.said
 
 
-def test_a_network_of_which_nothing_can_be_made_integer_is_refused() -> None:
-    class Worst(Plain):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.last(self.spread(images))
+def test_a_layer_whose_small_channels_are_lost_is_the_most_sensitive() -> None:
+    quantised = prepared("cpu", outlier=3000.0)
+    errors = layer_errors(quantised, images())
+    *rest, last = (errors[layer].noise for layer in quantised.layers)
+    assert last > 0.5
+    assert max(rest) < 0.01
 
-    with pytest.raises(GateError, match="layers in float32"):
-        quantised(exported(Worst(outlier=30000.0).eval(), SPEC), images(), images())
+
+def test_biases_make_up_for_the_mean_error_of_rounding() -> None:
+    quantised = prepared("tensorrt")
+    shifts = {layer: error.shift for layer, error in layer_errors(quantised, images()).items()}
+    left = layer_errors(replace(quantised, corrections=shifts), images())
+    for layer, shift in shifts.items():
+        assert np.abs(left[layer].shift).max() < 0.2 * np.abs(shift).max()
+
+
+@pytest.mark.parametrize("enough", range(40))
+def test_the_fewest_layers_that_suffice_are_searched_for_in_few_attempts(enough: int) -> None:
+    attempts = list[int]()
+
+    def attempt(count: int) -> Attempt:
+        attempts.append(count)
+        return Attempt(onnx.ModelProto(), 1.0 if count >= enough else 0.5, ("layer",) * count)
+
+    assert len(search(attempt, most=39).kept_float) == enough
+    assert len(attempts) <= 13
+
+
+def test_a_search_ends_where_nothing_would_be_saved() -> None:
+    with pytest.raises(GateError, match=r"keeps 50\.0% of the decisions with 3 layers in float32"):
+        search(lambda count: Attempt(onnx.ModelProto(), 0.5, ()), most=3)
+
+
+def test_a_file_in_int8_that_saves_too_little_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    order = Order(precision="int8", least_saved=0.95)
+    calibration = torch.from_numpy(images() * 255).round().to(torch.uint8)
+    with pytest.raises(GateError, match=r"int8 saves too little: .* MB instead of .* 95% of one of them are required"):
+        export_verified(Plain().eval(), SPEC, tmp_path / "model.onnx", order, calibration=calibration)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_in_which_too_little_could_be_made_integer_is_refused() -> None:
+    with pytest.raises(
+        GateError, match=r"with 0 layers in float32, 99% are required and more .* would save too little"
+    ):
+        in_int8(outlier=3000.0, least_saved=0.9)
 
 
 def test_a_near_tie_that_falls_the_other_way_is_no_lost_decision() -> None:
     logits = torch.tensor([[2.0, 1.9, -3.0], [4.0, 0.0, 0.0]])
-    assert ALLOWED.kept(logits, torch.tensor([1, 0])) == 1.0
-    assert ALLOWED.kept(logits, torch.tensor([2, 1])) == 0.0
-    assert ALLOWED.kept(logits, torch.tensor([1, 2])) == 0.5
+    assert INT8.kept(logits, torch.tensor([1, 0])) == 1.0
+    assert INT8.kept(logits, torch.tensor([2, 1])) == 0.0
+    assert INT8.kept(logits, torch.tensor([1, 2])) == 0.5
 
 
 def test_the_file_in_int8_is_smaller_and_keeps_decisions(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_a_smaller_file_says_what_it_kept_of_the_metric(
     assert "top1 on 450 held-out images: model" in said
     assert "FAILED" not in said
     assert ("INT8 keeps" in said) == (precision == "int8")
+    assert ("fp16 is for GPUs" in said) == (precision == "fp16")
+    assert f"{precision}: " in said
+    assert "MB instead of" in said
+    assert "by its documents it runs on cpu, openvino; not tensorrt: " in said
 
 
 def test_a_file_that_loses_more_than_it_may_is_exit_code_3(
@@ -52,13 +56,15 @@ def test_a_file_that_loses_more_than_it_may_is_exit_code_3(
     assert "the file loses" in capsys.readouterr().err
 
 
-def test_int8_of_a_model_without_a_run_wants_photographs(
-    run: Run, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_int8_of_a_model_without_a_run_is_calibrated_on_images_made_for_it_or_on_photographs(
+    run: Run, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     student, out = finished / "student", tmp_path / "small.onnx"
-    assert run("export", student, "--precision", "int8", "--out", out) == 2
-    assert "INT8 needs calibration images" in capsys.readouterr().err
-    assert not out.exists()
+    for name, number in (("IMAGES", 32), ("BATCH", 16), ("STEPS", 3)):
+        monkeypatch.setattr(f"compress.runs.calibration_images.{name}", number)
+    assert run("export", student, "--precision", "int8", "--out", out, "--most-lost", 0.2) == 0
+    assert "synthesising calibration images 32/32" in capsys.readouterr().err
+    monkeypatch.setattr("compress.runs.export.calibration_images", lambda *_: pytest.fail("there are photographs"))
     folder = tmp_path / "photographs"
     folder.mkdir()
     images = open_data("digits", "classification").training().images[:64]
@@ -72,7 +78,9 @@ def test_int8_of_a_model_without_a_run_wants_photographs(
     ("flags", "complaint"),
     [
         (["--opset", 17], "opset 17 is below 18"),
-        (["--calibrate-on", "."], "--calibrate-on is for --precision int8"),
+        (["--precision", "int9"], "unknown precision 'int9': did you mean 'int8'"),
+        (["--for", "tensorflow"], "unknown target 'tensorflow': did you mean 'tensorrt'"),
+        (["--calibrate-on", "."], "--calibrate-on is for --precision int8, not for fp32"),
         (["--out", "."], "is a folder"),
     ],
 )

@@ -55,7 +55,7 @@ def test_without_data_nothing_is_said_of_real_images() -> None:
     [
         ({"files": {"test_batch": {"official": False}}}, "test_batch is not the file that its owner publishes"),
         ({"parity": [{"passed": False}]}, "do not use it"),
-        ({"exported": {"model.int8.onnx": {"precision": "int8", "top1": 0.8}}}, "multiplies 8-bit integers"),
+        ({"exported": {"x.onnx": {"precision": "mine", "top1": 0.8, "notes": ["of its own"]}}}, "x.onnx: of its own."),
         ({"exported": {"model.fp16.onnx": {"precision": "fp16"}}}, "model.fp16.onnx was not scored"),
         ({"latency": {"milliseconds": {}}}, "one image at a time"),
     ],
