@@ -76,6 +76,8 @@ def distill(
 ) -> Distilled:
     """Distil `student` from `teacher` without data, score it, export it to ONNX and verify the file.
 
+    Example: `distill(teacher, student, class_names="0123456789", image_shape=(3, 32, 32), settings=settings).onnx`
+
     Both modules map float images `[n, 3, h, w]` to logits: `[n, k]`, or `[n, k, h, w]` with
     `settings=DistillSettings(task="segmentation")`. They get images less `mean` over `std` (three numbers each, for
     RGB in [0, 1]), or images in [0, 1] as they are if both are left out. The modules are used, not copied: the
@@ -120,6 +122,8 @@ def teach(
 ) -> dict[str, Any]:
     """Train a network by name on labelled data and save it in the folder `out`, for timm or SMP to load.
 
+    Example: `teach(TeachSettings(teacher="cifar_resnet20", steps=300), out="digits-teacher")["top1"]`
+
     Returns what it scored on the held-out images: the metric's numbers, fractions, and `n`, their count. Raises
     `UsageError` for settings, data or a folder that cannot be used.
     """
@@ -142,6 +146,8 @@ def evaluate(
     progress: bool = False,
 ) -> dict[str, Any]:
     """Score a run, a folder of this package, of timm or of SMP, a file of weights or an .onnx file on held-out data.
+
+    Example: `evaluate("runs/digit-scenes-ssd-kd-1")["miou"]`
 
     `data` is a data set by name, the model's own if None; `teacher` names the network of a file of weights that does
     not say it; `labels` say where masks lie and how they are read. `details` add Dice, precision and recall by class,
@@ -168,6 +174,8 @@ def predict(
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Write what a model sees in photographs to the folder `out`, and return it, a row a photograph.
+
+    Example: `predict("model.onnx", ["street.jpg"], out="street-answers")[0]["shares"]`
 
     A row has `file`, and `guesses` (`class`, `probability`; the best first), or `shares` by class and `confidence` for
     label maps, whose pictures are in `out`. `teacher` names the network of a file of weights that does not say it.
@@ -203,6 +211,8 @@ def to_onnx(
     progress: bool = False,
 ) -> Path:
     """Write a model as one ONNX file and prove in onnxruntime that it does what the model does; returns its path.
+
+    Example: `to_onnx("runs/digit-scenes-ssd-kd-1", "pixels.onnx", input="uint8")`
 
     `model` is a run, a folder of this package, of timm or of SMP, a file of weights, of which `settings` say what it
     does not, or a module of your own, whose `class_names`, `image_shape`, `mean` and `std` are then given as for

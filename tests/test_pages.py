@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pages import PAGES, ROOT, blocks, commands
+from pages import PAGES, ROOT, blocks, commands, examples
 from PIL import Image
 from reduced_export import reduce_exports
 from torchvision.io import write_png
@@ -29,6 +29,7 @@ COMMANDS = {command: shlex.split(command) for page, command in commands() if pag
 MAIN_JOB, RUN = "compress distill --task segmentation --teacher deeplabv3", "runs/digit-scenes-ssd-kd-1"
 PYTHON = {f"{block.page}:{block.line}": block.code for block in blocks("python") if block.page != "adding.md"}
 """Without adding.md, whose blocks are packages: tests/test_docs.py installs and runs them."""
+EXAMPLES = examples()
 SMALL = [f"--{flag}={value}" for flag, value in {
     "precision": "fp32", "inversion.samples": 8, "inversion.steps": 1, "inversion.width": 8, "distillation.rounds": 2,
     "distillation.warmup": 1, "distillation.steps": 1, "distillation.batch": 8,
@@ -157,6 +158,21 @@ def mine(classifier_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 SETTINGS = """settings = DistillSettings.model_validate({
     "precision": "fp32", "inversion": {"samples": 8, "steps": 1},
     "distillation": DistillationSettings(rounds=2, warmup=1, steps=1, batch=8)})"""
+
+
+def test_every_function_of_the_python_api_has_an_example() -> None:
+    assert len(EXAMPLES) == 5
+    assert [name for name, code in EXAMPLES.items() if not code] == []
+
+
+@pytest.mark.parametrize("place", EXAMPLES)
+def test_the_example_of_a_function_of_the_python_api_runs(
+    place: str, folder: Path, mine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    code = EXAMPLES[place].replace("steps=300", "steps=1, batch=4")
+    code = code.replace("settings=settings)", "settings=settings, accept_any_student=True)")
+    exec(f"from compress import *\nfrom mine import student, teacher\n{SETTINGS}\n{code}", {})  # noqa: S102
 
 
 @pytest.mark.parametrize("place", PYTHON)

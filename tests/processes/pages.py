@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import compress
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -46,3 +49,10 @@ def commands(*, marked: bool = False) -> list[tuple[str, str]]:
     return [
         (block.page, command) for block in blocks("sh") for command in block.commands if bool(block.reason) is marked
     ]
+
+
+def examples() -> dict[str, str]:
+    """The example in the docstring of each function of the Python API, by its dotted name, or empty."""
+    functions = {name: value for name in compress.__all__ if inspect.isfunction(value := getattr(compress, name))}
+    texts = {name: re.search("Example: `(.+)`$", inspect.getdoc(f) or "", re.M) for name, f in functions.items()}
+    return {f"compress.{name}": text.group(1) if text else "" for name, text in texts.items()}
