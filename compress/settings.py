@@ -130,7 +130,9 @@ class DistillationSettings(Section):
 class DistillSettings(StudentSettings):
     """All settings of `compress distill`, except where it writes and whether it resumes."""
 
-    task: Annotated[str, MODELS] = Field("classification", description="Task of both models: `compress list tasks`.")
+    task: Annotated[Literal["classification", "segmentation"] | str, MODELS] = Field(
+        "classification", description="Task of both models: `compress list tasks`."
+    )
     teacher: Annotated[str | None, MODELS] = Field(None, description="Teacher by name: `compress list teachers`.")
     teacher_weights: Annotated[Path | None, MODELS] = Field(
         None,
@@ -185,7 +187,9 @@ class ResolvedSettings(DistillSettings):
 class TeachSettings(ReadingSettings):
     """All settings of `compress teach`. Values that are left out come from the task's default recipe."""
 
-    task: Annotated[str, MODELS] = Field("classification", description="Task of the model: `compress list tasks`.")
+    task: Annotated[Literal["classification", "segmentation"] | str, MODELS] = Field(
+        "classification", description="Task of the model: `compress list tasks`."
+    )
     teacher: Annotated[str | None, MODELS] = Field(None, description="Network by name: `compress list teachers`.")
     pretrained: Annotated[bool, MODELS] = Field(
         True, description="Start from ImageNet weights if they are on disk or can be downloaded; never for digits."
