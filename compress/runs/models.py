@@ -55,8 +55,9 @@ def new_model(name: str, source: DataSource, seed: int, arguments: Mapping[str, 
 
 
 def beginning(name: str, source: DataSource, seed: int) -> NormalisedModel:
-    """A new model with ImageNet weights if they are available; prints a note if not."""
-    return pretrained(name, source, seed) or new_model(name, source, seed)
+    """A new model with ImageNet weights if they are available; prints a note if not, where there could be some."""
+    with_weights = None if name in CIFAR_NETWORKS else pretrained(name, source, seed)
+    return with_weights or new_model(name, source, seed)
 
 
 def pretrained(name: str, source: DataSource, seed: int) -> NormalisedModel | None:

@@ -26,10 +26,14 @@ Run = Callable[..., int]
 def test_a_closed_terminal_asks_to_stop_and_is_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[bool] = []
     monkeypatch.setattr(stopping, "leave_terminal", lambda: left.append(True))
-    signal_flag = StopSignal("step")
-    with signal_flag:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert signal_flag.requested
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        signal_flag = StopSignal("step")
+        with signal_flag:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal_flag.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert left == [True]
 
 
