@@ -12,6 +12,7 @@ from torch import Tensor
 
 from compress.errors import UsageError
 from compress.export import ExportFacts, FileCard, Parity
+from compress.export.precision import Converted
 from compress.export.writer import write_model
 from compress.runs import bundle as job
 from compress.runs.bundle import bundle, require_bundle_place
@@ -29,13 +30,15 @@ def exported(tmp_path: Path) -> Exported:
     """A file that names the strongest colour, as if it had been compared with a network."""
     file = tmp_path / "model.onnx"
     card = FileCard("classification", ("red", "green", "blue"), (3, 8, 8), 8, output="logits")
-    write_model(parser.parse_model(COLOURS), card, file)
+    network = parser.parse_model(COLOURS)
+    write_model(network, card, file)
     parity = Parity((2, 3, 8, 8), 1.0, 1e-7, 1e-8, 1e-7, passed=True)
     scores = (
         Score(metric="top1", numbers={"top1": 0.9125}, count=40),
         Score(metric="top1", numbers={"top1": 0.9}, count=40),
     )
-    return Exported(facts=ExportFacts(file, card, ""), parity=[parity], scores=scores, most_lost=0.02)
+    facts = ExportFacts(file, card, "", Converted(network=network))
+    return Exported(facts=facts, parity=[parity], scores=scores, most_lost=0.02)
 
 
 @pytest.fixture
