@@ -171,7 +171,9 @@ def test_a_teacher_that_guesses_is_refused(compress, tmp_path: Path) -> None:
     from compress.tasks.models import create_model
 
     torch.save(create_model("classification", "cifar_resnet20", 10).network.state_dict(), tmp_path / "random.pt")
-    done = compress("distill", *CLASSIFIER, "--teacher-weights", "random.pt", *SMALL, *ROUNDS, "--out", "run")
+    done = compress(
+        "distill", *CLASSIFIER, "--data", "digits", "--teacher-weights", "random.pt", *SMALL, *ROUNDS, "--out", "run"
+    )
     assert done.returncode == 2
     assert "the teacher is not better than chance" in done.stderr
     assert not (tmp_path / "run").exists()
