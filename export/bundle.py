@@ -82,7 +82,7 @@ def write_bundle(folder: Path, file: Path, image: Array, story: Story, runtime: 
 
 
 def _rendered(template: str, **facts: Any) -> str:
-    environment = Environment(  # noqa: S701  # code and plain text
+    environment = Environment(  # noqa: S701  # code and plain text, which HTML escapes would spoil
         loader=PackageLoader("compress.export", "clients"),
         undefined=StrictUndefined,
         trim_blocks=True,

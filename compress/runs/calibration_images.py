@@ -77,12 +77,12 @@ def _tiled(squares: Tensor, size: tuple[int, int], randomness: torch.Generator) 
 
 def _synthesised(network: nn.Module, spec: TaskSpec, count: int, randomness: torch.Generator) -> Tensor:
     """uint8 `[count, *spec.image_shape]`."""
-    inversion, rounds, made = _inversion(frozen(network), spec, STEPS), -(-count // BATCH), list[Tensor]()
+    inversion, rounds, batches = _inversion(frozen(network), spec, STEPS), -(-count // BATCH), list[Tensor]()
     with Steps("synthesising calibration images", count) as progress:
         for index in range(rounds):
-            made.append(inversion.round(index, randomness)[0].images)
+            batches.append(inversion.round(index, randomness)[0].images)
             progress.update(min((index + 1) * BATCH, count))
-    return torch.cat(made)[:count]
+    return torch.cat(batches)[:count]
 
 
 def _inversion(network: nn.Module, spec: TaskSpec, steps: int) -> PixelInversion:

@@ -31,11 +31,11 @@ def comparison_samples(context: MethodContext, distiller: Distiller) -> tuple[Te
         return distiller.inversion.round(0, context.randomness)[
             0
         ].images, "photographs that the student has learnt from"
-    made: list[Tensor] = []
-    while sum(map(len, made)) < FRESH:
+    batches: list[Tensor] = []
+    while sum(map(len, batches)) < FRESH:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)
-        made.append(samples.images)
-    return torch.cat(made), "new synthetic samples"
+        batches.append(samples.images)
+    return torch.cat(batches), "new synthetic samples"
 
 
 class Agreement:

@@ -113,7 +113,7 @@ class Captured:
         start = _Moment(self._state(), graph)
         try:
             plain = _cloned(self._aside(graph, inputs, strictly=True))
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             start.restore()
@@ -146,7 +146,7 @@ class Captured:
             graph.record(lambda: outputs.extend(self._step(*self._inputs)))
             start.restore()
             graph.replay()
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             return first_line(error)
         finally:
             self.recording = False
@@ -213,6 +213,11 @@ def _finite(tensors: Iterable[Tensor]) -> bool:
     return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
+def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
+    """`[]`; of two infinities that are the same it is 0."""
+    return torch.where(one == other, 0.0, one - other).square().sum()
+
+
 @torch.no_grad()
 def _apart(before: Iterable[Tensor], one: Iterable[Tensor], other: Iterable[Tensor]) -> float:
     """How far apart two steps from one state are, as a share of the change that the first one makes.
@@ -223,9 +228,9 @@ def _apart(before: Iterable[Tensor], one: Iterable[Tensor], other: Iterable[Tens
     for old, here, there in zip(before, one, other, strict=True):
         if not here.numel():
             continue
-        old, here, there = (tensor.double() for tensor in (old, here, there))  # noqa: PLW2901
-        far, change = (torch.where(here == than, 0.0, here - than).square().sum() for than in (there, old))
-        rounding = (torch.finfo(torch.float32).eps * here).square().sum()
+        step = here.double()
+        far, change = (_squared_distance(step, than.double()) for than in (there, old))
+        rounding = (torch.finfo(torch.float32).eps * step).square().sum()
         share = torch.where(far > 0, far / torch.maximum(change, rounding), 0.0)
         shares.append(share * here.numel())
         counts += here.numel()

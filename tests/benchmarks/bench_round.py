@@ -188,9 +188,9 @@ def main() -> None:
     cells = [
         [f"{r['what']}", f"{r['plain_seconds']:.3f}", f"{r['engine_seconds']:.3f}", f"{r['ratio']:.1f}"] for r in rows
     ]
-    asked = {key: value for key, value in vars(given).items() if key != "teacher_weights"}
+    options = {key: value for key, value in vars(given).items() if key != "teacher_weights"}
     precision = Compute.choose("cpu", given.precision).precision
-    kept = {**asked, "precision": precision, "torch": torch.__version__, "machine": platform.machine()}
+    kept = {**options, "precision": precision, "torch": torch.__version__, "machine": platform.machine()}
     title = (
         f"The engine ({given.method}, {precision}) against the plain way, {given.threads} threads, {given.clock} time"
     )

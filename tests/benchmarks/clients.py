@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -115,7 +114,7 @@ def by_node(folder: Path, images: Array, *, maps: bool, which: str) -> Answer:
     """ONNX Runtime Web, or onnxruntime-node, in node."""
     (folder / "images.bin").write_bytes(images.tobytes())
     (folder / "measure.mjs").write_text(NODE)
-    command = ["node", "measure.mjs", which, os.getcwd()]  # noqa: PTH109
+    command = ["node", "measure.mjs", which, str(Path.cwd())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(next((line for line in done.stderr.splitlines() if "Error" in line), done.stderr[:120]))
@@ -142,9 +141,9 @@ def by_page(folder: Path, images: Array, *, maps: bool) -> Answer:
             Image.fromarray(shades).save(folder / f"{number}.png")
             browser.find_element("id", "file").send_keys(str(folder / f"{number}.png"))
             script = "const d = window.decision; window.decision = undefined; return d"
-            seen = WebDriverWait(browser, 60).until(lambda _, script=script: browser.execute_script(script))
-            decisions.append(seen["classes"] if maps else seen["classes"][:1])
-            times.append(seen["milliseconds"])
+            answer = WebDriverWait(browser, 60).until(lambda _, script=script: browser.execute_script(script))
+            decisions.append(answer["classes"] if maps else answer["classes"][:1])
+            times.append(answer["milliseconds"])
         return np.array(decisions), float(np.median(times))
     finally:
         browser.quit()

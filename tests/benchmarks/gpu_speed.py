@@ -31,8 +31,8 @@ ROUNDS, LEAST, INVERSION_STEPS = 6, 3, 5
 
 def steps(compute: Compute, options: argparse.Namespace, say: Say) -> None:
     """Milliseconds of a step of either half, plain and as graphs, beside a plain loop's step and its CUDA graph."""
-    for task_name, big, small, side, batch in PAIRS[:1] + PAIRS[3:] if options.tiny else PAIRS:
-        batch, side = (4, min(side, 64)) if options.tiny else (batch, side)  # noqa: PLW2901
+    for task_name, big, small, usual_side, usual_batch in PAIRS[:1] + PAIRS[3:] if options.tiny else PAIRS:
+        batch, side = (4, min(usual_side, 64)) if options.tiny else (usual_batch, usual_side)
         row: dict[str, Any] = {"pair": f"{big} to {small}", "batch": batch, "side": side}
         for capture in ("off", "auto"):
             pair = [create_model(task_name, name, 10) for name in (big, small)]

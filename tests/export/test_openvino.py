@@ -12,7 +12,7 @@ from torch import nn
 
 from compress.errors import UsageError
 from compress.export import OnnxModel
-from compress.export.openvino import OpenVinoModel, check_openvino, is_own_openvino, write_openvino
+from compress.export.openvino import CARD_KEY, OpenVinoModel, check_openvino, is_own_openvino, write_openvino
 
 
 @pytest.fixture
@@ -79,3 +79,11 @@ def test_a_file_without_a_card_is_refused(openvino: Any, bundles: Bundled, tmp_p
     (tmp_path / "model.xml").write_text("no network")
     with pytest.raises(UsageError, match="OpenVINO cannot load"):
         OpenVinoModel(tmp_path / "model.xml")
+
+
+def test_a_description_that_declares_entities_is_not_read_and_is_not_ours(tmp_path: Path) -> None:
+    card = f"<net><rt_info><{CARD_KEY} value='x'/></rt_info></net>"
+    (tmp_path / "plain.xml").write_text(card)
+    (tmp_path / "entities.xml").write_text(f'<!DOCTYPE net [<!ENTITY a "b">]>{card}')
+    assert is_own_openvino(tmp_path / "plain.xml")
+    assert not is_own_openvino(tmp_path / "entities.xml")

@@ -62,9 +62,9 @@ def twice_resized(picture: Image.Image, framing: Framing, size: tuple[int, int])
     steps, filter = framing.geometry((picture.height, picture.width), size), framing.interpolation.upper()
     across = picture.resize((steps.resized[1], picture.height), Image.Resampling[filter])
     whole = across.resize((steps.resized[1], steps.resized[0]), Image.Resampling[filter])
-    seen = Image.new("RGB", size[::-1], framing.fill)
-    seen.paste(whole, (-steps.left, -steps.top))
-    return np.asarray(seen)
+    shown = Image.new("RGB", size[::-1], framing.fill)
+    shown.paste(whole, (-steps.left, -steps.top))
+    return np.asarray(shown)
 
 
 def test_pictures_are_resized_and_cropped_in_javascript_as_pillow_does_it(node: str, tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_the_page_of_a_classifier_names_what_python_names(browser: Any, with_pag
     asked(browser)
     assert opened(browser, (folder / "page.html").as_uri()) == "yes"
     (decision,) = OnnxModel(folder / "model.onnx")([photograph(tmp_path / "picture.png")])
-    seen = dropped(browser, tmp_path / "picture.png")
-    assert seen["classes"] == decision.classes.tolist()
-    assert seen["scores"] == pytest.approx(decision.scores.tolist(), abs=1e-4)
+    shown = dropped(browser, tmp_path / "picture.png")
+    assert shown["classes"] == decision.classes.tolist()
+    assert shown["scores"] == pytest.approx(decision.scores.tolist(), abs=1e-4)
     answer = browser.find_element("id", "answer").text
     assert answer.startswith("red\n")
     assert HOSTILE[1] in answer  # as text
@@ -180,11 +180,11 @@ def test_the_page_of_a_segmenter_shows_the_mask_that_python_makes(
     folder = with_page("maps float decision", page=True)
     assert opened(browser, (folder / "page.html").as_uri()) == "yes"
     picture = photograph(tmp_path / "picture.png")
-    seen = dropped(browser, tmp_path / "picture.png")
+    shown = dropped(browser, tmp_path / "picture.png")
     model = OnnxModel(folder / "model.onnx")
     classes = model.run(prepared(picture, model.card)[None])["classes"][0]
-    assert seen["size"] == list(classes.shape)
-    assert np.mean(np.ravel(classes) == seen["classes"]) > 0.995
+    assert shown["size"] == list(classes.shape)
+    assert np.mean(np.ravel(classes) == shown["classes"]) > 0.995
     assert browser.execute_script(PIXEL) == [255, 0, 0, 255]
     assert browser.find_element("css selector", "#answer li").text.startswith("red")
 

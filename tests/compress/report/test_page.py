@@ -76,8 +76,8 @@ def test_the_page_says_what_became_of_the_run(finished: RunDirectory) -> None:
 
 def test_the_same_figures_lie_in_the_report_as_json(finished: RunDirectory) -> None:
     report = results(finished)
-    seen = sum(count for answers in report["confusion"].values() for count in answers.values())
-    assert seen == 400 * (16 * 16 if report["task"] == "segmentation" else 1)
+    scored = sum(count for answers in report["confusion"].values() for count in answers.values())
+    assert scored == 400 * (16 * 16 if report["task"] == "segmentation" else 1)
     assert set(report["student"]["accuracy" if report["task"] == "classification" else "iou"]) <= set(report["classes"])
     onnx = report["exported"]["model.onnx"]
     assert onnx["precision"] == "fp32"

@@ -65,8 +65,8 @@ def test_photographs_are_prepared_as_timm_prepares_them_for_a_network(name: str,
 
 
 def test_what_is_asked_for_comes_before_what_the_teacher_says(tmp_path: Path) -> None:
-    asked = {"crop_mode": "border", "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.1, 0.2, 0.3)}
-    teacher = teacher_of("classification", "test_resnet", None, HeldOutSettings(**asked, std=(0.4, 0.5, 0.6)))
+    settings = {"crop_mode": "border", "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.1, 0.2, 0.3)}
+    teacher = teacher_of("classification", "test_resnet", None, HeldOutSettings(**settings, std=(0.4, 0.5, 0.6)))
     assert teacher.framing == Framing("border", 1.0, "bilinear", (26, 51, 76))
     assert (teacher.mean, teacher.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     source = opened(teacher, class_folders(tmp_path, "a", "b"), size=64)
@@ -106,9 +106,9 @@ def test_a_teacher_of_this_package_says_everything_itself(tmp_path: Path) -> Non
 
 def test_flags_reach_the_network_and_its_normalisation(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", "a", "b")
-    asked = HeldOutSettings(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-    teacher = teacher_of("classification", "test_resnet", weights_of(2, tmp_path), asked)
-    model = fit_teacher(teacher, opened(teacher, root, asked, 32), seed=0)
+    settings = HeldOutSettings(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    teacher = teacher_of("classification", "test_resnet", weights_of(2, tmp_path), settings)
+    model = fit_teacher(teacher, opened(teacher, root, settings, 32), seed=0)
     assert model.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert model.std.flatten().tolist() == pytest.approx([0.4, 0.5, 0.6])
 
@@ -127,12 +127,12 @@ def test_classes_known_from_the_teacher_are_matched_by_name(tmp_path: Path) -> N
 def test_class_names_of_a_file_number_the_classes(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", "cat", "dog")
     (tmp_path / "names.txt").write_text("dog\ncat\n")
-    asked = HeldOutSettings(class_names=str(tmp_path / "names.txt"))
-    teacher = teacher_of("classification", "test_resnet", weights_of(2, tmp_path), asked)
-    assert opened(teacher, root, asked).held_out().targets.tolist() == [1, 0]
+    settings = HeldOutSettings(class_names=str(tmp_path / "names.txt"))
+    teacher = teacher_of("classification", "test_resnet", weights_of(2, tmp_path), settings)
+    assert opened(teacher, root, settings).held_out().targets.tolist() == [1, 0]
     (tmp_path / "names.txt").write_text("dog\ncat\nemu\n")
     with pytest.raises(UsageError, match=r"3 names and .* has 2 classes"):
-        teacher_of("classification", "test_resnet", weights_of(2, tmp_path), asked)
+        teacher_of("classification", "test_resnet", weights_of(2, tmp_path), settings)
 
 
 @pytest.mark.parametrize(
