@@ -241,14 +241,3 @@ def test_a_network_of_one_size_takes_pixels_of_every_size(shades: Shades, tmp_pa
     assert [result.part for result in results] == ["file"] * 5 + [*INSIDE, "preprocessing"]
     require_parity(results)
     assert not facts.card.dynamic_size
-
-
-def test_class_maps_are_single_bytes_until_there_are_too_many_classes(tmp_path: Path) -> None:
-    for classes, dtype in ((256, "uint8"), (257, "int32")):
-        network = torch.nn.Conv2d(3, classes, 1)
-        network.stride = 1
-        spec = TaskSpec(
-            name="segmentation", image_shape=(3, 8, 8), class_names=tuple(map(str, range(classes))), metric="miou"
-        )
-        facts, _ = export_verified(network, spec, tmp_path / "model.onnx", Order(dynamic_size=False))
-        assert OnnxModel(facts.path).run(torch.rand(1, 3, 8, 8).numpy())["classes"].dtype == dtype

@@ -94,3 +94,14 @@ def test_a_file_of_fixed_batch_and_size_declares_both_and_answers_any_number_of_
     assert np.array_equal(model.run(images.numpy())["classes"], network(images).argmax(dim=1).numpy())
     with pytest.raises(UsageError, match="takes 4 images at once, not 1"):
         model.bound(images[:1].numpy())
+
+
+def test_class_maps_are_single_bytes_until_there_are_too_many_classes(tmp_path: Path) -> None:
+    for classes, dtype in ((256, "uint8"), (257, "int32")):
+        network = torch.nn.Conv2d(3, classes, 1)
+        network.stride = 1
+        spec = TaskSpec(
+            name="segmentation", image_shape=(3, 8, 8), class_names=tuple(map(str, range(classes))), metric="miou"
+        )
+        facts, _ = export_verified(network, spec, tmp_path / "model.onnx", Order(dynamic_size=False))
+        assert OnnxModel(facts.path).run(torch.rand(1, 3, 8, 8).numpy())["classes"].dtype == dtype
