@@ -15,7 +15,8 @@ from compress.export.bundle import WRITTEN, Story, write_bundle
 from compress.export.comparison_images import noise
 from compress.export.runtime import decided
 from compress.export.web_runtime import WebRuntime, web_runtime
-from compress.runs.export import Exported, synthetic_samples
+from compress.runs.export import Exported
+from compress.runs.exported_model import synthetic_samples
 from compress.storage.files import whole_folder
 from compress.storage.marker import clear, holds_more_than, mark, require_own
 

@@ -26,26 +26,19 @@ from compress.export import (
     is_own_file,
     require_parity,
 )
-from compress.replay.stored_samples import in_turns, stored_columns
 from compress.runs.calibration_images import calibration_images
-from compress.runs.data import place_of
 from compress.runs.evaluation import Score, evaluate
-from compress.runs.gates import MOST_LOST, comparison_images, require_kept
-from compress.runs.opening import is_own, open_model
+from compress.runs.exported_model import Opened, opened
+from compress.runs.gates import MOST_LOST, require_kept
+from compress.runs.opening import is_own
 from compress.runs.own_modules import OwnData, own_source, usable, without_stride
-from compress.runs.reading import require_classes
 from compress.storage.files import require_replaceable
-from compress.storage.run_directory import RunDirectory
 from compress.task import Deployable, HeldOut
-from compress.tasks import held_out_of, make_task
-from compress.tasks.data import SOURCES, open_data
+from compress.tasks import make_task
 from compress.tasks.data.collected import read_photographs
 from compress.tasks.models import deployable
-from compress.tasks.models.model_folder import Card, own_weights
+from compress.tasks.models.model_folder import own_weights
 from compress.training.compute import CPU_FLOAT32
-
-SYNTHETIC = 512
-"""Largest number of a run's samples for comparison and calibration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +95,6 @@ class Exported:
         require_kept(*self.scores, self.most_lost, advice)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The data that a file is compared on."""
-
-    held_out: HeldOut | None
-    """The task with held-out data; None if there is none."""
-    images: Tensor | None
-    """`[n, 3, h, w]` in [0, 1] for the comparison of outputs: held-out images, or else synthetic ones."""
-    calibration: Tensor | None
-    """uint8 `[n, 3, h, w]`, for INT8."""
-
-
 def export(
     model: Path,
     out: Path | None = None,
@@ -130,18 +111,25 @@ def export(
     raises `GateError` for a file that differs.
     """
     options = options or ExportOptions()
-    calibrated = find_precision(options.precision).calibrated
-    find_target(options.target)
-    if calibrate_on is not None and not calibrated:
-        raise UsageError(f"`calibrate_on` is for `precision` int8, not for {options.precision}: leave it out")
+    require_consistent(options, calibrate_on)
     file = _file_of(model, out, options)
     require_replaceable(file, is_own_file, overwrite=options.overwrite)
-    network, card = open_model(model, settings)
-    evidence = evidence_of(model, card, data_root, calibrate_on)
+    return export_opened(opened(model, settings, calibrate_on, data_root), file, options)
+
+
+def require_consistent(options: ExportOptions, calibrate_on: Path | None) -> None:
+    """Raise `UsageError` for an unknown precision or target, and for calibration that the precision does not take."""
+    find_target(options.target)
+    if not find_precision(options.precision).calibrated and calibrate_on is not None:
+        raise UsageError(f"`calibrate_on` is for `precision` int8, not for {options.precision}: leave it out")
+
+
+def export_opened(model: Opened, file: Path, options: ExportOptions) -> Exported:
+    """Write an opened model as one ONNX file, compare it, and score both where there is data."""
+    evidence, card, exported = model.evidence, model.card, model.exported
     calibration = evidence.calibration
-    if calibrated and calibration is None:
-        calibration = calibration_images(network, card.spec)
-    exported = deployable(network)
+    if calibration is None and find_precision(options.precision).calibrated:
+        calibration = calibration_images(model.network, card.spec)
     facts, results = export_verified(
         exported, card.spec, file, options.order(card.origin), images=evidence.images, calibration=calibration
     )
@@ -178,14 +166,11 @@ def export_module(
 
 
 def _file_of(model: Path, out: Path | None, options: ExportOptions) -> Path:
-    if model.suffix == ".onnx":
-        raise UsageError(f"{model} is an ONNX file already: export the run or the weights that it was made of")
+    require_no_onnx(model)
     if out is None:
-        if not model.is_dir() or not is_own(model):
-            raise UsageError("name the file to write with `out`: the model is not in a run directory")
         plain = {"precision": "fp32", "target": "cpu"}
         said = [value for name, usual in plain.items() if (value := getattr(options, name)) != usual]
-        return model / "export" / ".".join(["model", *said, "onnx"])
+        return file_in_run(model, [*said, "onnx"])
     if out.is_dir():
         raise UsageError(f"`out` {out} is a folder: name the file to write")
     weights = own_weights(model)
@@ -194,27 +179,17 @@ def _file_of(model: Path, out: Path | None, options: ExportOptions) -> Path:
     return out
 
 
-def evidence_of(model: Path, card: Card, root: Path | None, photographs: Path | None) -> Evidence:
-    """What a file is compared on and calibrated with, of what there is."""
-    samples = synthetic_samples(model)
-    calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
-    listing = SOURCES.find(card.data)
-    if listing is None or (listing.on_disk and root is None):
-        return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
-    source = open_data(card.data, card.task, root, usual=place_of(card))
-    source = require_classes(source, card.class_names, str(model))
-    return Evidence(held_out_of(source), comparison_images(source, samples), calibration)
+def require_no_onnx(model: Path) -> None:
+    """Raise `UsageError` for a model that is an exported file itself."""
+    if model.suffix == ".onnx":
+        raise UsageError(f"{model} is an ONNX file already: export the run or the weights that it was made of")
 
 
-def synthetic_samples(run: Path) -> Tensor | None:
-    """uint8 `[n, 3, h, w]` from a run's buffer, evenly spread over it; None if `model` is not a run."""
-    if not (run / "config.yaml").is_file() or not RunDirectory(run).checkpoint.is_file():
-        return None
-    images = in_turns(stored_columns(RunDirectory(run)))
-    if images is None:
-        return None
-    chosen = torch.linspace(0, len(images) - 1, min(SYNTHETIC, len(images))).round().long()
-    return images[chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]]
+def file_in_run(model: Path, endings: list[str]) -> Path:
+    """The file of a run, whose name nobody chose; raises `UsageError` for a model that lies in none."""
+    if not model.is_dir() or not is_own(model):
+        raise UsageError("name the file to write with `out`: the model is not in a run directory")
+    return model / "export" / ".".join(["model", *endings])
 
 
 def _scores(network: Deployable, facts: ExportFacts, held_out: HeldOut) -> tuple[Score, Score]:

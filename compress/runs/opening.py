@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
+from compress.runs.class_names import NUMBERED, unsaid_names
 from compress.runs.models import card_of, network_of
 from compress.runs.reading import teacher_at
-from compress.tasks.data import DataSource, LabelledImages
-from compress.tasks.data.class_names import imagenet_names
+from compress.tasks.data import DataSource
+from compress.tasks.data.no_data import without_images
 from compress.tasks.models import CIFAR_NETWORKS, NormalisedModel
 from compress.tasks.models.binary import USUAL_THRESHOLD, move_threshold
 from compress.tasks.models.config_json import CONFIG
@@ -22,7 +24,6 @@ from compress.training.progress import console
 
 CIFAR_SIDE, ANY_SIDE = 32, 256
 """Of images of networks for CIFAR, and of those that are taken to try a segmenter of images of any size, pixels."""
-TWO_CLASSES = ("background", "object")
 UNNAMED = "opened"
 """Of the data of a model that says none."""
 
@@ -45,7 +46,7 @@ def open_model(
     if settings.teacher is None and is_own(place):
         return _own_model(place, settings)
     teacher = teacher_at(place, settings.teacher, settings)
-    source = source_of(teacher, settings, any_size=any_size)
+    source = _source_of(teacher, place, settings, any_size=any_size)
     network = network_of(teacher, source, seed=0)
     return network, card_of(teacher.name, source, network)
 
@@ -73,12 +74,12 @@ def _own_model(place: Path, settings: ModelSettings) -> tuple[NormalisedModel, C
     return network, card
 
 
-def source_of(teacher: Teacher, settings: ModelSettings, *, any_size: bool = False) -> DataSource:
+def _source_of(teacher: Teacher, place: Path, settings: ModelSettings, *, any_size: bool) -> DataSource:
     """What a teacher says of its task, as data without an image.
 
     Raises `UsageError` where nothing tells how many classes there are, or of which size images are.
     """
-    names = teacher.class_names or _names(teacher)
+    names = teacher.class_names or _names(teacher, place)
     side = settings.image_size or teacher.image_size or (CIFAR_SIDE if teacher.name in CIFAR_NETWORKS else None)
     if side is None and not (any_size and teacher.task == "segmentation"):
         raise UsageError(f"nothing tells of which size the images of {teacher.origin} are: say it by `image_size`")
@@ -87,35 +88,20 @@ def source_of(teacher: Teacher, settings: ModelSettings, *, any_size: bool = Fal
     threshold = (settings.threshold or teacher.threshold or USUAL_THRESHOLD) if binary else None
     if settings.threshold is not None and not binary:
         raise UsageError("`threshold` is for binary segmenters of one logit: this model has a logit for every class")
-    return DataSource(
-        name=UNNAMED,
-        task=teacher.task,
-        class_names=names,
-        image_shape=(3, shape, shape),
-        image_size=side,
-        framing=teacher.framing,
-        threshold=threshold,
-        training=_no_images,
-        held_out=_no_images,
-    )
+    source = without_images(teacher.task, names, (3, shape, shape), name=UNNAMED)
+    return replace(source, image_size=side, framing=teacher.framing, threshold=threshold)
 
 
-def _names(teacher: Teacher) -> tuple[str, ...]:
-    """Of classes that nobody named: ImageNet's for a classifier of as many, numbers for others."""
+def _names(teacher: Teacher, place: Path) -> tuple[str, ...]:
+    """Of classes that neither the card nor the settings name."""
     count = teacher.classes
     if count is None:
         network = sketch(teacher.task, teacher.name, teacher.arguments)
         fitting(network, teacher.weights or {}, teacher.origin, teacher.choice)  # says what does not fit
         raise UsageError(f"nothing tells how many classes {teacher.origin} has: choose another file or name")
-    if count == 1 and teacher.task == "segmentation":
-        return TWO_CLASSES
-    if count == 1:
+    if count == 1 and teacher.task == "classification":
         raise UsageError(f"{teacher.origin} has one class: a classifier of at least two is needed")
-    imagenet = imagenet_names(count) if teacher.task == "classification" else ()
-    if not imagenet:
+    names, whence = unsaid_names(teacher.task, count, place)
+    if whence == NUMBERED:
         console.print(f"{teacher.origin}: its {count} classes are numbered, `class_names` names them", soft_wrap=True)
-    return imagenet or tuple(f"class {index}" for index in range(count))
-
-
-def _no_images() -> LabelledImages:
-    raise UsageError("there are no images: name them with `data`")
+    return names

@@ -6,18 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import OnnxScores, require_parity
 from compress.export.openvino import OpenVinoModel, check_openvino, is_own_openvino, write_openvino
 from compress.runs.evaluation import evaluate
-from compress.runs.export import Exported, ExportOptions, evidence_of, export
-from compress.runs.opening import is_own, open_model
+from compress.runs.export import (
+    Exported,
+    ExportOptions,
+    export_opened,
+    file_in_run,
+    require_consistent,
+    require_no_onnx,
+)
+from compress.runs.exported_model import opened
 from compress.storage.files import require_replaceable
-from compress.tasks.models import deployable
-from compress.training.compute import Compute
+from compress.training.compute import CPU_FLOAT32
 
 
 def export_openvino(
@@ -38,33 +42,32 @@ def export_openvino(
     options = options or ExportOptions()
     if options.fixed_batch is not None:
         raise UsageError("`fixed_batch` is for ONNX files: leave it out")
+    require_consistent(options, calibrate_on)
     file = _target(model, out, options.precision)
     weights = file.with_suffix(".bin")
     require_replaceable(file, is_own_openvino, overwrite=options.overwrite)
     require_replaceable(weights, lambda _: is_own_openvino(file), overwrite=options.overwrite)
+    model_opened = opened(model, settings, calibrate_on, data_root)
     with TemporaryDirectory() as folder:
-        file_of_onnx = Path(folder) / "model.onnx"
-        onnx = export(model, file_of_onnx, options, settings=settings, calibrate_on=calibrate_on, data_root=data_root)
+        onnx = export_opened(model_opened, Path(folder) / "model.onnx", options)
         require_parity(onnx.parity)
         write_openvino(onnx.facts.path, file)
-    network, card = open_model(model, settings)
-    evidence = evidence_of(model, card, data_root, calibrate_on)
+    evidence = model_opened.evidence
     images = evidence.images
     if images is None and evidence.calibration is not None:
         images = evidence.calibration.float() / 255
     written = OpenVinoModel(file)
-    parity = check_openvino(deployable(network), written, images)
-    scores, exact = onnx.scores, Compute(torch.device("cpu"), torch.float32)
+    parity = check_openvino(model_opened.exported, written, images)
+    scores = onnx.scores
     if scores is not None and evidence.held_out is not None and all(result.passed for result in parity):
-        scores = scores[0], evaluate(OnnxScores(written), evidence.held_out, exact)
+        scores = scores[0], evaluate(OnnxScores(written), evidence.held_out, CPU_FLOAT32)
     return Exported(facts=replace(onnx.facts, path=file), parity=parity, scores=scores, most_lost=options.most_lost)
 
 
 def _target(model: Path, out: Path | None, precision: str) -> Path:
+    require_no_onnx(model)
     if out is None:
-        if not model.is_dir() or not is_own(model):
-            raise UsageError("name the file to write with `out`: the model is not in a run directory")
-        return model / "export" / ("model.xml" if precision == "fp32" else f"model.{precision}.xml")
+        return file_in_run(model, ["xml"] if precision == "fp32" else [precision, "xml"])
     if out.suffix != ".xml":
         raise UsageError(f"`out` {out} does not end in .xml, as OpenVINO's descriptions do; the weights go beside it")
     return out

@@ -6,23 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.errors import UsageError, first_line
+from compress.runs.class_names import unsaid_names
+from compress.runs.opening import CIFAR_SIDE
 from compress.runs.reading import teacher_of
 from compress.settings import DistillSettings
 from compress.task import IMAGENET_MEAN, IMAGENET_STD
 from compress.tasks import find_task
 from compress.tasks.data import SOURCES, DataSource
-from compress.tasks.data.class_names import imagenet_names
 from compress.tasks.data.mask_folder import class_list
 from compress.tasks.data.no_data import without_images
 from compress.tasks.data.public_classes import Colour
 from compress.tasks.models import CIFAR_NETWORKS, STORED, create_model, model_names
-from compress.tasks.models.checkpoint_class_names import class_names_beside
 from compress.tasks.models.model_folder import card_in
 from compress.tasks.models.timm_hub import FOLDER, require_stored
 from compress.teacher import Teacher
 from compress.training.progress import console
 
-CIFAR_SIDE = 32
 TASKS = ("classification", "segmentation")
 """Of which the networks' classes and images are known; others need data."""
 
@@ -138,23 +137,12 @@ def _classes(
     elif teacher.class_names:
         names, whence = teacher.class_names, "the model's own names"
     else:
-        names, whence = _unsaid(settings, count)
+        names, whence = unsaid_names(settings.task, outputs, settings.teacher_weights)
     if len(names) != count:
         raise UsageError(
             f"{whence} has {len(names)} class names and {teacher.origin} {count} classes: give one for each"
         )
     return names, palette, whence
-
-
-def _unsaid(settings: DistillSettings, count: int) -> tuple[tuple[str, ...], str]:
-    """Names that are found beside the weights, are ImageNet's, or are made of numbers."""
-    beside = class_names_beside(settings.teacher_weights, count) if settings.teacher_weights else None
-    if beside:
-        return beside, "the names in its file"
-    imagenet = imagenet_names(count) if settings.task == "classification" else ()
-    if len(imagenet) == count:
-        return imagenet, "ImageNet's, by their number"
-    return tuple(f"class {index}" for index in range(count)), "no names are known"
 
 
 def _side(settings: DistillSettings, teacher: Teacher) -> tuple[int, str]:

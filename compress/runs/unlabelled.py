@@ -28,9 +28,8 @@ def comparison_samples(context: MethodContext, distiller: Distiller) -> tuple[Te
     if collected is not None and collected.unseen is not None:
         return collected.unseen, "collected photographs that the student has not learnt from"
     if isinstance(distiller.inversion, CollectedImages):
-        return distiller.inversion.round(0, context.randomness)[
-            0
-        ].images, "photographs that the student has learnt from"
+        samples, _ = distiller.inversion.round(0, context.randomness)
+        return samples.images, "photographs that the student has learnt from"
     batches: list[Tensor] = []
     while sum(map(len, batches)) < FRESH:
         samples, _ = distiller.inversion.round(distiller.plan.rounds - 1, context.randomness)

@@ -163,6 +163,12 @@ def test_classes_without_names_are_imagenets_or_numbered(tmp_path: Path) -> None
         assert (len(card.class_names), card.class_names[0]) == (count, first)
 
 
+def test_names_in_a_checkpoint_are_those_of_its_classes(tmp_path: Path) -> None:
+    network = create_model("classification", "test_resnet", 3).network
+    torch.save({"state_dict": network.state_dict(), "idx_to_class": dict(enumerate(CLASSES))}, tmp_path / "weights.pth")
+    assert open_model(tmp_path / "weights.pth", ModelSettings(teacher="test_resnet"))[1].class_names == CLASSES
+
+
 @torch.no_grad()
 def test_a_binary_segmenter_has_two_classes_and_its_threshold(tmp_path: Path) -> None:
     network: nn.Module = create_model("segmentation", "fpn:tu-test_resnet", 1).network.eval()

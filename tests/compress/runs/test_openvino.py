@@ -12,7 +12,7 @@ from compress.runs.openvino import export_openvino
 @pytest.fixture(autouse=True)
 def nothing_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusals come first."""
-    monkeypatch.setattr(job, "export", lambda *_, **__: pytest.fail("it was exported"))
+    monkeypatch.setattr(job, "opened", lambda *_, **__: pytest.fail("it was exported"))
 
 
 def test_a_description_ends_in_xml(tmp_path: Path) -> None:
