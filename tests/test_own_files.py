@@ -13,7 +13,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 def test_a_module_of_ones_own_becomes_a_verified_file_and_stays_as_it_was(tmp_path: Path) -> None:
-    teacher = FakeTask(size=16).teacher()
+    teacher = FakeTask(positions=False).teacher()
     teacher.train()
     file = compress.to_onnx(teacher, tmp_path / "own.onnx", class_names=NAMES, image_shape=(3, 16, 16), output="logits")
     assert teacher.training
@@ -26,7 +26,7 @@ def test_a_module_of_ones_own_is_calibrated_on_images_made_for_it(
 ) -> None:
     for name, number in (("IMAGES", 64), ("STEPS", 5)):
         monkeypatch.setattr(f"compress.runs.calibration_images.{name}", number)
-    teacher = FakeTask(size=16).teacher()
+    teacher = FakeTask(positions=False).teacher()
     file = compress.to_onnx(
         teacher, tmp_path / "8.onnx", class_names=NAMES, image_shape=(3, 16, 16), precision="int8", least_saved=0
     )

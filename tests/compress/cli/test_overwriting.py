@@ -119,14 +119,14 @@ def test_a_card_that_no_file_can_carry_is_refused_before_anything_is_written(
 ) -> None:
     from dataclasses import replace
 
-    from compress.runs import export
+    from compress.runs import exported_model
     from compress.tasks.models.model_folder import load_model
 
     def infinite(path: Path, settings: object):
         network, card = load_model(path)
         return network, replace(card, origin={"metrics": {"top1": float("inf")}})
 
-    monkeypatch.setattr(export, "open_model", infinite)
+    monkeypatch.setattr(exported_model, "open_model", infinite)
     out = tmp_path / "model.onnx"
     assert run("export", model, "--out", out) == 2
     assert "could not say what it is" in complaint(capsys)
