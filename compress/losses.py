@@ -1,4 +1,4 @@
-"""Losses and statistics on logits `[n, k, *s]`, unreduced: each returns one number per sample, `[n]`.
+"""Losses and statistics on logits `[n, k, *s]`, unreduced: one number per sample, `[n]`, or one per sample and class.
 
 Positions (none for classification, `h w` for segmentation) are averaged here and nowhere else, so that one function
 serves every task. Weights and the mean over samples are applied where a loss is used.
@@ -67,6 +67,12 @@ def jensen_shannon(student: Tensor, teacher: Tensor, temperature: float = 1.0) -
 def confidence(logits: Tensor) -> Tensor:
     """Mean over positions of the largest class probability, `[n]`, in [1/k, 1]."""
     return _over_positions(logits.float().softmax(dim=1).amax(dim=1))
+
+
+def class_shares(logits: Tensor) -> Tensor:
+    """Mean over positions of the predicted probabilities, `[n, k]`."""
+    probabilities = logits.float().softmax(dim=1)
+    return probabilities.flatten(2).mean(dim=2) if probabilities.ndim > 2 else probabilities
 
 
 def class_histogram(logits: Tensor) -> Tensor:

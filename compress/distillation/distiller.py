@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from compress.distillation.hints import Hints
 from compress.distillation.plan import DistillationPlan
 from compress.distillation.round import PartialRound, Round
+from compress.distillation.sample_measures import SampleMeasures
 from compress.distillation.student_step import StudentStep
 from compress.errors import Interrupted
 from compress.replay.balance import variety
@@ -52,6 +53,7 @@ class Distiller:
             teacher=teacher, student=student, loss=plan.distillation_loss, hints=hints,
             optimizer=optimizer, execution=execution,
         )  # fmt: skip
+        self.sample_measures = SampleMeasures(teacher, self.compute)
         self.next_round = 0
         self.partial: PartialRound | None = None
         self.step = 0
@@ -97,7 +99,7 @@ class Distiller:
             samples, numbers = self.workers.gather_samples(new_samples), self.workers.mean_numbers(terms)
         if index >= self.plan.keep_from:
             numbers["admitted"] = self.buffer.add(samples) / len(samples.images)
-        numbers["confidence"] = samples.statistics.confidence.mean().item()
+        numbers |= self.sample_measures(samples, self.inversion.micro_batches)
         numbers["variety"] = variety(samples.images)
         learning = index >= self.plan.warmup_rounds
         complaint = self.collapse.complaint(samples, numbers["variety"]) if learning else None
@@ -162,8 +164,8 @@ class Distiller:
                     require_finite(self.student.state_dict())  # checkpoints must hold finite weights
                     raise Interrupted("asked to stop between two steps")
                 moved()
-                means = self._distil_step(numbers)
-                partial.totals = means.clone() if partial.totals is None else partial.totals + means
+                totals = self._distil_step(numbers)
+                partial.totals = totals.clone() if partial.totals is None else partial.totals + totals
                 partial.done, partial.used = partial.done + 1, numbers.used
         self.workers.average(self.student.buffers())  # each worker's batch normalisation used its own share
         if self.student_step.micro_batches > parts:
@@ -173,7 +175,7 @@ class Distiller:
         self._read(partial)
 
     def _distil_step(self, numbers: RandomNumbers) -> Tensor:
-        """The means of a step's numbers, `[k]`; nothing here copies to or from the device, or waits for it."""
+        """A step's totals, `[k]`; nothing here copies to or from the device, or waits for it."""
         drawn = self.buffer.draw(self.plan.batch, numbers)
         share, ignore = self.workers.share(self.plan.batch), self.task.spec.ignore_index
         images = self.compute.images(drawn.images[share])
@@ -187,17 +189,15 @@ class Distiller:
             mixed = self.plan.mix(images, numbers)
             done = self.student_step(mixed.images, mixed.of_both(drawn.weights[share]), rate)
             self.buffer.refresh(drawn, mixed.of_both(done.divergence, self.workers.size), done.step_taken)
-        return done.means
+        return done.totals
 
     def _read(self, partial: PartialRound) -> None:
-        """Put the means of a round's steps, which lie on the device, among its numbers."""
+        """Put the means of a round's steps, whose totals lie on the device, among its numbers."""
         if partial.totals is None:
             return
-        outcome = self.student_step.read(partial.totals)
-        partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + outcome.skipped
-        steps = partial.done - outcome.skipped
-        if steps:
-            means = {name: total / steps for name, total in zip(self.student_step.names, outcome.numbers, strict=True)}
+        means = self.student_step.read(partial.totals)
+        partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + means.pop("skipped")
+        if means:
             partial.numbers |= self.workers.mean_numbers(means)
 
     def _random_state(self) -> dict[str, Any]:

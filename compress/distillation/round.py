@@ -36,7 +36,7 @@ class PartialRound:
     used: int = 0
     """Random numbers that these took."""
     totals: Tensor | None = None
-    """`[k]`: the sum over the steps that were taken of each of their numbers; None before the first."""
+    """`[k]`: the sum over the steps that were taken of their totals; None before the first."""
 
     def note(self, line: str | None) -> None:
         """Say it of this round, beside what is said already."""

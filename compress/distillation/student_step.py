@@ -17,7 +17,6 @@ from compress.distillation.distillation_loss import DistillationLoss
 from compress.distillation.hints import Hints
 from compress.training.capture import Captured
 from compress.training.execution import Execution
-from compress.training.finite_steps import SkippedSteps
 from compress.training.optimizers import rates_on_device, set_rate
 
 
@@ -27,8 +26,8 @@ class Taken:
 
     divergence: Tensor
     """`[n]`: the loss of each image, of all workers."""
-    means: Tensor
-    """`[k]`: the mean of each number of `StudentStep.names`; 0 where the step was not taken."""
+    totals: Tensor
+    """`[k]`: what `StudentStep.read` takes the sum of over steps; 0 where the step was not taken."""
     step_taken: Tensor
     """`[]`: whether it was."""
 
@@ -72,21 +71,39 @@ class StudentStep:
         """Why steps do not run as a graph, once."""
         return self._captured.notice()
 
-    def read(self, totals: Tensor) -> SkippedSteps:
-        """What became of the steps since the last look, with these sums `[k]` over them."""
-        return self._guard.read(*totals)
+    def read(self, totals: Tensor) -> dict[str, float]:
+        """What the steps since the last look came to, with the sum `[k]` of their totals: the mean of each number over
+        the steps that were taken, and `skipped`, how many were not.
+
+        Where several were taken, `answer_spread` is the standard deviation from batch to batch of the teacher's mean
+        answer to a batch, which is averaged over the classes.
+        """
+        classes = (len(totals) - 1 - len(self.names)) // 2
+        steps, sums, answers, squares = torch.split(totals, [1, len(self.names), classes, classes])
+        variances = (squares / steps - (answers / steps) ** 2).clamp(min=0)
+        outcome = self._guard.read(steps[0], *(sums / steps), variances.sqrt().mean())
+        taken, *means, spread = outcome.numbers
+        numbers = {"skipped": float(outcome.skipped)}
+        if taken:
+            numbers |= dict(zip(self.names, means, strict=True))
+        return numbers | {"answer_spread": spread} if taken > 1 else numbers
 
     def _take(self, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         numbers = self._gradients(images, weights)
         loss = numbers.pop("loss")
         of_all = self._execution.workers.gather(torch.stack([numbers[self._loss.name], loss], dim=1))
         step_taken = self._guard.end(of_all)
+        answer = numbers.pop("answers").mean(dim=0)
         self.names = tuple(numbers)
         means = torch.stack(list(numbers.values())).mean(dim=1)
-        return of_all[:, 0], torch.where(step_taken, means, 0.0), step_taken
+        totals = torch.cat([torch.ones_like(means[:1]), means, answer, answer**2])
+        return of_all[:, 0], torch.where(step_taken, totals, 0.0), step_taken
 
     def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do; numbers `[n]`."""
+        """Leave the gradients of the mean loss, in twice as many parts whenever memory does not do.
+
+        Returns what `_backward` does, of all parts.
+        """
         self._guard.begin()
         while True:
             try:
@@ -101,7 +118,9 @@ class StudentStep:
             self.micro_batches *= 2
 
     def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
-        """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`."""
+        """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`,
+        and what the teacher answered, `[n, k]`.
+        """
         with self._execution.compute.autocast():
             divergence, student_logits, teacher_logits = self._loss(self._student, self._teacher, images)
             loss, numbers = divergence, {self._loss.name: divergence}
@@ -111,6 +130,7 @@ class StudentStep:
         loss = loss * weights
         backward(share * loss.mean())
         numbers["agreement"] = losses.agreement(student_logits, teacher_logits)
+        numbers["answers"] = losses.class_shares(teacher_logits)
         return {name: values.detach() for name, values in {**numbers, "loss": loss}.items()}
 
     def _learners(self, kind: str) -> list[Tensor]:

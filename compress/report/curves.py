@@ -14,32 +14,37 @@ MOST_POINTS = 200
 LOGARITHMIC_FROM = 30  # ratio of the largest to the smallest value above which the axis is logarithmic
 
 SHARE, LOSS = "share", "loss"
-GROUPS = ("What the samples are held to", "What the student learns", "What the buffer holds")
+GROUPS = (
+    "Signs that need no data", "What the samples are held to", "What the student learns", "What the buffer holds",
+)  # fmt: skip
 KNOWN: Mapping[str, tuple[int, str, str, str]] = {
-    "one_hot": (0, LOSS, "One-hot loss", "cross-entropy of the teacher to what was asked for"),
-    "bn": (0, LOSS, "Statistics", "distance to those of the teacher’s batch normalisation"),
-    "adversarial": (0, LOSS, "Adversarial", "the student’s disagreement that samples seek, negative"),
-    "disagreement": (0, LOSS, "Disagreement", "divergence of student and teacher that samples seek, negative"),
-    "competition": (0, LOSS, "Competition", "divergence of student and teacher that samples seek, negative"),
-    "logit_distance": (0, LOSS, "Logit distance", "between student and teacher, sought by samples, negative"),
-    "activation": (0, LOSS, "Activation", "strength of the teacher’s last features, negative"),
-    "balance": (0, LOSS, "Class balance", "of a round’s samples: least when classes are even"),
-    "variation": (0, LOSS, "Variation", "between neighbouring pixels"),
-    "instance": (0, LOSS, "Instances", "how hard images are to tell from one another"),
-    "recognised": (0, SHARE, "Recognised", "samples in which the teacher sees what they were made for"),
-    "confidence": (0, SHARE, "Teacher’s confidence", "its largest probability, on new samples"),
-    "variety": (0, LOSS, "Variety", "how much a pixel differs from sample to sample, of its range"),
-    "kl": (1, LOSS, "Distillation loss", "divergence of the student’s answers from the teacher’s"),
-    "l1": (1, LOSS, "Distillation loss", "distance of the student’s logits from the teacher’s"),
-    "alignment": (1, LOSS, "Alignment", "distance of the student’s features from the teacher’s"),
-    "hints": (1, LOSS, "Hints", "distance of the student’s feature maps from the teacher’s"),
-    "agreement": (1, SHARE, "Agreement", "same answer as the teacher, on the samples drawn"),
-    "skipped": (1, LOSS, "Skipped", "steps of either half whose losses were no numbers"),
-    "collapsed": (0, SHARE, "Collapsed", "1 where a generator was found to make one picture or one class"),
-    "admitted": (2, SHARE, "Admitted", "new samples that entered the buffer"),
-    "buffer_evenness": (2, SHARE, "Class evenness", "1 when the buffer holds all classes alike"),
-    "buffer_priority": (2, LOSS, "Mean priority", "of samples that were drawn at least once"),
-    "buffer_age": (2, LOSS, "Median age", "of the samples held, in rounds"),
+    "evenness": (0, SHARE, "Evenness", "of the classes that the teacher sees in new samples, 1 if all are as frequent"),
+    "bn_distance": (0, LOSS, "Distance", "of new samples to the statistics of the teacher’s batch normalisation"),
+    "answer_spread": (0, LOSS, "Spread", "of the teacher’s mean answer over the batches of a round"),
+    "one_hot": (1, LOSS, "One-hot loss", "cross-entropy of the teacher to what was asked for"),
+    "bn": (1, LOSS, "Statistics", "distance to those of the teacher’s batch normalisation"),
+    "adversarial": (1, LOSS, "Adversarial", "the student’s disagreement that samples seek, negative"),
+    "disagreement": (1, LOSS, "Disagreement", "divergence of student and teacher that samples seek, negative"),
+    "competition": (1, LOSS, "Competition", "divergence of student and teacher that samples seek, negative"),
+    "logit_distance": (1, LOSS, "Logit distance", "between student and teacher, sought by samples, negative"),
+    "activation": (1, LOSS, "Activation", "strength of the teacher’s last features, negative"),
+    "balance": (1, LOSS, "Class balance", "of a round’s samples: least when classes are even"),
+    "variation": (1, LOSS, "Variation", "between neighbouring pixels"),
+    "instance": (1, LOSS, "Instances", "how hard images are to tell from one another"),
+    "recognised": (1, SHARE, "Recognised", "samples in which the teacher sees what they were made for"),
+    "confidence": (1, SHARE, "Teacher’s confidence", "its largest probability, on new samples"),
+    "variety": (1, LOSS, "Variety", "how much a pixel differs from sample to sample, of its range"),
+    "kl": (2, LOSS, "Distillation loss", "divergence of the student’s answers from the teacher’s"),
+    "l1": (2, LOSS, "Distillation loss", "distance of the student’s logits from the teacher’s"),
+    "alignment": (2, LOSS, "Alignment", "distance of the student’s features from the teacher’s"),
+    "hints": (2, LOSS, "Hints", "distance of the student’s feature maps from the teacher’s"),
+    "agreement": (2, SHARE, "Agreement", "same answer as the teacher, on the samples drawn"),
+    "skipped": (2, LOSS, "Skipped", "steps of either half whose losses were no numbers"),
+    "collapsed": (1, SHARE, "Collapsed", "1 where a generator was found to make one picture or one class"),
+    "admitted": (3, SHARE, "Admitted", "new samples that entered the buffer"),
+    "buffer_evenness": (3, SHARE, "Class evenness", "1 when the buffer holds all classes alike"),
+    "buffer_priority": (3, LOSS, "Mean priority", "of samples that were drawn at least once"),
+    "buffer_age": (3, LOSS, "Median age", "of the samples held, in rounds"),
 }
 
 
@@ -79,7 +84,7 @@ def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] |
         curves, unchanging = [], []
         for name in names:
             place, kind, label, meaning = KNOWN.get(
-                name, (0, LOSS, name.replace("_", " "), (meanings or {}).get(name) or "mean over the round")
+                name, (1, LOSS, name.replace("_", " "), (meanings or {}).get(name) or "mean over the round")
             )
             points = [(row["round"], row[name]) for row in history if math.isfinite(row.get(name, math.nan))]
             if place != index or not points:

@@ -14,7 +14,10 @@ LOSSES = (
     "competition", "logit_distance", "activation", "balance", "variation", "instance",
 )  # fmt: skip
 """Loss terms in the order in which they are shown; those of a method of somebody else's follow."""
-NO_LOSSES = frozenset({"round", "agreement", "confidence", "variety", "collapsed", "skipped", "admitted"})
+NO_LOSSES = frozenset({
+    "round", "agreement", "confidence", "variety", "collapsed", "skipped", "admitted", "evenness", "bn_distance",
+    "answer_spread",
+})  # fmt: skip
 
 
 def phase(distiller: Distiller) -> str:

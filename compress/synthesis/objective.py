@@ -75,7 +75,7 @@ def activation(view: View) -> Tensor:
 
 def balance(view: View) -> Tensor:
     """Σ p̄ log p̄ of the teacher's mean prediction over batch and positions, `[]` (DAFL, DFQ): lowest if balanced."""
-    shares = view.teacher_logits.float().softmax(dim=1).movedim(1, -1).flatten(0, -2).mean(dim=0)
+    shares = losses.class_shares(view.teacher_logits).mean(dim=0)
     return (shares * shares.clamp(min=1e-12).log()).sum()
 
 

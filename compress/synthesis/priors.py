@@ -78,6 +78,17 @@ def batch_norm_layers(teacher: nn.Module) -> list[nn.Module]:
     return [layer for layer in layers if layer.running_mean is not None]
 
 
+def statistics_distance(layers: Sequence[nn.Module], moments: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Mean over layers of ‖σ²_run − v‖₂ + ‖μ_run − m‖₂ for means m and variances v `[c], [c]` of each, `[]`."""
+    terms = []
+    for layer, (mean, variance) in zip(layers, moments, strict=True):
+        assert isinstance(layer.running_mean, Tensor)
+        assert isinstance(layer.running_var, Tensor)
+        terms.append(torch.linalg.vector_norm(layer.running_var - variance))
+        terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
+    return torch.stack(terms).sum() / len(layers)
+
+
 def why_no_statistics(teacher: nn.Module) -> str:
     """What to say of a teacher none of whose layers stores statistics."""
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in teacher.modules()):
@@ -123,13 +134,7 @@ class BatchNormPrior:
                 "the teacher runs none of its batch normalisation layers in evaluation: give a module without them"
             )
         self._moments = pooled_moments(self._own.each(), self._workers)
-        terms = []
-        for layer, (mean, variance) in zip(reached, self._with_average(), strict=True):
-            assert isinstance(layer.running_mean, Tensor)
-            assert isinstance(layer.running_var, Tensor)
-            terms.append(torch.linalg.vector_norm(layer.running_var - variance))
-            terms.append(torch.linalg.vector_norm(layer.running_mean - mean))
-        return torch.stack(terms).sum() / len(reached)
+        return statistics_distance(reached, self._with_average())
 
     def _with_average(self) -> list[tuple[Tensor, Tensor]]:
         if not self._average:

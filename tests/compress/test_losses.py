@@ -93,6 +93,12 @@ def test_confidence_of_an_undecided_teacher_is_one_over_k() -> None:
     torch.testing.assert_close(losses.confidence(torch.zeros(2, 4, 3, 3)), torch.full((2,), 0.25))
 
 
+def test_class_shares_are_the_mean_probabilities_over_positions() -> None:
+    logits = torch.tensor([[[0.0, 100.0], [0.0, 0.0]]])  # an even position, and one of the first class
+    torch.testing.assert_close(losses.class_shares(logits), torch.tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(losses.class_shares(logits[..., 0]), torch.tensor([[0.5, 0.5]]))
+
+
 def test_class_histogram_counts_positions() -> None:
     logits = F.one_hot(torch.tensor([[[0, 0], [0, 2]]]), 3).movedim(-1, 1).float()
     torch.testing.assert_close(losses.class_histogram(logits), torch.tensor([[0.75, 0.0, 0.25]]))

@@ -70,6 +70,7 @@ def test_the_page_says_what_became_of_the_run(finished: RunDirectory) -> None:
     metric = "top1" if report["task"] == "classification" else "miou"
     for word in (f"{report['kept']:.1%}", f"{report['student'][metric]:.4f}", "ssd-kd", "400 held-out images of own",
                  "model.onnx", "ONNX fp32", "One-hot loss", "Class evenness", "Agreement", "Round 4 of 4", "drawn",
+                 "Signs that need no data", "Evenness", "Distance", "Spread",
                  "What these numbers do not say", "seed 0", "inversion.samples", "torch", "one image"):  # fmt: skip
         assert word in text, word
 
