@@ -77,8 +77,9 @@ class LatentGenerator(nn.Module):
     with convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
 
     Unlike the paper's generator it starts from maps of 4 to 7 pixels, not of a quarter of the image, so that it can lay
-    out whole objects. Each colour channel is normalised over the batch before the sigmoid, as in DAFL's generator, so
-    that the first images are neither grey nor saturated.
+    out whole objects. Like the paper's, it ends in a convolution and a sigmoid. DAFL's normalises each colour channel
+    over the batch in between, without scale and shift, which keeps the mean of every batch near the middle grey
+    (`tests/benchmarks/generator_endings.py` compares the two).
     """
 
     def __init__(self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128) -> None:
@@ -91,7 +92,6 @@ class LatentGenerator(nn.Module):
             nn.Conv2d(before, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
         )
         self.paint = nn.Conv2d(widths[-1], 3, 3, padding=1)
-        self.colours = nn.BatchNorm2d(3, affine=False)
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
         """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]`; targets are ignored."""
@@ -99,7 +99,7 @@ class LatentGenerator(nn.Module):
         features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
         for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
             features = F.leaky_relu(norm(convolution(F.interpolate(features, size=scale, mode="nearest"))), 0.2)
-        return torch.sigmoid(self.colours(self.paint(features).float()))
+        return torch.sigmoid(self.paint(features).float())
 
 
 ImageGenerator = ConditionalGenerator | LatentGenerator
