@@ -139,3 +139,11 @@ def bundles(
 ) -> Bundled:
     """Bundles of the quick networks by their form; with a page where there is a runtime for it."""
     return Bundled(shades, tmp_path_factory.mktemp("bundles"), runtime)
+
+
+@pytest.fixture
+def with_page(bundles: Bundled) -> Bundled:
+    """Bundles with a page, where its runtime is installed."""
+    if isinstance(bundles.runtime, str):
+        pytest.skip(bundles.runtime)
+    return bundles

@@ -71,8 +71,8 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "cut short": (lambda folder: written(saved(STATE)(folder).read_bytes()[:900])(folder), r"weights_only=False"),
     "no tensors": (saved({"epoch": 3, "args": OPTIONS}), r"save the model's state_dict\(\)"),
     "tensors without names": (saved(list(STATE.values())), r"save the model's state_dict\(\)"),
-    "folder with two checkpoints": (two_files, "holds 2 files of weights: name one"),
-    "folder without any": (lambda folder: folder, "holds 0 files of weights"),
+    "folder with two checkpoints": (two_files, "has 2 files of weights: give the path"),
+    "folder without any": (lambda folder: folder, "has 0 files of weights"),
     "index that leads elsewhere": (index_elsewhere, "no index of weights"),
     "missing": (lambda folder: folder / "nowhere.pth", "no weights file"),
 }

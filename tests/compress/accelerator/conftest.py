@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pretend_accelerator
+import pretend_graph
 import pytest
 import torch
 
@@ -22,4 +23,4 @@ def device() -> Iterator[torch.device]:
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pretend device records steps, too."""
-    monkeypatch.setitem(capture.GRAPHS, pretend_accelerator.DEVICE.type, pretend_accelerator.PretendGraph)
+    monkeypatch.setitem(capture.GRAPHS, pretend_accelerator.DEVICE.type, pretend_graph.PretendGraph)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pretend_accelerator
+import pretend_graph
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
         yield torch.device("cuda")
         return
     with pretend_accelerator.accelerator():
-        monkeypatch.setattr(capture, "GRAPHS", {pretend_accelerator.DEVICE.type: pretend_accelerator.PretendGraph})
+        monkeypatch.setattr(capture, "GRAPHS", {pretend_accelerator.DEVICE.type: pretend_graph.PretendGraph})
         yield pretend_accelerator.DEVICE
 
 
