@@ -11,7 +11,7 @@ from torch import Tensor
 
 from compress.errors import UsageError
 from compress.replay.buffer import Draw, ReplayBuffer
-from compress.synthesis.inversion_loss import joined, judged
+from compress.synthesis.inversion_loss import joined, labelled
 from compress.task import Samples
 from compress.training.compute import Compute
 from compress.training.random_numbers import RandomNumbers
@@ -58,7 +58,7 @@ class CollectedImages:
         chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
         self._samples = joined(
             [
-                judged(
+                labelled(
                     teacher,
                     compute.images(collected.images[at]),
                     None if labels is None else labels[at].to(compute.device),
@@ -118,9 +118,9 @@ class InflatedBuffer:
         chosen = numbers.whole(0, len(self._collected), real)
         generated = self._generated.draw(n - real, numbers)
         return Draw(
-            torch.cat([chosen, generated.index]),
-            torch.cat([self._compute.rows(self._collected, chosen), generated.images]),
-            torch.cat([torch.ones_like(chosen, dtype=generated.weights.dtype), generated.weights]),
+            index=torch.cat([chosen, generated.index]),
+            images=torch.cat([self._compute.rows(self._collected, chosen), generated.images]),
+            weights=torch.cat([torch.ones_like(chosen, dtype=generated.weights.dtype), generated.weights]),
         )
 
     def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:

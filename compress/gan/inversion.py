@@ -16,7 +16,7 @@ from compress.gan.collected import Collected
 from compress.gan.features import FeatureModel, penultimate
 from compress.gan.networks import BigGenerator, Discriminator
 from compress.losses import class_histogram
-from compress.synthesis.inversion_loss import joined, judged
+from compress.synthesis.inversion_loss import joined, labelled
 from compress.synthesis.targets import even_share
 from compress.task import IGNORE_INDEX, Samples, Task
 from compress.training.augment import RandomView
@@ -157,7 +157,7 @@ class GanInversion:
         ):
             with self._compute.autocast():
                 images = self._average(noise, labels)
-            parts.append(judged(self._teacher, images, labels, self._compute))
+            parts.append(labelled(self._teacher, images, labels, self._compute))
         samples = joined(parts)
         recognised = samples.statistics.histogram.argmax(dim=1) == samples.targets
         return samples, {"recognised": recognised.float().mean().item()}

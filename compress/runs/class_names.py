@@ -1,4 +1,4 @@
-"""Names of a teacher's classes where neither its card nor the user says them."""
+"""Names of a teacher's classes where neither its card nor the user gives any."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from compress.tasks.data.class_names import imagenet_names
 from compress.tasks.models.checkpoint_class_names import class_names_beside
 
 TWO_CLASSES = ("background", "object")
-"""Of a binary segmenter, which has one output."""
+"""Class names of a binary segmenter, which has one output."""
 NUMBERED = "no names are known"
-"""Where numbers come from."""
+"""The origin of names that are only numbers."""
 
 
-def unsaid_names(task: str, outputs: int, weights: Path | None) -> tuple[tuple[str, ...], str]:
-    """Names of the classes of so many outputs, and where they were found.
+def default_class_names(task: str, outputs: int, weights: Path | None) -> tuple[tuple[str, ...], str]:
+    """Class names for a number of outputs, and their origin in words.
 
-    They lie beside the weights, are ImageNet's for a classifier of as many, or are numbers.
+    They are the names stored beside the weights, ImageNet's for a classifier of as many classes, or numbers.
     """
     count = 2 if outputs == 1 else outputs
     beside = class_names_beside(weights, count) if weights is not None else None

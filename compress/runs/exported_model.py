@@ -26,7 +26,7 @@ SYNTHETIC = 512
 """Largest number of a run's samples for comparison and calibration."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """The data that a file is compared on."""
 
@@ -38,7 +38,7 @@ class Evidence:
     """uint8 `[n, 3, h, w]`, for INT8; None if it is to be synthesised."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Opened:
     """A model that is exported: opened once, whatever formats are written of it."""
 
@@ -55,7 +55,7 @@ class Opened:
 def opened(model: Path, settings: ModelSettings | None, calibrate_on: Path | None, data_root: Path | None) -> Opened:
     """The model and what files of it are compared on; raises `UsageError` for what cannot be opened."""
     network, card = open_model(model, settings)
-    return Opened(network, card, _evidence(model, card, data_root, calibrate_on))
+    return Opened(network=network, card=card, evidence=_evidence(model, card, data_root, calibrate_on))
 
 
 def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | None) -> Evidence:
@@ -64,10 +64,14 @@ def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | No
     calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
     listing = SOURCES.find(card.data)
     if listing is None or (listing.on_disk and root is None):
-        return Evidence(None, None if samples is None else samples[:SYNTHETIC].float() / 255, calibration)
+        return Evidence(
+            held_out=None,
+            images=None if samples is None else samples[:SYNTHETIC].float() / 255,
+            calibration=calibration,
+        )
     source = open_data(card.data, card.task, root, usual=place_of(card))
     source = require_classes(source, card.class_names, str(model))
-    return Evidence(held_out_of(source), comparison_images(source, samples), calibration)
+    return Evidence(held_out=held_out_of(source), images=comparison_images(source, samples), calibration=calibration)
 
 
 def synthetic_samples(run: Path) -> Tensor | None:

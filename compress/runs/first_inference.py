@@ -29,7 +29,7 @@ def peak_of_first_inference(
         from compress.runs.timed_models import TimedModel
 
         way: Literal["compiled", "eager"] = "compiled" if kind == "compiled" else "eager"
-        TimedModel(path, way, provider, ModelSettings(**settings)).start().whole(image)()
+        TimedModel(path=path, kind=way, provider=provider, settings=ModelSettings(**settings)).start().whole(image)()
     status = Path("/proc/self/status")
     if status.is_file():  # on Linux ru_maxrss includes the memory of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -15,7 +15,7 @@ from compress.tasks.data.image_files import KINDS, SUFFIXES, as_rgb, bombs_refus
 from compress.training.progress import console
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Photograph:
     """An image file, and the name of its predictions."""
 
@@ -45,11 +45,13 @@ def photographs(paths: Sequence[Path]) -> list[Photograph]:
     for path in paths:
         if path.is_dir():
             below = Tree(path).images(path)
-            listed += [Photograph(file, file.relative_to(path).as_posix(), True) for file in below.files]
+            listed += [
+                Photograph(file=file, label=file.relative_to(path).as_posix(), in_folder=True) for file in below.files
+            ]
             if below.others:
                 console.print(f"{path}: {passed_over([below])}", soft_wrap=True)
         else:
-            listed.append(Photograph(path, path.name, False))
+            listed.append(Photograph(file=path, label=path.name, in_folder=False))
     if not listed:
         raise UsageError(f"no photographs: name {KINDS} files, or folders of them, after the model")
     for photograph in listed:

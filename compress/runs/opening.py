@@ -1,4 +1,4 @@
-"""A model opened without data, from whatever its user has: what `predict`, `export` and `benchmark` begin with."""
+"""Open a model without data from a run, a folder or a file, for `predict`, `export` and `benchmark`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compress.data_settings import ModelSettings
 from compress.errors import UsageError
-from compress.runs.class_names import NUMBERED, unsaid_names
+from compress.runs.class_names import NUMBERED, default_class_names
 from compress.runs.models import card_of, network_of
 from compress.runs.reading import teacher_at
 from compress.tasks.data import DataSource
@@ -23,13 +23,13 @@ from compress.teacher import Teacher
 from compress.training.progress import console
 
 CIFAR_SIDE, ANY_SIDE = 32, 256
-"""Of images of networks for CIFAR, and of those that are taken to try a segmenter of images of any size, pixels."""
+"""Sides in pixels: of images for CIFAR-size networks, and of the trial image for segmenters of any image size."""
 UNNAMED = "opened"
-"""Of the data of a model that says none."""
+"""Name of the data of a model that names none."""
 
 
 def is_own(place: Path) -> bool:
-    """Whether this package wrote the model there, so that its card says everything."""
+    """Whether this package wrote the model at `place`, so that its card has all facts."""
     file = own_weights(place)
     return file is not None and (file.parent.name == "student" or card_in(file) is not None)
 
@@ -37,10 +37,10 @@ def is_own(place: Path) -> bool:
 def open_model(
     place: Path, settings: ModelSettings | None = None, *, any_size: bool = False
 ) -> tuple[NormalisedModel, Card]:
-    """A model in evaluation mode and its card: of a run, of a folder of this package, of timm or of SMP, or of a file.
+    """A model in evaluation mode and its card, from a run, a folder of this package, timm or SMP, or a file.
 
-    `settings` say what the place does not. With `any_size`, segmenters need no image size. Raises `UsageError` for what
-    cannot be opened, and where nothing tells the network, its classes or the size of its images.
+    `settings` supply facts that are not stored with the model. With `any_size`, segmenters need no image size. Raises
+    `UsageError` for a model that cannot be opened, and if network, classes or image size are missing.
     """
     settings = settings or ModelSettings()
     if settings.teacher is None and is_own(place):
@@ -51,15 +51,16 @@ def open_model(
     return network, card_of(teacher.name, source, network)
 
 
-def require_nothing_said(place: Path, settings: ModelSettings, taken: Set[str] = frozenset({"image_size"})) -> None:
-    """Raise `UsageError` for settings beside those that are `taken`: the model there says all that itself."""
-    said = sorted(settings.model_dump(exclude_defaults=True).keys() - taken)
-    if said:
-        raise UsageError(f"{place} says itself how it is read: leave out {', '.join(f'`{key}`' for key in said)}")
+def require_no_settings(place: Path, settings: ModelSettings, allowed: Set[str] = frozenset({"image_size"})) -> None:
+    """Raise `UsageError` for settings other than the `allowed` ones: the model's own card has those facts."""
+    superfluous = sorted(settings.model_dump(exclude_defaults=True).keys() - allowed)
+    if superfluous:
+        listed = ", ".join(f"`{key}`" for key in superfluous)
+        raise UsageError(f"{place} has a card that says how it is read: leave out {listed}")
 
 
-def untold(place: Path, settings: ModelSettings | None) -> ModelSettings:
-    """Of settings for several models, what the one there does not say itself."""
+def settings_for(place: Path, settings: ModelSettings | None) -> ModelSettings:
+    """The part of settings for several models that applies to the one at `place`: facts not stored with it."""
     settings = settings or ModelSettings()
     if is_own(place):
         return ModelSettings(image_size=settings.image_size, threshold=settings.threshold)
@@ -67,7 +68,7 @@ def untold(place: Path, settings: ModelSettings | None) -> ModelSettings:
 
 
 def _own_model(place: Path, settings: ModelSettings) -> tuple[NormalisedModel, Card]:
-    require_nothing_said(place, settings, {"image_size", "threshold"})
+    require_no_settings(place, settings, {"image_size", "threshold"})
     network, card = load_model(place)
     if settings.threshold is not None:
         move_threshold(network, settings.threshold)
@@ -75,14 +76,14 @@ def _own_model(place: Path, settings: ModelSettings) -> tuple[NormalisedModel, C
 
 
 def _source_of(teacher: Teacher, place: Path, settings: ModelSettings, *, any_size: bool) -> DataSource:
-    """What a teacher says of its task, as data without an image.
+    """The teacher's classes and image size as a data source without images.
 
-    Raises `UsageError` where nothing tells how many classes there are, or of which size images are.
+    Raises `UsageError` if the number of classes or the image size is missing.
     """
     names = teacher.class_names or _names(teacher, place)
     side = settings.image_size or teacher.image_size or (CIFAR_SIDE if teacher.name in CIFAR_NETWORKS else None)
     if side is None and not (any_size and teacher.task == "segmentation"):
-        raise UsageError(f"nothing tells of which size the images of {teacher.origin} are: say it by `image_size`")
+        raise UsageError(f"the image size of {teacher.origin} is not known: give it with `image_size`")
     shape = side or ANY_SIDE
     binary = teacher.task == "segmentation" and teacher.classes == 1
     threshold = (settings.threshold or teacher.threshold or USUAL_THRESHOLD) if binary else None
@@ -93,15 +94,15 @@ def _source_of(teacher: Teacher, place: Path, settings: ModelSettings, *, any_si
 
 
 def _names(teacher: Teacher, place: Path) -> tuple[str, ...]:
-    """Of classes that neither the card nor the settings name."""
+    """Class names where neither a card nor the settings have any."""
     count = teacher.classes
     if count is None:
         network = sketch(teacher.task, teacher.name, teacher.arguments)
-        fitting(network, teacher.weights or {}, teacher.origin, teacher.choice)  # says what does not fit
-        raise UsageError(f"nothing tells how many classes {teacher.origin} has: choose another file or name")
+        fitting(network, teacher.weights or {}, teacher.origin, teacher.choice)  # raises with the names that differ
+        raise UsageError(f"the number of classes of {teacher.origin} is not known: choose another file or name")
     if count == 1 and teacher.task == "classification":
         raise UsageError(f"{teacher.origin} has one class: a classifier of at least two is needed")
-    names, whence = unsaid_names(teacher.task, count, place)
-    if whence == NUMBERED:
+    names, origin = default_class_names(teacher.task, count, place)
+    if origin == NUMBERED:
         console.print(f"{teacher.origin}: its {count} classes are numbered, `class_names` names them", soft_wrap=True)
     return names

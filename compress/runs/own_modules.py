@@ -1,4 +1,4 @@
-"""Modules and images of the user's own, checked before anything is done with them."""
+"""A user's own modules and images, checked before they are used."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from compress.tasks.models import NormalisedModel
 
 @dataclass(frozen=True, kw_only=True)
 class OwnData:
-    """What a user's own modules answer, and labelled images to score them on."""
+    """The classes and image shape of a user's own modules, and labelled images to score them on."""
 
     class_names: Sequence[str]
     image_shape: tuple[int, int, int]
     held_out: HeldOut | None = None
     """Images and integer labels `[n, *s]`: see `as_tensors`."""
     mirror: bool = True
-    """Whether a mirror image keeps its label."""
+    """Whether a mirrored image keeps its label."""
     background: int | None = None
     palette: Sequence[tuple[int, int, int]] = ()
 
 
 def own_source(task: str, data: OwnData) -> DataSource:
-    """The data as one of the project's own; raises `UsageError` for what contradicts itself."""
+    """The data as a `DataSource`; raises `UsageError` for values that are invalid or contradict each other."""
     class_names, image_shape, background, palette = data.class_names, data.image_shape, data.background, data.palette
     try:
         names, shape = tuple(require_name(str(name)) for name in class_names), tuple(image_shape)
     except ValueError as error:
         raise UsageError(f"class_names cannot be used: {error}") from error
     if len(names) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"class_names holds {len(names)} names, some of them twice or too few: name each class once")
+        raise UsageError(f"class_names has {len(names)} names, too few or some twice: name each class once")
     if len(shape) != 3 or shape[0] != 3 or min(shape) < 1:
         raise UsageError(f"image_shape is {shape}: give (3, height, width); images are RGB")
     if background is not None and not 0 <= background < len(names):
         raise UsageError(f"background is class {background}, but the classes are 0 to {len(names) - 1}")
     if palette and len(palette) != len(names):
-        raise UsageError(f"palette holds {len(palette)} colours for {len(names)} classes: give one for each, or none")
+        raise UsageError(f"palette has {len(palette)} colours for {len(names)} classes: give one for each, or none")
     source = replace(
         without_images(task, names, (3, shape[1], shape[2]), name="own"),
         mirror=data.mirror,
@@ -76,7 +76,7 @@ def _labelled(pair: tuple[Tensor, Tensor], task: str, classes: int, shape: tuple
     if ignored != NOTHING_IGNORED:
         wrong &= labels != ignored
     if wrong.any():
-        raise UsageError(f"held_out labels hold {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
+        raise UsageError(f"held_out labels have the value {int(labels[wrong][0])}: classes are 0 to {classes - 1}")
     return LabelledImages(images.cpu(), labels.cpu().long())
 
 
@@ -86,22 +86,23 @@ def _list(numbers: Sequence[int]) -> str:
 
 @torch.no_grad()
 def usable(network: object, role: str, source: DataSource, output: Place | None = None) -> nn.Module:
-    """A `role` as it is, or its answer's part `output`, on the CPU.
+    """Check a user's network and move it to the CPU; `output` selects a part of what it returns.
 
-    Raises `UsageError` unless it answers the data's images with finite logits.
+    `role` is `teacher`, `student` or `model`, for messages. Raises `UsageError` unless the network returns finite
+    logits of the right shape for the data's images.
     """
     network = adapt_answer(network, role, output, source.image_shape)
     label = f"the {role} {_class_of(network)}"
-    other = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
-    if other is not None:
-        raise UsageError(f"{label} has weights of {other}: call .float() on it")
+    other_dtype = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
+    if other_dtype is not None:
+        raise UsageError(f"{label} has weights of {other_dtype}: call .float() on it")
     if role == "student" and not any(parameter.requires_grad for parameter in network.parameters()):
         raise UsageError(f"{label} has nothing to train: give a network with parameters that require gradients")
     require_logits(network.cpu(), label, source)
     noise = torch.rand(2, *source.image_shape, generator=torch.Generator().manual_seed(0))
     logits = network(noise)
     if not logits.isfinite().all():
-        raise UsageError(f"{label} answers with NaN or infinity on images in [0, 1]: check its weights")
+        raise UsageError(f"{label} returns NaN or infinity for images in [0, 1]: check its weights")
     require_no_softmax(logits, label)
     return network
 
@@ -119,7 +120,7 @@ def require_apart(teacher: nn.Module, student: nn.Module) -> None:
 def normalised(
     network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, task: str = "segmentation"
 ) -> nn.Module:
-    """The network with normalisation as its first layer, or as it is where neither is given."""
+    """The network with normalisation as its first layer, or unchanged if neither `mean` nor `std` is given."""
     if mean is None and std is None:
         return network
     if mean is None or std is None or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -129,7 +130,7 @@ def normalised(
 
 
 def without_stride(network: nn.Module) -> nn.Module:
-    """A classifier: whatever it says of an output stride is for maps, which are padded to it and cropped."""
+    """A classifier without an output stride: only the label maps of segmenters need padding to a stride."""
     if isinstance(network, NormalisedModel):
         network.stride = 1
     return network

@@ -15,7 +15,7 @@ from compress.data_settings import ModelSettings
 from compress.errors import UsageError
 from compress.export import Decision, FileCard, OnnxModel, decided, decision, prepared
 from compress.runs.input_images import Photograph, photographs, readable
-from compress.runs.opening import open_model, require_nothing_said
+from compress.runs.opening import open_model, require_no_settings
 from compress.runs.predicted_masks import COCO_FILE, ENDINGS, MaskFormat, write_masks
 from compress.storage.files import whole_folder, write_text
 from compress.storage.untrusted import plain_json, read_bytes
@@ -132,7 +132,7 @@ def _opened(path: Path, settings: ModelSettings) -> Look:
     """The function that predicts one image."""
     size = settings.image_size
     if path.suffix == ".onnx":
-        require_nothing_said(path, settings)
+        require_no_settings(path, settings)
         onnx = OnnxModel(path)
         onnx.card = _at_size(onnx.card, size)
 
@@ -163,7 +163,8 @@ def _decision(outputs: dict[str, Any], photograph: Image.Image, card: FileCard) 
     if "classes" not in outputs:
         values = torch.from_numpy(next(iter(outputs.values()))[0])
         planes = (values if "probabilities" in outputs else values.softmax(dim=0)).numpy()
-    return Decision(*smooth(planes, photograph.size), card.class_names, card.palette)
+    classes, scores = smooth(planes, photograph.size)
+    return Decision(classes=classes, scores=scores, class_names=card.class_names, palette=card.palette)
 
 
 def _at_size(card: FileCard, size: int | None) -> FileCard:

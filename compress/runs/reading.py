@@ -1,4 +1,4 @@
-"""Data opened as a teacher, or a model that was saved, wants to see it: sizes, crops, and which class is which."""
+"""Read a teacher or a saved model, and open data for it: image size, crop, and the order of its classes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from compress.teacher import Teacher, WeightChoice
 
 
 def teacher_of(task: str, name: str, weights: Path | None, settings: ReadingSettings | ModelSettings) -> Teacher:
-    """The teacher by name and weights, with what the settings say in place of what it says itself."""
-    return _as_said(read_teacher(task, name, weights, _choice(settings)), settings)
+    """The teacher by name and weights; settings replace its own preprocessing and class names."""
+    return _with_settings(read_teacher(task, name, weights, _choice(settings)), settings)
 
 
 def teacher_at(
     place: Path, name: str | None, settings: ReadingSettings | ModelSettings, task: str | None = None
 ) -> Teacher:
-    """The teacher whose weights lie there; `name` is its network's, where the place does not say it.
+    """The teacher whose weights are at `place`; `name` is its network's name, needed if the place does not name it.
 
-    Raises `UsageError` for what cannot be read, and for weights of which nothing says what network they are for.
+    Raises `UsageError` for weights that cannot be read, and if the network's name is missing.
     """
     if name is not None:
         return teacher_of(task or task_of(name), name, place, settings)
     if str(place).startswith(STORED):
         return teacher_of("classification", str(place), None, settings)
-    return _as_said(read_place(place, _choice(settings)), settings)
+    return _with_settings(read_place(place, _choice(settings)), settings)
 
 
 def _choice(settings: ReadingSettings | ModelSettings) -> WeightChoice:
@@ -44,21 +44,21 @@ def _choice(settings: ReadingSettings | ModelSettings) -> WeightChoice:
     return WeightChoice(key=settings.teacher_key, match=settings.match, arguments=parsed(settings.teacher_args))
 
 
-def _as_said(teacher: Teacher, settings: ReadingSettings | ModelSettings) -> Teacher:
+def _with_settings(teacher: Teacher, settings: ReadingSettings | ModelSettings) -> Teacher:
     own = teacher.framing
     framing = Framing(
-        settings.crop_mode or own.crop_mode,
-        settings.crop_pct or own.crop_pct,
-        settings.interpolation or own.interpolation,
-        border_of(settings.mean) if settings.mean else own.fill,
+        crop_mode=settings.crop_mode or own.crop_mode,
+        crop_pct=settings.crop_pct or own.crop_pct,
+        interpolation=settings.interpolation or own.interpolation,
+        fill=border_of(settings.mean) if settings.mean else own.fill,
     )
     names = teacher.class_names
     if settings.class_names and (teacher.task == "classification" or isinstance(settings, ModelSettings)):
         names = read_class_names(Path(settings.class_names))
-    answers = 2 if teacher.classes == 1 else teacher.classes
-    if names and answers and len(names) != answers:
+    classes = 2 if teacher.classes == 1 else teacher.classes
+    if names and classes and len(names) != classes:
         raise UsageError(
-            f"`class_names` {settings.class_names} holds {len(names)} names and {teacher.origin} has {answers} "
+            f"`class_names` {settings.class_names} has {len(names)} names and {teacher.origin} has {classes} "
             "classes: give one for each"
         )
     mean, std = settings.mean or teacher.mean, settings.std or teacher.std
@@ -66,34 +66,33 @@ def _as_said(teacher: Teacher, settings: ReadingSettings | ModelSettings) -> Tea
 
 
 def open_for(teacher: Teacher, settings: HeldOutSettings | DistillSettings | TeachSettings, task: str) -> DataSource:
-    """The data set with images as the teacher was shown them, and its classes numbered as the teacher's answers.
+    """The data set with images prepared as for the teacher's training, and classes in the order of its outputs.
 
-    Raises `UsageError` for classes that the teacher does not have, and where nothing says which of its classes these
-    are.
+    Raises `UsageError` for classes that the teacher does not have, and if their order cannot be determined.
     """
-    usual = Place(
+    defaults = Place(
         image_size=teacher.image_size,
         framing=teacher.framing,
         class_order=settings.class_order,
         follow_links=settings.follow_links,
     )
-    if task == "classification":  # whose class names are the teacher's and not the folder's
+    if task == "classification":  # there, `class_names` names the teacher's classes, not the folder's
         settings = settings.model_copy(update={"class_names": None})
-    source = open_settings(settings, task, usual=usual)
+    source = open_settings(settings, task, usual=defaults)
     return _numbered(source, teacher) if task == "classification" else source
 
 
 def with_preparation(model: NormalisedModel, teacher: Teacher) -> NormalisedModel:
-    """The model with the teacher's mean and deviation, where it says them."""
+    """The model with the teacher's mean and deviation, where these are known."""
     own = (tuple(numbers.flatten().tolist()) for numbers in (model.mean, model.std))
-    mean, std = (said or network for said, network in zip((teacher.mean, teacher.std), own, strict=True))
+    mean, std = (numbers or default for numbers, default in zip((teacher.mean, teacher.std), own, strict=True))
     if takes_grey(model.network):
         mean, std = grey_level(mean), grey_level(std)
     return NormalisedModel(model.network, mean, std)
 
 
 def require_classes(source: DataSource, names: tuple[str, ...], origin: str) -> DataSource:
-    """The data with its classes numbered as a model numbers them; raises `UsageError` for classes that it has not."""
+    """The data with its classes in the model's order; raises `UsageError` for classes that the model lacks."""
     if source.task != "classification" and names != source.class_names:
         raise UsageError(
             f"{origin} has {len(names)} classes ({', '.join(names[:3])}, ...) and {source.name} has "
@@ -105,19 +104,19 @@ def require_classes(source: DataSource, names: tuple[str, ...], origin: str) -> 
 def _numbered(source: DataSource, teacher: Teacher) -> DataSource:
     names, classes = teacher.class_names, teacher.classes
     if names is None and classes and all(map(WORDNET_ID.fullmatch, source.class_names)):
-        names = imagenet_names(classes) or None  # which class is which is public
-    if names is not None and not (teacher.weights is None and _numbers_itself(source, names)):
+        names = imagenet_names(classes) or None  # the order of ImageNet's classes is public
+    if names is not None and not (teacher.weights is None and _has_published_order(source, names)):
         return require_classes(source, names, teacher.origin)
     if classes and classes != len(source.class_names):
         raise UsageError(
             f"{teacher.origin} has {classes} classes and {source.name} {len(source.class_names)}: "
-            "choose the `data` it was trained for, or say which is which by `class_names`, its names in order"
+            "choose the `data` it was trained for, or give its class names in order with `class_names`"
         )
     return source
 
 
-def _numbers_itself(source: DataSource, names: tuple[str, ...]) -> bool:
-    """Whether data of as many classes has an order that is published, whatever words a network has for them."""
+def _has_published_order(source: DataSource, names: tuple[str, ...]) -> bool:
+    """Whether the data has as many classes in a published order, under other names than the network's."""
     listing = SOURCES.find(source.name)
     folders = listing is not None and listing.resizes
     return not folders and len(names) == len(source.class_names) and set(names) != set(source.class_names)

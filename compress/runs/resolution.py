@@ -26,7 +26,7 @@ from compress.tasks.data.no_data import NO_DATA
 from compress.tasks.packaged_teacher import packaged_teacher
 
 RUNS = Path("runs")
-"""Where runs go that nobody names a folder for."""
+"""The folder of runs without `out`."""
 
 
 def resolved(settings: DistillSettings) -> dict[str, Any]:
@@ -35,24 +35,25 @@ def resolved(settings: DistillSettings) -> dict[str, Any]:
 
 
 def unused_settings(method: str) -> frozenset[str]:
-    """Settings, and sections of settings, that a method refuses: what it says, and the sections of other methods."""
+    """Settings and sections that a method refuses: those that it lists, and the sections of other methods."""
     return find_method(method).unused | (own_sections().keys() - {section_of(method)})
 
 
 def resolve(
     flags: Mapping[str, Any], config: str | None, *, resume: bool = False, out: Path | None = None
 ) -> ResolvedSettings:
-    """defaults < the method's < packaged recipe < file < flags; the task's own names fill what none of them names.
+    """Resolve settings with the precedence defaults < method < packaged recipe < file < flags.
 
-    A teacher that has weights and no data gets a student and a recipe of its own: see `compress.runs.teacher_only`.
-    With `resume` what a run measured when it began is taken from its folder, `out` or the latest.
+    The task's default teacher, student and data fill the names that are still missing. A run of a teacher without data
+    gets a student and a recipe for it: see `compress.runs.teacher_only`. With `resume`, the length and the student that
+    were measured or chosen when the run began are read from its folder, `out` or the latest.
     """
     chosen = merged({} if config is None else load_config(config), flags)
     probe = validated(with_own_sections(DistillSettings), chosen)
     require_no_limits(probe)
     alone = is_alone(probe)
     require_one_length(flags, probe.method)
-    lengths = flags if "minutes" in flags else chosen  # a file may hold both: the rounds that were measured for it
+    lengths = flags if "minutes" in flags else chosen  # a run's file has `minutes` and the rounds measured for them
     data = NO_DATA if alone else find_data(probe.data, probe.task).name
     before = measured_before(out, f"{data}-{probe.method}", chosen) if resume else {}
     if alone:
@@ -66,7 +67,7 @@ def resolve(
 
 
 def _of_a_teacher_alone(chosen: Mapping[str, Any], probe: DistillSettings, before: Mapping[str, Any]) -> dict[str, Any]:
-    """What lies below the settings of a run that has a trained teacher and no data."""
+    """The defaults of a run that has a trained teacher and no data."""
     facts = describe(probe)
     weights = probe.student_weights or "pretrained"
     below: dict[str, Any] = {"teacher": facts.teacher.name, "student_weights": weights}
@@ -79,15 +80,17 @@ def _of_a_teacher_alone(chosen: Mapping[str, Any], probe: DistillSettings, befor
 
 
 def _with_a_student_within_limits(settings: ResolvedSettings) -> ResolvedSettings:
-    """The settings with a student for their limits, in place of the recipe's; the images are not opened."""
+    """The settings with a student within their limits in place of the recipe's; images are not read."""
     teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
     source = as_answered(open_for(teacher, settings, settings.task), teacher)
     return settings.model_copy(update={"student": choose_student(teacher, source, settings)})
 
 
 def measured_before(out: Path | None, stem: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run that is resumed, in `out` or the latest of that stem: its measured length, and the student that was
-    chosen for it, where nobody names them."""
+    """The measured length and the chosen student of a run to resume, without those that `chosen` sets.
+
+    The run is in `out`, by default the latest folder of that stem.
+    """
     folder = RunDirectory.open(out or latest(RUNS, stem)).path
     before, kept = load_config(str(folder / "config.yaml")), dict[str, Any]()
     alone = before.get("data") is None
@@ -104,12 +107,12 @@ def measured_before(out: Path | None, stem: str, chosen: Mapping[str, Any]) -> d
 def completed(
     chosen: Mapping[str, Any], below: Mapping[str, Any], lengths: Mapping[str, Any] | None = None
 ) -> ResolvedSettings:
-    """What was `chosen`, on what lies `below` it, on the method's defaults; `UsageError` if they do not go together.
+    """Complete the `chosen` settings from those `below` and the method's defaults; `UsageError` if they conflict.
 
-    Of what was chosen, `lengths` holds the rounds and steps that `minutes` leave as they are; all of them if None.
+    `lengths` has the rounds and steps that `minutes` must not change; by default all that were chosen.
     """
-    usual = {"method": DistillSettings().method, "task": DistillSettings().task}
-    name, task = (merged(usual, below, chosen)[key] for key in usual)
+    defaults = {"method": DistillSettings().method, "task": DistillSettings().task}
+    name, task = (merged(defaults, below, chosen)[key] for key in defaults)
     method = find_method(name)
     unused = sorted(path for path in unused_settings(name) if names_setting(chosen, path))
     if unused:
@@ -122,7 +125,7 @@ def completed(
 
 
 def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
-    """The settings with the task's usual targets if none are asked for; `UsageError` if it has none of that kind."""
+    """The settings with the task's default targets if none are set; `UsageError` for targets that it does not have."""
     task, targets = find_task(settings.task), settings.inversion.targets
     kinds = [*task.targets, *task.teacher_targets]
     if targets is not None and targets not in kinds:
@@ -134,7 +137,7 @@ def _with_targets(settings: ResolvedSettings) -> ResolvedSettings:
 
 
 def _with_packaged_teacher(settings: ResolvedSettings) -> ResolvedSettings:
-    """The settings with the full name of the teacher that comes with the package, if it is the one."""
+    """The settings with the full name of the packaged teacher, if that is the one named."""
     if settings.data is None or settings.teacher_weights is not None:
         return settings
     packaged = packaged_teacher(settings.teacher, settings.data)
@@ -142,15 +145,15 @@ def _with_packaged_teacher(settings: ResolvedSettings) -> ResolvedSettings:
 
 
 def require_a_batch(settings: ResolvedSettings) -> None:
-    """Raise `UsageError` if the student's first step would find fewer samples than it draws."""
-    batch, held = settings.distillation.batch, (settings.distillation.warmup + 1) * settings.inversion.samples
+    """Raise `UsageError` if the student's first step would have fewer samples than it draws."""
+    batch, samples = settings.distillation.batch, (settings.distillation.warmup + 1) * settings.inversion.samples
     unused = find_method(settings.method).unused
     if not unused.isdisjoint({"inversion", "inversion.steps"}):
-        return  # samples are collected, or made by a generator that is trained all along
+        return  # samples are collected, or come from a generator that is trained all the time
     if "replay" not in unused:
-        held = min(held, settings.replay.capacity)
-    if batch > held:
+        samples = min(samples, settings.replay.capacity)
+    if batch > samples:
         raise UsageError(
-            f"too few samples for a batch: the student starts on {held} and distillation.batch is {batch}; "
+            f"too few samples for a batch: the student starts on {samples} and distillation.batch is {batch}; "
             "lower it, or raise inversion.samples, distillation.warmup or replay.capacity"
         )

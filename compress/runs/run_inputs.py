@@ -15,7 +15,7 @@ from compress.runs.data import inspect
 from compress.runs.models import as_answered, new_student, place, require_origin, student_of
 from compress.runs.provenance import begin_with
 from compress.runs.reading import open_for, teacher_of
-from compress.runs.teacher_only import describe, say
+from compress.runs.teacher_only import describe, print_facts
 from compress.settings import ResolvedSettings
 from compress.tasks import make_task
 from compress.tasks.data import DataSource
@@ -26,7 +26,7 @@ from compress.training.execution import Execution
 from compress.training.parallel import Workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunInputs:
     """What is known before the teacher's weights are fitted."""
 
@@ -60,7 +60,7 @@ def open_inputs(settings: ResolvedSettings, student_weights: str | None) -> RunI
     if settings.data is None:
         facts = describe(settings)
         teacher, source = facts.teacher, as_answered(facts.source, facts.teacher)
-        say(facts, source, settings)
+        print_facts(facts, source, settings)
     else:
         teacher = teacher_of(settings.task, settings.teacher, settings.teacher_weights, settings)
         source = as_answered(open_for(teacher, settings, settings.task), teacher)
@@ -69,7 +69,9 @@ def open_inputs(settings: ResolvedSettings, student_weights: str | None) -> RunI
     collected = read_collected_images(settings, source)
     student, began_with = new_student(settings, source, student_weights)
     inspect(source)
-    return RunInputs(teacher, source, compute, collected, student, began_with)
+    return RunInputs(
+        teacher=teacher, source=source, compute=compute, collected=collected, student=student, began_with=began_with
+    )
 
 
 def method_context(

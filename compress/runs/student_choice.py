@@ -46,7 +46,7 @@ SECONDS = 0.2
 """Of timing for each network, with at least five rounds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Student:
     """A network of the table, as it would answer for the data."""
 
@@ -60,7 +60,7 @@ class Student:
         return f"{self.name} ({self.parameters / 1e6:.2f} M{timed})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """The student that was chosen, why, and what would be nearest to it."""
 
@@ -101,7 +101,7 @@ def _choice(size: int, outputs: int, source: DataSource, settings: DistillSettin
         return _within(smaller, outputs, source, settings)
     ranked = sorted(smaller, key=lambda one: abs(np.log(one.parameters / (SHARE * size))))
     reason = f"{ranked[0].parameters / size:.2f} of the teacher's {size / 1e6:.2f} M parameters"
-    return Choice(ranked[0], reason, tuple(ranked[1:4]))
+    return Choice(student=ranked[0], reason=reason, alternatives=tuple(ranked[1:4]))
 
 
 def _table(source: DataSource, outputs: int) -> Iterator[Student]:
@@ -109,7 +109,7 @@ def _table(source: DataSource, outputs: int) -> Iterator[Student]:
     small = max(source.image_shape[1:]) <= SMALL
     names = SEGMENTERS if source.task == "segmentation" else SMALL_IMAGES if small else PHOTOGRAPHS
     for name in names:
-        yield Student(name, parameter_count(_sketch(source, name, outputs)))
+        yield Student(name=name, parameters=parameter_count(_sketch(source, name, outputs)))
 
 
 def _sketch(source: DataSource, name: str, outputs: int, arguments: Mapping[str, Any] | None = None) -> nn.Module:
@@ -130,7 +130,11 @@ def _within(table: Sequence[Student], outputs: int, source: DataSource, settings
     if settings.max_ms is not None and kept:
         with Steps("timing students", len(kept)) as steps:
             for done, one in enumerate(reversed(kept), 1):
-                timed.append(Student(one.name, one.parameters, _milliseconds(one.name, outputs, source)))
+                timed.append(
+                    Student(
+                        name=one.name, parameters=one.parameters, milliseconds=_milliseconds(one.name, outputs, source)
+                    )
+                )
                 steps.update(done, str(timed[-1]))
                 if (timed[-1].milliseconds or 0.0) <= settings.max_ms:
                     break
@@ -141,7 +145,7 @@ def _within(table: Sequence[Student], outputs: int, source: DataSource, settings
             f"no network that is known to be good keeps {named}: the nearest is {nearest}; raise the limit"
         )
     others = [*reversed(kept[:-1]), *reversed(timed[:-1])] if timed else list(reversed(kept[:-1]))
-    return Choice(kept[-1], f"the best that keeps {named}", tuple(others[:3]))
+    return Choice(student=kept[-1], reason=f"the best that keeps {named}", alternatives=tuple(others[:3]))
 
 
 def _is_small(one: Student, settings: DistillSettings) -> bool:

@@ -17,7 +17,7 @@ from compress.data_settings import ModelSettings
 from compress.export import OnnxModel
 from compress.export.latency import Once
 from compress.runs.first_inference import peak_of_first_inference
-from compress.runs.opening import open_model, untold
+from compress.runs.opening import open_model, settings_for
 from compress.training.compute import Compute
 
 Kind = Literal["eager", "compiled", "onnxruntime"]
@@ -36,7 +36,7 @@ class Running(Protocol):
         """The network alone, with input and output on its device."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TimedModel:
     """One model in one runtime."""
 
@@ -117,12 +117,12 @@ def timed_models_of(
 ) -> list[TimedModel]:
     """A file as it is; a run's or model's network in torch, and what lies in its `export/`."""
     if path.suffix == ".onnx":
-        return [TimedModel(path, "onnxruntime", provider)]
+        return [TimedModel(path=path, kind="onnxruntime", provider=provider)]
     kinds: list[Kind] = ["eager", "compiled"] if compiled else ["eager"]
     files = sorted((path / "export").glob("*.onnx")) if path.is_dir() else []
     return [
-        *(TimedModel(path, kind, provider, untold(path, settings)) for kind in kinds),
-        *(TimedModel(f, "onnxruntime", provider) for f in files),
+        *(TimedModel(path=path, kind=kind, provider=provider, settings=settings_for(path, settings)) for kind in kinds),
+        *(TimedModel(path=f, kind="onnxruntime", provider=provider) for f in files),
     ]
 
 

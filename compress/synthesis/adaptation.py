@@ -1,4 +1,4 @@
-"""A clone of a generator, and latents, that are adapted to a batch of targets."""
+"""Adapting a clone of a generator, and latents, to a batch of targets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ BETAS = (0.5, 0.999)
 
 
 class Adaptation:
-    """A clone and latents whose memory stays where it is: every batch of this size begins with `begin`.
+    """A clone and latents that stay at the same memory addresses, so that their steps can run as a graph.
 
-    `meta` are one tensor a parameter, to which the gradients of the clone are added at every step that is taken.
+    Each batch of `count` samples starts with `begin`. `meta` has one tensor for each parameter; the clone's gradients
+    are added to it at every step that is taken.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Adaptation:
 
     @torch.no_grad()
     def begin(self, generator: ImageGenerator, latents: Tensor) -> None:
-        """Take a generator's weights and buffers, and latents `[n, latent]`."""
+        """Copy a generator's weights and buffers, and latents `[n, latent]`."""
         ours, theirs = ([*network.parameters(), *network.buffers()] for network in (self.clone, generator))
         for kept, new in zip((*ours, self._latents), (*theirs, latents), strict=True):
             kept.copy_(new)

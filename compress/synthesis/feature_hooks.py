@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-Heard = TypeVar("Heard")
+Recorded = TypeVar("Recorded")
 
 
-class FeatureHooks(Generic[Heard]):
-    """While entered, records `take(input)` for the last input of each of some layers of a network."""
+class FeatureHooks(Generic[Recorded]):
+    """While entered, records `summarise(input)` of the last input of each of `layers`."""
 
-    def __init__(self, layers: list[nn.Module], take: Callable[[Tensor], Heard]) -> None:
-        self._layers, self._take = layers, take
+    def __init__(self, layers: list[nn.Module], summarise: Callable[[Tensor], Recorded]) -> None:
+        self._layers, self._summarise = layers, summarise
         self._handles: list[RemovableHandle] = []
-        self._heard: dict[nn.Module, Heard] = {}
+        self._recorded: dict[nn.Module, Recorded] = {}
 
-    def __enter__(self) -> FeatureHooks[Heard]:
-        self._handles = [layer.register_forward_pre_hook(self._hear) for layer in self._layers]
+    def __enter__(self) -> FeatureHooks[Recorded]:
+        self._handles = [layer.register_forward_pre_hook(self._record) for layer in self._layers]
         return self
 
     def __exit__(
@@ -29,23 +29,23 @@ class FeatureHooks(Generic[Heard]):
     ) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles, self._heard = [], {}
+        self._handles, self._recorded = [], {}
 
-    def _hear(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._heard.pop(layer, None)  # dictionaries keep insertion order: the last key is the layer that ran last
-        self._heard[layer] = self._take(inputs[0])
+    def _record(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._recorded.pop(layer, None)  # dictionaries keep insertion order: the last key is the layer that ran last
+        self._recorded[layer] = self._summarise(inputs[0])
 
     def reached(self) -> list[nn.Module]:
-        """The layers that were run, in their order: heads that serve in training only are not."""
-        return [layer for layer in self._layers if layer in self._heard]
+        """The layers that ran, in their order. Auxiliary heads for training do not run."""
+        return [layer for layer in self._layers if layer in self._recorded]
 
-    def each(self) -> list[Heard]:
-        """The recorded values of the layers that were run, in the order of the layers."""
-        return [self._heard[layer] for layer in self.reached()]
+    def each(self) -> list[Recorded]:
+        """The recorded values of the layers that ran, in the order of the layers."""
+        return [self._recorded[layer] for layer in self.reached()]
 
-    def latest(self) -> Heard:
+    def latest(self) -> Recorded:
         """The recorded value of the layer that ran last."""
-        return next(reversed(self._heard.values()))
+        return next(reversed(self._recorded.values()))
 
 
 def channel_means(features: Tensor) -> Tensor:

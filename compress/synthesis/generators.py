@@ -1,4 +1,4 @@
-"""Generators: networks from latents, and optionally targets, to images."""
+"""Generators: networks that map latents, and optionally targets, to images."""
 
 from __future__ import annotations
 
@@ -51,35 +51,35 @@ class ConditionalGenerator(nn.Module):
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
         """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]` and targets `[n, *s]`, which are required."""
         assert targets is not None
-        wish = self._one_hot(targets)
+        one_hot = self._one_hot(targets)
         code, *noise = torch.split(latents, self._parts, dim=1)
         features = self.project(code).view(len(latents), CODE, *self._scales[0])
         features = features.contiguous(memory_format=torch.channels_last)
         *norms, last = self.norms
         for scale, grain, norm, convolution in zip(self._scales, noise, norms, self.convolutions, strict=True):
             features = F.leaky_relu(F.interpolate(norm(features), size=scale, mode="nearest"), 0.2)
-            condition = F.interpolate(wish, size=scale, mode="area")
+            condition = F.interpolate(one_hot, size=scale, mode="area")
             inputs = torch.cat([condition, grain.view(-1, 1, *scale)], dim=1).to(features.dtype)
             features = convolution(torch.cat([features, inputs], dim=1))
         return torch.sigmoid(self.paint(F.leaky_relu(last(features), 0.2)).float())
 
     def _one_hot(self, targets: Tensor) -> Tensor:
         classes = torch.arange(self._num_classes, device=targets.device).view(-1, *[1] * (targets.ndim - 1))
-        wish = (targets.unsqueeze(1) == classes).float()
-        return wish if wish.ndim == 4 else wish[..., None, None]
+        one_hot = (targets.unsqueeze(1) == classes).float()
+        return one_hot if one_hot.ndim == 4 else one_hot[..., None, None]
 
 
 class LatentGenerator(nn.Module):
     """FastDFKD's generator: its only input is the latents, which the inversion optimises for the targets.
 
-    It reaches a target more slowly than a conditional generator, but samples of one class stay different, where a
+    It reaches a target more slowly than a conditional generator, but its samples of one class stay different; a
     conditional one soon makes one image per class. Latents `[n, latent]` become a small map that is upsampled by two,
     with convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
 
-    Unlike the paper's generator it starts from maps of 4 to 7 pixels, not of a quarter of the image, so that it can lay
-    out whole objects. Like the paper's, it ends in a convolution and a sigmoid. DAFL's normalises each colour channel
-    over the batch in between, without scale and shift, which keeps the mean of every batch near the middle grey
-    (`tests/benchmarks/generator_endings.py` compares the two).
+    The paper's generator starts from maps of a quarter of the image's size. This one starts from maps of 4 to 7 pixels,
+    so that it can place whole objects. Like the paper's, it ends in a convolution and a sigmoid. DAFL's generator
+    normalises each colour channel over the batch in between, without scale and shift, which keeps the mean of every
+    batch near the middle grey (`tests/benchmarks/generator_endings.py` compares the two).
     """
 
     def __init__(self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128) -> None:
@@ -117,7 +117,7 @@ def reinitialise(generator: ImageGenerator, randomness: torch.Generator) -> None
             for parameter in module.parameters():
                 drawn.append((parameter, torch.rand(parameter.shape, generator=randomness).mul(2).sub(1).mul(bound)))
     device = next(generator.parameters()).device
-    together = torch.cat([values.flatten() for _, values in drawn]).to(device)  # one copy, not one a layer
-    parts = torch.split(together, [parameter.numel() for parameter, _ in drawn])
+    values = torch.cat([layer.flatten() for _, layer in drawn]).to(device)  # one copy to the device, not one per layer
+    parts = torch.split(values, [parameter.numel() for parameter, _ in drawn])
     for (parameter, _), part in zip(drawn, parts, strict=True):
         parameter.copy_(part.view(parameter.shape))

@@ -19,9 +19,9 @@ SMOOTHNESS = 0.1  # weight of the total variation; a higher one flattens the ima
 
 
 def make_prior(teacher: nn.Module, momentum: float, workers: Workers) -> BatchNormPrior | InputPrior:
-    """The batch-normalisation prior, or its substitute, with a note on stderr, if the teacher has no such layers.
+    """The batch-normalisation prior, or `InputPrior` with a note on stderr if the teacher has no such layers.
 
-    Methods that need the layers themselves use `BatchNormPrior`, which refuses such a teacher.
+    Methods that need the layers themselves use `BatchNormPrior`, which raises for such a teacher.
     """
     if batch_norm_layers(teacher):
         return BatchNormPrior(teacher, momentum, workers)
@@ -51,7 +51,7 @@ class InputPrior:
     If a teacher does not state its normalisation (`compress.task.Normalised`), ImageNet's mean and standard deviation
     are assumed.
 
-    This substitute is ours, from no paper. It is a weaker prior than the one it replaces.
+    This prior is our own and not from a paper. It is weaker than the prior that it replaces.
     """
 
     def __init__(self, teacher: nn.Module, momentum: float, workers: Workers) -> None:
@@ -59,7 +59,7 @@ class InputPrior:
         device = next(teacher.parameters()).device
         self._whole, self._inside = (nn.BatchNorm2d(4, affine=False, device=device).eval() for _ in range(2))
         self._statistics = BatchNormPrior(nn.ModuleList([self._whole, self._inside]), momentum, workers)
-        self._mean, self._std = (  # made once: a step must not copy them to a GPU
+        self._mean, self._std = (  # on the device from the start: a step must not copy them to a GPU
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
         self._variation: Tensor | None = None

@@ -18,16 +18,17 @@ from compress.training.random_numbers import Numbers
 TEMPERATURE = 0.1
 EMBEDDING = 256
 REMEMBERED = 40_960
+"""Descriptions of earlier images that are kept as possible negatives."""
 NEGATIVES = 4096
 SMALLEST_CROP = 0.25
 
 
 class InstanceDiscrimination:
-    """The features of an image are the channel means of the inputs of the teacher's batch normalisation layers.
+    """A contrastive loss on descriptions: channel means of the inputs of the teacher's batch normalisation layers.
 
-    A head of two layers, which is trained along with the images, embeds the features of a crop and of the whole image.
-    The loss is the cross-entropy of identifying the whole image that a crop came from, among all whole images of the
-    batch and a random draw from earlier rounds.
+    A head of two layers, trained together with the images, embeds the descriptions of a crop and of the whole image.
+    The loss is the cross-entropy of identifying the image that a crop came from, among all whole images of the batch
+    and a random selection from earlier rounds.
 
     Raises `UsageError` for a teacher without batch normalisation.
     """
@@ -57,8 +58,8 @@ class InstanceDiscrimination:
         self._descriptions.__exit__(kind, error, trace)
         self._parts = self._wholes = self._remembered
 
-    def show_parts(self, images: Tensor, numbers: Numbers) -> None:
-        """Run the teacher on a crop of each image; call it before the pass on the whole images."""
+    def record_crops(self, images: Tensor, numbers: Numbers) -> None:
+        """Run the teacher on a crop of each image; call this before the pass on the whole images."""
         with self._compute.autocast():
             self._teacher(self._crop(images, numbers))
         self._parts = self._described()
@@ -73,16 +74,16 @@ class InstanceDiscrimination:
         return F.cross_entropy(parts @ wholes.T / TEMPERATURE, own, reduction="none")
 
     def _described(self) -> Tensor:
-        """The descriptions of the last pass, `[n, width]`, 0 for layers that serve in training only."""
-        heard = dict(zip(self._descriptions.reached(), self._descriptions.each(), strict=True))
-        first = next(iter(heard.values()))
-        return torch.cat([heard.get(each, first.new_zeros(len(first), each.num_features)) for each in self._layers], 1)
+        """The descriptions of the last pass, `[n, width]`, 0 for layers that run in training only."""
+        means = dict(zip(self._descriptions.reached(), self._descriptions.each(), strict=True))
+        first = next(iter(means.values()))
+        return torch.cat([means.get(each, first.new_zeros(len(first), each.num_features)) for each in self._layers], 1)
 
     def _embed(self, descriptions: Tensor) -> Tensor:
         return F.normalize(self.head(descriptions), dim=1)
 
     def numbers_of(self, count: int) -> int:
-        """How many random numbers a step of `count` images takes."""
+        """The number of random numbers that a step of `count` images uses."""
         return PER_CROP * count + len(self._remembered)
 
     def latest(self) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from compress.synthesis.adaptation import BETAS, Adaptation
 from compress.synthesis.generators import ImageGenerator, reinitialise
-from compress.synthesis.inversion_loss import InversionLoss, joined, judged, mean_report
+from compress.synthesis.inversion_loss import InversionLoss, joined, labelled, mean_report
 from compress.synthesis.targets import DrawTargets
 from compress.task import Samples
 from compress.training.execution import Execution
@@ -22,9 +22,9 @@ class Inversion(Protocol):
     """A source of samples, round by round."""
 
     learning_rate_scale: float
-    """The factor of all learning rates: 1, and less after the run has diverged."""
+    """The factor of all learning rates: 1, or less after the run has diverged."""
     micro_batches: int
-    """In how many parts, one after the other, a round's samples are made: 1, and more where memory did not do."""
+    """The number of sequential parts in which a round's samples are synthesised: 1, or more after memory ran out."""
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """One round: new samples and its loss terms by name."""
@@ -33,13 +33,13 @@ class Inversion(Protocol):
         """Restart a collapsed generator from random weights; returns whether there is one."""
 
     def halve(self) -> bool:
-        """Make half as many samples at once from now on; returns whether that can be."""
+        """Synthesise half as many samples at once from now on; returns whether that is possible."""
 
     def notice(self) -> str | None:
-        """Why steps do not run as graphs, once; None if they do or nobody wants it."""
+        """The reason why steps do not run as graphs, once; None if they do, or if graphs are switched off."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is kept from round to round."""
+        """The state that lasts from round to round."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
@@ -55,20 +55,20 @@ class InversionPlan:
     lr_latent: float = 0.0
     """0: the latents are not optimised."""
     keeps_generator: bool = True
-    """Whether the generator is kept and meta-learned; otherwise every round begins with new random weights."""
+    """Whether the generator is kept and meta-learned; otherwise every round starts from new random weights."""
     emit: int = 0
-    """Number of samples to generate from new latents after the update; 0: keep those of the best step."""
+    """Number of samples to generate from new latents after the update; 0: keep the samples of the best step."""
 
 
 class GeneratorInversion:
     """A generator that is trained or meta-learned over all rounds (FastDFKD, AAAI 2022).
 
-    A round clones the generator, adapts clone and fresh latents for a few steps, keeps the images of the step with the
-    lowest total loss, and moves the kept generator by a meta-update: a persistent Adam on the sum of the clone's
-    gradients (first-order MAML).
+    A round clones the generator, adapts the clone and fresh latents for a few steps, and keeps the images of the step
+    with the lowest total loss. Then a meta-update changes the kept generator: a persistent Adam on the sum of the
+    clone's gradients (first-order MAML).
 
-    One step whose gradient goes to the kept generator is the plain training of a generator (DAFL and its kin): one
-    step, and images made of new latents afterwards. Where no generator is kept the clone begins with new weights.
+    With one step per round, this is the plain training of a generator (DAFL and similar methods); images then come
+    from new latents after the update. If no generator is kept, the clone starts from new random weights.
     """
 
     def __init__(
@@ -87,7 +87,8 @@ class GeneratorInversion:
         self.learning_rate_scale, self.micro_batches = 1.0, 1
         self._optimizer = adam(generator.parameters(), plan.lr_generator, BETAS)
         self._meta: list[Tensor] = []
-        """The clone's gradients, summed over a round, where they stay; empty before the first one."""
+        """The clone's gradients, summed over a round, always at the same memory addresses; empty before the first
+        round."""
         self._adaptation: Adaptation | None = None
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
@@ -99,12 +100,10 @@ class GeneratorInversion:
         self._meta = self._meta or [torch.zeros_like(parameter) for parameter in self._generator.parameters()]
         torch._foreach_zero_(self._meta)
         chunks = zip(latents.chunk(parts), [None] * parts if targets is None else targets.chunk(parts), strict=True)
-        done = [self._adapt(index, *chunk, numbers, randomness) for chunk in chunks]
+        samples, reports = zip(*(self._adapt(index, *chunk, numbers, randomness) for chunk in chunks), strict=True)
         if plan.keeps_generator:
             self._meta_update([gradient / parts for gradient in self._meta])
-        if plan.emit:
-            return self._emit(randomness), mean_report([report for _, report in done])
-        return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
+        return self._emit(randomness) if plan.emit else joined(samples), mean_report(reports)
 
     def _adapt(
         self,
@@ -114,10 +113,10 @@ class GeneratorInversion:
         numbers: RandomNumbers,
         randomness: torch.Generator,
     ) -> tuple[Samples, dict[str, float]]:
-        """Samples of a clone of the generator that is adapted to these latents; adds to the meta gradients."""
+        """Samples of a clone of the generator after adapting it with these latents; adds to the meta-gradients."""
         plan, scale, count = self._plan, self.learning_rate_scale, len(latents)
         if self._adaptation is None or self._adaptation.count != count:
-            self._adaptation = None  # its memory is free before the next one takes its own
+            self._adaptation = None  # frees its memory before the next one is allocated
             loss = self._inversion_loss
             self._adaptation = Adaptation(self._generator, count, loss, self._meta, self._execution)
         self._adaptation.begin(self._generator, latents)
@@ -126,19 +125,19 @@ class GeneratorInversion:
         rates = (scale * plan.lr_generator, scale * plan.lr_latent)
         samples, report = self._adaptation.steps.run(count, plan.steps, index, rates, targets, numbers)
         if targets is None:  # the loss used shifted images; the samples are not shifted
-            samples = judged(self._teacher, self._compute.images(samples.images), None, self._compute)
+            samples = labelled(self._teacher, self._compute.images(samples.images), None, self._compute)
         return samples, report
 
     def _draw(self, counts: list[int], randomness: torch.Generator) -> tuple[Tensor | None, Tensor]:
-        """This worker's share of the targets and latents of batches of these sizes, which all workers draw."""
-        targets, latents = [], []
+        """This worker's share of targets and latents for batches of these sizes; every worker draws all of them."""
+        batches, latents = [], []
         for n in counts:
-            targets.append(self._draw_targets(n, randomness))
+            batches.append(self._draw_targets(n, randomness))
             latents.append(torch.randn(n, self._generator.latent, generator=randomness))
         share, device = self._workers.share(sum(counts)), self._compute.device
-        drawn = [part for part in targets if part is not None]
-        aims = torch.cat(drawn)[share].to(device) if drawn else None
-        return aims, torch.cat(latents)[share].to(device)
+        drawn = [batch for batch in batches if batch is not None]
+        targets = torch.cat(drawn)[share].to(device) if drawn else None
+        return targets, torch.cat(latents)[share].to(device)
 
     @torch.no_grad()
     def _meta_update(self, gradients: list[Tensor]) -> None:
@@ -165,17 +164,17 @@ class GeneratorInversion:
     def _emit_batch(self, targets: Tensor | None, latents: Tensor) -> Samples:
         with self._compute.autocast():
             images = self._generator(latents, targets)
-        return judged(self._teacher, images, targets, self._compute)
+        return labelled(self._teacher, images, targets, self._compute)
 
     def halve(self) -> bool:
-        """See `Inversion`; batch normalisation needs two images."""
+        """See `Inversion`; batch normalisation needs at least two images."""
         if self._plan.samples < 4 * self.micro_batches:
             return False
         self.micro_batches *= 2
         return True
 
     def renew(self, randomness: torch.Generator) -> bool:
-        """See `Inversion`: a meta-learned generator can restart."""
+        """See `Inversion`: a kept generator restarts from random weights."""
         reinitialise(self._generator, randomness)
         self._optimizer.state.clear()
         return self._plan.keeps_generator
@@ -185,7 +184,7 @@ class GeneratorInversion:
         return self._adaptation.steps.captured.notice() if self._adaptation else None
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is kept from round to round."""
+        """The state that lasts from round to round."""
         return {
             "generator": self._generator.state_dict(),
             "optimizer": self._optimizer.state_dict(),

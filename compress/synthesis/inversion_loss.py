@@ -39,7 +39,7 @@ class BatchLoss:
 
 
 class InversionLoss:
-    """An objective and the inputs of its terms. While entered, hooks record the teacher's features that they need."""
+    """An objective and the inputs of its terms. While entered, hooks record the teacher's features that terms need."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class InversionLoss:
         self._student.eval()
         self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
         for parameter in self._learning:
-            parameter.requires_grad = False  # or every backward pass would compute unused gradients
+            parameter.requires_grad = False  # otherwise every backward pass computes unused gradients
         for listener in (self._prior, self._features, self._instances):
             if listener is not None:
                 self._entered.enter_context(listener)
@@ -85,22 +85,23 @@ class InversionLoss:
             parameter.requires_grad = True
 
     def parameters(self) -> list[nn.Parameter]:
-        """The parameters that are trained along with the images."""
+        """The loss's own parameters, which are trained together with the images."""
         return list(self._instances.head.parameters()) if self._instances else []
 
     def numbers_of(self, count: int) -> int:
-        """How many random numbers a step of `count` images takes, with those for the images of the other workers."""
+        """The number of random numbers that a step of `count` images uses, including those of the other workers."""
         views = self._workers.size * count * self._augment.numbers_per_image
         return views + (self._instances.numbers_of(count) if self._instances else 0)
 
     def conditions(self, index: int) -> Hashable | None:
-        """All that is decided about the steps of a round before they run; None in a first round, before averages and
-        a replay buffer hold anything.
+        """The facts on which the steps of a round depend: steps recorded as a graph are valid while they are equal.
+
+        None in the first round, when moving averages and the replay buffer are empty.
         """
         if not self._rounds:
             return None
-        grown = self._rounds if self._instances else 0  # what is remembered lies elsewhere after every round
-        return tuple(self._objective.active(index).items()), self._loads, grown
+        memory = self._rounds if self._instances else 0  # remembered descriptions are reallocated after every round
+        return tuple(self._objective.active(index).items()), self._loads, memory
 
     def judge(self, images: Tensor, targets: Tensor | None, index: int, numbers: Numbers) -> BatchLoss:
         """The loss of images `[n, 3, h, w]` in [0, 1] for targets `[n, *s]`, by default the teacher's own predictions.
@@ -117,17 +118,17 @@ class InversionLoss:
         )
 
     def _look(self, images: Tensor, targets: Tensor | None, index: int, numbers: Numbers) -> View:
-        nothing = torch.zeros(len(images), dtype=torch.long, device=images.device)
-        aims = nothing if targets is None else targets
+        unused = torch.zeros(len(images), dtype=torch.long, device=images.device)
+        labels = unused if targets is None else targets
         if self._instances:
-            self._instances.show_parts(images, numbers)
+            self._instances.record_crops(images, numbers)
         with self._compute.autocast():
-            moved, aims = self._augment(images, aims, numbers, self._ignore_index, self._workers.part)
-            teacher_logits = self._teacher(moved)
-            student_logits = self._student(moved) if self._objective.needs("student_logits", index) else None
+            augmented, labels = self._augment(images, labels, numbers, self._ignore_index, self._workers.part)
+            teacher_logits = self._teacher(augmented)
+            student_logits = self._student(augmented) if self._objective.needs("student_logits", index) else None
         return View(
-            images=moved,
-            targets=teacher_logits.argmax(dim=1) if targets is None else aims,
+            images=augmented,
+            targets=teacher_logits.argmax(dim=1) if targets is None else labels,
             teacher_logits=teacher_logits,
             ignore_index=self._ignore_index,
             student_logits=student_logits,
@@ -137,12 +138,12 @@ class InversionLoss:
         )
 
     def latest(self) -> list[Tensor]:
-        """What moving averages and memories take of the last step."""
+        """The tensors of the last step with which `end_round` updates moving averages and memories."""
         moments = self._prior.latest() if self._prior else []
         return [*moments, *([self._instances.latest()] if self._instances else [])]
 
     def end_round(self, latest: Sequence[Tensor]) -> None:
-        """Update them with the `latest()` of a round's last step."""
+        """Update moving averages and memories with the `latest()` of a round's last step."""
         moments = list(latest)
         if self._instances:
             self._instances.end_round(moments.pop())
@@ -170,22 +171,22 @@ def statistics_of(teacher_logits: Tensor) -> Statistics:
 
 
 def as_samples(images: Tensor, targets: Tensor, statistics: Statistics) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, where they are."""
+    """Images `[n, 3, h, w]` in [0, 1] as a record for the buffer: uint8, on the same device."""
     return Samples(images.mul(255).round().clamp(0, 255).to(torch.uint8), targets, statistics)
 
 
 @torch.no_grad()
-def judged(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
-    """Images `[n, 3, h, w]` in [0, 1] as samples, with the teacher's statistics.
+def labelled(teacher: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor | None, compute: Compute) -> Samples:
+    """Images `[n, 3, h, w]` in [0, 1] as samples with labels and the teacher's statistics.
 
-    `targets [n, *s]` are their labels; the default is the teacher's predictions.
+    The labels are `targets [n, *s]`, by default the teacher's predictions.
     """
     with compute.autocast():
         logits = teacher(images)
     return as_samples(images, logits.argmax(dim=1) if targets is None else targets, statistics_of(logits))
 
 
-def joined(parts: list[Samples]) -> Samples:
+def joined(parts: Sequence[Samples]) -> Samples:
     """Several batches of samples, concatenated."""
     statistics = Statistics(
         torch.cat([part.statistics.confidence for part in parts]),
@@ -194,7 +195,7 @@ def joined(parts: list[Samples]) -> Samples:
     return Samples(torch.cat([part.images for part in parts]), torch.cat([part.targets for part in parts]), statistics)
 
 
-def mean_report(parts: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each number over parts of a round; of the steps that were not taken, the sum."""
+def mean_report(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each number over parts of a round; the sum for `skipped`, the number of skipped steps."""
     means = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
     return means | {"skipped": means["skipped"] * len(parts)}

@@ -1,4 +1,4 @@
-"""Steps down the inversion loss, and what of them is kept: the images of the best one."""
+"""Optimisation steps on the inversion loss, of which the images of the best step are kept."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from compress.training.random_numbers import RandomNumbers, StepNumbers
 
 
 class InversionSteps:
-    """Steps of what makes a batch of images, on the inversion loss. What they change stays where it is in memory from
-    round to round, so that they can run as a graph.
+    """Optimisation steps of a batch of images, or of the network that generates them, on the inversion loss.
+
+    Tensors that a step changes stay at the same memory addresses from round to round, so that steps can run as a graph.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class InversionSteps:
         after_step: Callable[[Tensor], None],
         changed: Iterable[Tensor] = (),
     ) -> None:
-        """`images_now` makes images in [0, 1] for targets; `shared` are what all workers have of what the optimiser
-        moves; `after_step` hears whether each step was taken, `[]` on the device, and may change what is in `changed`.
+        """`images_now` returns images in [0, 1] for targets. `shared` are the optimised tensors that are the same on
+        all workers. `after_step` is called with whether the step was taken, `[]` on the device; tensors that it changes
+        are listed in `changed`.
         """
         self._images_now, self._optimizer, self._loss, self._after_step = images_now, optimizer, loss, after_step
         self._workers, self._buffers, self._changed = execution.workers, list(buffers), list(changed)
@@ -49,10 +51,10 @@ class InversionSteps:
     def run(
         self, count: int, steps: int, index: int, rates: Iterable[float], targets: Tensor | None, numbers: RandomNumbers
     ) -> tuple[Samples, dict[str, float]]:
-        """The best of so many steps of `count` images `[n, 3, h, w]`, as samples, and its terms.
+        """Take steps with `count` images `[n, 3, h, w]`; return the best step's images as samples, and its terms.
 
-        `index` is the round's, `rates` are the learning rates of the optimiser's groups, which begins anew. Raises
-        `Diverged` if no step had a finite loss.
+        `index` is the number of the round, and `rates` are the learning rates of the optimiser's groups. The
+        optimiser's state is reset first. Raises `Diverged` if no step had a finite loss.
         """
         restart(self._optimizer)
         set_rates(self._optimizer, rates)
@@ -73,7 +75,7 @@ class InversionSteps:
         return self._best.samples(), report
 
     def _take(self, drawn: Tensor, targets: Tensor | None = None) -> tuple[Tensor, ...]:
-        """A step with these random numbers; the total of all workers, and what the loss remembers of it."""
+        """Take a step with these random numbers; return the mean total over workers, and the loss's `latest()`."""
         self._guard.begin()
         images = self._images_now(targets)
         batch_loss = self._loss.judge(images, targets, self._index, StepNumbers(drawn))
@@ -85,7 +87,7 @@ class InversionSteps:
         return total, *self._loss.latest()
 
     def _state(self) -> Iterator[Tensor]:
-        """All that a step changes."""
+        """All tensors that a step changes."""
         for group in self._optimizer.param_groups:
             yield from group["params"]
         yield from chain.from_iterable(state.values() for state in self._optimizer.state.values())
@@ -93,22 +95,22 @@ class InversionSteps:
 
 
 class BestStep:
-    """The images of the step with the lowest total loss so far, over all workers; decided on the device."""
+    """The images of the step with the lowest total loss over all workers so far, compared on the device."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        """Of the terms."""
+        """Names of the terms."""
         self.kept: list[Tensor] = []
-        """Total, images, targets, confidence and histogram, and the terms."""
+        """Total, images, targets, confidence, histogram, then the terms."""
 
     def forget(self) -> None:
-        """Whatever is offered next is better."""
+        """Reset: the next step that is offered becomes the best."""
         if self.kept:
             self.kept[0].fill_(float("inf"))
 
     @torch.no_grad()
     def offer(self, images: Tensor, batch_loss: BatchLoss, total: Tensor, step_taken: Tensor) -> None:
-        """Keep them if the step was taken and they are better than all before; `total` is that of all workers."""
+        """Keep the images if the step was taken and its `total`, over all workers, is the lowest so far."""
         statistics, lowest = batch_loss.statistics, torch.where(step_taken, total, float("inf"))
         offered = [lowest, images.detach(), batch_loss.targets, statistics.confidence, statistics.histogram]
         offered += batch_loss.terms.values()
@@ -121,11 +123,11 @@ class BestStep:
 
     @property
     def numbers(self) -> list[Tensor]:
-        """The lowest total, infinite if there was none, and its terms, `[]` each."""
+        """The lowest total, infinite if no step was taken, and the terms of that step, `[]` each."""
         return [self.kept[0], *self.kept[5:]]
 
     def samples(self) -> Samples:
-        """The best images."""
+        """The images of the best step."""
         images, *others = self.kept[1:5]
         targets, confidence, histogram = (kept.clone() for kept in others)
         return as_samples(images, targets, Statistics(confidence, histogram))

@@ -50,7 +50,7 @@ def disagreement(view: View) -> Tensor:
 
 
 def logit_distance(view: View) -> Tensor:
-    """−log(L1 + 1) of the logits' mean distance, `[]` (DFAD): the direction of −L1 with a bounded gradient."""
+    """−log(L1 + 1) of the mean distance of logits, `[]` (DFAD): it falls as −L1 does, with a bounded gradient."""
     assert view.student_logits is not None
     return -torch.log1p(losses.l1(view.student_logits, view.teacher_logits).mean())
 
@@ -62,7 +62,7 @@ def competition(view: View) -> Tensor:
 
 
 def bn(view: View) -> Tensor:
-    """Distance to the teacher's batch normalisation statistics, `[]`: it belongs to the batch, not to a sample."""
+    """Distance to the teacher's batch normalisation statistics, `[]`: a property of the batch, not of a sample."""
     assert view.bn_distance is not None
     return view.bn_distance
 
@@ -80,7 +80,8 @@ def balance(view: View) -> Tensor:
 
 
 def variation(view: View) -> Tensor:
-    """Total variation, `[n]`: the L2 norms of the differences to the four kinds of neighbour (DeepInversion)."""
+    """Total variation, `[n]`: L2 norms of the differences to horizontal, vertical and both diagonal neighbours
+    (DeepInversion)."""
     images = view.images.float()
     differences = (
         images[..., :, 1:] - images[..., :, :-1],
@@ -99,15 +100,15 @@ def instance(view: View) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One loss term of an inversion; a method brings its own as `Objective(weights, {"name": Term(...)})`."""
+    """One loss term of an inversion; a method adds its own with `Objective(weights, {"name": Term(...)})`."""
 
     value: Callable[[View], Tensor]
-    """One value a sample `[n]`, or one of the whole batch `[]`; unreduced, without a weight."""
+    """One value per sample `[n]`, or one for the whole batch `[]`; unreduced and unweighted."""
     needs: frozenset[str] = frozenset()
     """Fields of the view that are None unless a term needs them: `student_logits`, `bn_distance`, `teacher_features`,
     `instance_distance`."""
     meaning: str = ""
-    """What the number says, for whoever watches a run and for its report."""
+    """A short explanation of the number, for the live view and the report."""
 
 
 STUDENT = frozenset({"student_logits"})
@@ -143,11 +144,11 @@ TERMS: Mapping[str, Term] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """Terms by name with their weights, which may change over the rounds. A paper is largely such a dictionary."""
+    """Terms by name with their weights, which may change over the rounds; a method is largely such a dictionary."""
 
     weights: Mapping[str, Schedule]
     own: Mapping[str, Term] = field(default_factory=dict)
-    """Terms of a method of somebody else's, beside `TERMS` or in the place of one of them."""
+    """Terms that a method defines itself, in addition to `TERMS` or in place of one of them."""
 
     def term(self, name: str) -> Term:
         """The term of that name."""
@@ -155,19 +156,19 @@ class Objective:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What each term says, by name."""
+        """The explanation of each term, by name."""
         return {name: self.term(name).meaning for name in self.weights}
 
     def active(self, round_index: int) -> dict[str, float]:
-        """The terms with a weight in this round, and their weights."""
+        """The terms with a nonzero weight in this round, and their weights."""
         weights = {name: schedule(round_index) for name, schedule in self.weights.items()}
         return {name: weight for name, weight in weights.items() if weight != 0}
 
     def needs(self, view_field: str, round_index: int | None = None) -> bool:
-        """Whether a term that counts, in this round or in any, needs a field of the view."""
-        names = [name for name, schedule in self.weights.items() if schedule != Constant(0.0)]
-        counted = names if round_index is None else self.active(round_index)
-        return any(view_field in self.term(name).needs for name in counted)
+        """Whether a term with a nonzero weight in this round, or by default in any, needs a field of the view."""
+        ever_active = [name for name, schedule in self.weights.items() if schedule != Constant(0.0)]
+        names = ever_active if round_index is None else self.active(round_index)
+        return any(view_field in self.term(name).needs for name in names)
 
     def __call__(self, view: View, sample_weights: Tensor, round_index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The total `[]`, and each term's unweighted mean. `sample_weights [n]` scale the per-sample terms."""

@@ -1,4 +1,4 @@
-"""Inversion without a generator: the pixels are optimised."""
+"""Inversion without a generator: the pixels themselves are optimised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compress.training.optimizers import adam
 from compress.training.random_numbers import RandomNumbers
 
 BETAS = (0.5, 0.99)
-MOST_AHEAD = 1 << 22  # random numbers that are sent to a GPU together: 32 MiB
+MOST_AHEAD = 1 << 22  # random numbers that are copied to a GPU at once: 32 MiB
 GREY, SPREAD = 0.5, 0.25
 """Images are GREY + SPREAD·x. x has roughly the scale of normalised inputs, for which learning rates are published."""
 
@@ -48,16 +48,16 @@ class PixelInversion:
         ahead = min(plan.steps * self._inversion_loss.numbers_of(len(noise)), MOST_AHEAD)
         numbers = RandomNumbers.of(randomness, device, ahead)
         chunks = zip(noise.chunk(self.micro_batches), targets.chunk(self.micro_batches), strict=True)
-        done = [self._optimised(index, *chunk, numbers) for chunk in chunks]
-        return joined([samples for samples, _ in done]), mean_report([report for _, report in done])
+        samples, reports = zip(*(self._optimised(index, *chunk, numbers) for chunk in chunks), strict=True)
+        return joined(samples), mean_report(reports)
 
     def _optimised(
         self, index: int, noise: Tensor, targets: Tensor, numbers: RandomNumbers
     ) -> tuple[Samples, dict[str, float]]:
-        """Samples that begin with this noise."""
+        """The best step's samples, optimised from this noise."""
         plan, count = self._plan, len(noise)
         if self._pixels is None or self._pixels.count != count:
-            self._pixels = None  # its memory is free before the next one takes its own
+            self._pixels = None  # frees its memory before the next one is allocated
             self._pixels = Pixels(noise, self._inversion_loss, self._execution)
         self._pixels.begin(noise)
         rates = [self.learning_rate_scale * plan.lr]
@@ -68,7 +68,7 @@ class PixelInversion:
         return False
 
     def halve(self) -> bool:
-        """See `Inversion`; a statistic of a batch needs two images."""
+        """See `Inversion`; batch statistics need at least two images."""
         if self._plan.samples < 4 * self.micro_batches:
             return False
         self.micro_batches *= 2
@@ -79,7 +79,7 @@ class PixelInversion:
         return self._pixels.steps.captured.notice() if self._pixels else None
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is kept from round to round."""
+        """The state that lasts from round to round."""
         return {"inversion_loss": self._inversion_loss.state_dict(), "micro_batches": self.micro_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class PixelInversion:
 
 
 class Pixels:
-    """Images that are optimised, whose memory stays where it is: every batch of this size begins with `begin`."""
+    """Optimised images at fixed memory addresses; each batch of `count` images starts with `begin`."""
 
     def __init__(self, noise: Tensor, inversion_loss: InversionLoss, execution: Execution) -> None:
         self.count = len(noise)
@@ -102,10 +102,10 @@ class Pixels:
         )  # fmt: skip
 
     def begin(self, noise: Tensor) -> None:
-        """Take noise `[n, 3, h, w]`."""
+        """Start from noise `[n, 3, h, w]`."""
         self._pixels.data.copy_(noise)
         self._clamp()
 
     def _clamp(self) -> None:
-        """To the range in which images are in [0, 1]."""
+        """Limit the pixels to the range in which images are in [0, 1]."""
         self._pixels.data.clamp_(-GREY / SPREAD, (1 - GREY) / SPREAD)

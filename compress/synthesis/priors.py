@@ -1,4 +1,4 @@
-"""The batch-normalisation prior: channel means and variances that a trained teacher stores."""
+"""The batch-normalisation prior: synthetic batches match the channel means and variances that a teacher stores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _ChannelMoments(Function):
 def _affine(features: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
     """`slope·features + offset` with one slope and offset `[c]` per channel of features `[n, c, *s]`."""
     if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
-        # repeated to rows of w·c numbers, because broadcasting would give an inner loop of only c numbers
+        # slope and offset are repeated to rows of w·c numbers: broadcasting would give an inner loop of only c numbers
         n, c, h, w = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n * h, w * c)
         return torch.addcmul(offset.repeat(w), rows, slope.repeat(w)).view(n, h, w, c).permute(0, 3, 1, 2)
@@ -57,7 +57,7 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
 def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> list[tuple[Tensor, Tensor]]:
     """Means and biased variances `[c], [c]` of each layer over the batches of all workers together.
 
-    The gradient is with respect to this worker's own features. Averaged over workers it is that of the whole batch.
+    The gradient is with respect to this worker's own features. Averaged over workers, it is the whole batch's gradient.
     """
     if workers.size == 1:
         return moments
@@ -65,7 +65,7 @@ def pooled_moments(moments: list[tuple[Tensor, Tensor]], workers: Workers) -> li
     means, variances = workers.gather(torch.stack([mean, variance]).unsqueeze(0)).unbind(dim=1)
     centre = means.mean(dim=0)
     spread = variance + (mean - centre) ** 2
-    # every worker has bitwise equal values and its own gradients
+    # the values are bitwise equal on all workers, the gradients are each worker's own
     mean = centre + (mean - mean.detach())
     variance = (variances + (means - centre) ** 2).mean(dim=0) + (spread - spread.detach())
     sizes = [len(own) for own, _ in moments]
@@ -90,7 +90,7 @@ def statistics_distance(layers: Sequence[nn.Module], moments: Sequence[tuple[Ten
 
 
 def why_no_statistics(teacher: nn.Module) -> str:
-    """What to say of a teacher none of whose layers stores statistics."""
+    """The reason, for messages, why no layer of the teacher stores statistics."""
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in teacher.modules()):
         return "the teacher's batch normalisation stores no statistics (track_running_stats=False)"
     return "the teacher has no batch normalisation"
@@ -146,7 +146,7 @@ class BatchNormPrior:
         ]
 
     def latest(self) -> list[Tensor]:
-        """Mean and variance `[c]` of each layer in the last forward pass, one after the other."""
+        """Mean and variance `[c]` of each layer in the last forward pass, as a flat list."""
         return [moment.detach() for moments in self._moments for moment in moments]
 
     @torch.no_grad()

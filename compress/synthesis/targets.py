@@ -23,12 +23,12 @@ def even_share(classes: int) -> Tensor:
 
 
 def answers(n: int, randomness: torch.Generator) -> None:
-    """No target is drawn: the target of an image is the teacher's own prediction on it (DAFL)."""
+    """Draw no targets: the target of an image is the teacher's own prediction for it (DAFL)."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Targets that the task draws, given the class shares of the buffer."""
+    """Targets drawn by the task for the class shares of the buffer."""
 
     task: Task
     buffer: ReplayBuffer
@@ -39,9 +39,9 @@ class Drawn:
         return self.task.draw_targets(n, share, randomness)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layouts:
-    """The teacher's predictions on samples of the buffer; while it is empty, targets that the task draws."""
+    """The teacher's predictions on samples of the buffer as targets; while it is empty, targets drawn by the task."""
 
     drawn: Drawn
     teacher: nn.Module

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def model_names(task: str) -> list[str]:
-    """All names that `create_model` knows for a task; segmenters without their encoders."""
+    """All names that `create_model` takes for a task; segmenters without their encoders."""
     own = find_task(task).networks
     if own:
         return sorted(own)
@@ -40,7 +40,7 @@ def model_names(task: str) -> list[str]:
 
 
 def takes_encoder(segmenter: str) -> bool:
-    """Whether the encoder is a choice of its own, as with segmentation-models-pytorch; torchvision's names say both."""
+    """Whether the encoder is chosen separately, as in segmentation-models-pytorch; torchvision's names include it."""
     return not segmenter.startswith(PREFIX)
 
 
@@ -65,37 +65,38 @@ def create_model(
 ) -> NormalisedModel:
     """An untrained model by name (see `compress list teachers`); `hf-hub:` and `local-dir:` names come trained.
 
-    Segmenters are `architecture[:encoder[:STAGESxCHANNELS]]`: so many stages of the encoder, so many channels in the
-    decoder, for architectures whose decoder has one width, such as `deeplabv3:tu-resnet10t:4x64`.
+    Segmenters are `architecture[:encoder[:STAGESxCHANNELS]]`, such as `deeplabv3:tu-resnet10t:4x64`. STAGES is the
+    number of encoder stages; CHANNELS is the width of the decoder, for architectures whose decoder has one width.
 
-    With `pretrained`, timm classifiers and the encoders of segmenters have ImageNet weights, from disk or downloaded;
-    there are none of CIFAR-size networks.
+    With `pretrained`, timm classifiers and the encoders of segmenters get ImageNet weights, from disk or downloaded.
+    CIFAR-size networks have no such weights.
 
-    Classifiers that take images of one size only (most vision transformers) are made for `image_size`, height and
-    width in pixels, or for their own size without it; stored position embeddings are resampled by timm.
+    Classifiers that accept images of one size only (most vision transformers) are built for `image_size` (height and
+    width in pixels), or for their default size without it. timm resamples stored position embeddings.
 
-    `arguments` are further ones of the library's constructor. Networks of one channel take RGB images here, too.
+    `arguments` are further arguments of the library's constructor. A network of one input channel is wrapped so that
+    it takes RGB images.
 
-    Raises `UsageError` for a name in no table, with the nearest one that is, and for arguments that it does not take.
+    Raises `UsageError` for an unknown name, with the nearest known one, and for arguments that the constructor lacks.
     """
-    others, own = arguments or {}, find_task(task).networks
-    if others and (own or name in CIFAR_NETWORKS or (task == "segmentation" and not takes_encoder(name))):
-        raise UsageError(f"{name} takes no arguments beside its name: leave out {', '.join(others)}")
-    if own:
-        return _own_network(task, own, name, num_classes)
+    arguments, own_networks = arguments or {}, find_task(task).networks
+    if arguments and (own_networks or name in CIFAR_NETWORKS or (task == "segmentation" and not takes_encoder(name))):
+        raise UsageError(f"{name} takes no arguments beside its name: leave out {', '.join(arguments)}")
+    if own_networks:
+        return _own_network(task, own_networks, name, num_classes)
     if task == "segmentation" and takes_encoder(name):
-        model = NormalisedModel(smp_segmenter(name, num_classes, pretrained, others))
+        model = NormalisedModel(smp_segmenter(name, num_classes, pretrained, arguments))
     elif task == "segmentation":
         model = _torchvision_segmenter(name, num_classes, pretrained)
     else:
-        model = _classifier(name, num_classes, image_size, pretrained, others)
-    return of_grey_images(model) if GREY in (others.get("in_channels"), others.get("in_chans")) else model
+        model = _classifier(name, num_classes, image_size, pretrained, arguments)
+    return of_grey_images(model) if GREY in (arguments.get("in_channels"), arguments.get("in_chans")) else model
 
 
 def _own_network(
     task: str, networks: Mapping[str, Callable[[int], nn.Module]], name: str, num_classes: int
 ) -> NormalisedModel:
-    """A network that the task brings; normalised as ImageNet's networks unless it says itself how."""
+    """A network that the task defines; normalised with ImageNet's mean and deviation unless it normalises itself."""
     if name not in networks:
         raise unknown_name(f"network for {task}", name, networks)
     network = networks[name](num_classes)
@@ -134,7 +135,7 @@ def _classifier(
 
 
 def takes_one_size(network: nn.Module) -> bool:
-    """Whether a timm network is built for one image size, which `img_size` then chooses."""
+    """Whether a timm network is built for one image size, set by `img_size`."""
     return bool(getattr(network, "pretrained_cfg", {}).get("fixed_input_size"))
 
 
@@ -159,10 +160,10 @@ def _torchvision_segmenter(name: str, num_classes: int, imagenet: bool) -> Norma
 
 
 def _family(name: str, names: Iterable[str]) -> list[str]:
-    """The names with the same beginning, so that among 1,300 names the suggestion is of the same family if possible."""
+    """The names with the same first letters, so that a suggestion among 1,300 names is of the same family."""
     stem = re.match(r"[a-z]*", name.lower())
-    alike = [k for k in names if stem and stem.group() and k.startswith(stem.group()[:4])]
-    return alike or list(names)
+    relatives = [k for k in names if stem and stem.group() and k.startswith(stem.group()[:4])]
+    return relatives or list(names)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
-"""Binary segmenters: one logit z a pixel, and a pixel is the second class from a threshold of sigmoid(z) on.
+"""Binary segmenters: one logit z a pixel; a pixel is of the second class where sigmoid(z) exceeds a threshold.
 
-Logits (0, z) of two classes say the same, since their softmax is that sigmoid, and a threshold t is a shift of z by
-log(t / (1 - t)). So losses, buffer, metric and graph see two classes, and nothing else knows of one logit.
+The logits (0, z) of two classes are equivalent, because their softmax is that sigmoid. A threshold t shifts z by
+log(t / (1 - t)). So losses, buffer, metric and ONNX graph see two classes, and need no case for one logit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ USUAL_THRESHOLD = 0.5
 
 
 class OneLogit(nn.Module):
-    """A network with one output channel as one of two classes; its weights are those of the network inside.
+    """A network with one output channel, wrapped as a network of two classes; it has no weights of its own.
 
     Raises `UsageError` for a threshold that is not between 0 and 1.
     """
@@ -40,27 +40,27 @@ class OneLogit(nn.Module):
 
 
 def as_one_logit(model: NormalisedModel, threshold: float) -> NormalisedModel:
-    """A model whose network has one output channel, as a model of two classes."""
+    """Wrap a model whose network has one output channel as a model of two classes."""
     return NormalisedModel(
         OneLogit(model.network, threshold), model.mean.flatten().tolist(), model.std.flatten().tolist()
     )
 
 
 def bare(network: nn.Module) -> nn.Module:
-    """The network whose weights are in files: the one inside `OneLogit` and `GreyInput`."""
+    """The network without the wrappers `OneLogit` and `GreyInput`: its weight names are those in files."""
     while isinstance(network, (OneLogit, GreyInput)):
         network = network.network
     return network
 
 
 def threshold_of(model: nn.Module) -> float | None:
-    """The threshold of a model of one logit; None of others."""
+    """The threshold of a model of one logit; None for other models."""
     network = getattr(model, "network", None)
     return network.threshold if isinstance(network, OneLogit) else None
 
 
 def move_threshold(model: nn.Module, threshold: float) -> None:
-    """Decide by another threshold; raises `UsageError` for a model that has none, or for what is no threshold."""
+    """Set the threshold; raises `UsageError` for a model without one, or for a number outside (0, 1)."""
     network = getattr(model, "network", None)
     if not isinstance(network, OneLogit):
         raise UsageError("`threshold` is for binary segmenters of one logit: this model has a logit for every class")

@@ -1,4 +1,4 @@
-"""Class names that a checkpoint or a model's folder brings beside its weights."""
+"""Class names that are stored beside the weights, in a checkpoint or in a model's folder."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from compress.storage.untrusted_checkpoints import read_untrusted_checkpoint
 from .timm_hub import CONFIG_LIMIT
 
 IN_ORDER = ("class_names", "label_names", "classes", "CLASSES", "names", "labels")
-"""Keys of training scripts whose value is a list of names, or a table of index to name."""
+"""Keys, written by training scripts, whose value is a list of names or a table from index to name."""
 BY_INDEX = ("idx_to_class", "id2label", "idx2label", "index_to_class")
 BY_NAME = ("class_to_idx", "label2id", "name_to_idx")
 DEPTH = 3
-"""How deep a table of options may lie: mmengine's `meta`, `dataset_meta`."""
+"""How many levels of nested tables are searched: mmengine keeps names under `meta`, `dataset_meta`."""
 
 
 def class_names_beside(weights: Path, classes: int) -> tuple[str, ...] | None:
-    """The names of so many classes in a torch checkpoint or a folder's `config.json`; None if it has none."""
+    """The names of `classes` classes in a torch checkpoint or a folder's `config.json`; None if there are none."""
     try:
         content = _content(weights)
-    except Exception:  # what cannot be read as this is refused, or read, by whoever loads the weights
+    except Exception:  # the code that loads the weights reports files that cannot be read
         return None
     return next((names for names in _candidates(content, DEPTH) if len(names) == classes), None)
 
@@ -34,7 +34,7 @@ def _content(weights: Path) -> object:
 
 
 def _candidates(content: object, depth: int) -> Iterator[tuple[str, ...]]:
-    """All sound lists of names in nested tables, the outermost first."""
+    """All valid lists of names in nested tables, the outermost first."""
     if not isinstance(content, Mapping) or depth == 0:
         return
     for key in (*IN_ORDER, *BY_INDEX, *BY_NAME):
@@ -46,7 +46,7 @@ def _candidates(content: object, depth: int) -> Iterator[tuple[str, ...]]:
 
 
 def _names(value: object) -> tuple[str, ...] | None:
-    """Names in order, of a list, of a table by index or of a table by name; None of anything else."""
+    """Names in order of index, from a list, a table by index or a table by name; None for any other value."""
     if isinstance(value, Mapping):
         if value and all(isinstance(index, int) for index in value.values()):
             value = {index: name for name, index in value.items()}

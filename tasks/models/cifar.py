@@ -1,6 +1,6 @@
-"""CIFAR-size classifiers, which no library carries: residual networks, wide residual networks and VGG-11.
+"""CIFAR-size classifiers, which no library has: residual networks, wide residual networks and VGG-11.
 
-Parameter names follow the checkpoints in circulation (`conv1`, `layer1.0.bn2`, `linear`), so that those load.
+Parameter names are those of published checkpoints (`conv1`, `layer1.0.bn2`, `linear`), so that these load.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class ResidualBlock(nn.Module):
 
 
 class CifarClassifier(PooledClassifier):
-    """What the networks below have in common: their head, and how they are initialised."""
+    """Shared by the networks below: the head and the initialisation."""
 
     def _finish(self, channels: int, num_classes: int) -> None:
-        """Add the classifier to the layers before it, and initialise."""
+        """Add the last layer and initialise the convolutions."""
         self.num_features = channels
         self.reset_classifier(num_classes)
         for module in self.modules():
@@ -73,15 +73,15 @@ class CifarClassifier(PooledClassifier):
         return self.linear
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new last layer, or for 0 classes none."""
+        """Replace the last layer by a new one, or remove it for 0 classes."""
         self.linear = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
 
 class CifarResNet(CifarClassifier):
     """Residual network for small images: a 3x3 stem without pooling, then stages that halve the size.
 
-    `cifar_resnet20` and its kin: 6n + 2 layers, widths 16, 32, 64, shortcuts without parameters (He et al. 2016,
-    section 4.2). `cifar_resnet18` and `34`: the ImageNet layout, 64 to 512 channels, projected shortcuts.
+    `cifar_resnet20`, `32`, `44` and `56`: 6n + 2 layers, widths 16, 32, 64, shortcuts without parameters (He et al.
+    2016, section 4.2). `cifar_resnet18` and `34`: the ImageNet layout, 64 to 512 channels, projected shortcuts.
     """
 
     def __init__(self, blocks: tuple[int, ...], widths: tuple[int, ...], num_classes: int, *, projected: bool) -> None:
@@ -108,7 +108,7 @@ class CifarResNet(CifarClassifier):
 
 
 class PreActivationBlock(nn.Module):
-    """Normalise and activate before each convolution (Zagoruyko and Komodakis 2016)."""
+    """A residual block that normalises and activates before each convolution (Zagoruyko and Komodakis 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class PreActivationBlock(nn.Module):
 
 
 class WideResNet(CifarClassifier):
-    """WRN-depth-factor: three stages of 16, 32 and 64 times the factor channels."""
+    """WRN-depth-factor: three stages of 16, 32 and 64 channels, each times the factor."""
 
     def __init__(self, depth: int, factor: int, num_classes: int) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class WideResNet(CifarClassifier):
 
 
 class CifarVGG(CifarClassifier):
-    """VGG-11 with batch normalisation; five halvings, so at least 32 pixels a side."""
+    """VGG-11 with batch normalisation. It halves the size five times, so images need at least 32 pixels a side."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -184,4 +184,4 @@ CIFAR_NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
     **{f"cifar_wrn_{depth}_{factor}": _wide(depth, factor) for depth, factor in ((40, 2), (40, 1), (16, 2), (16, 1))},
     "cifar_vgg11": CifarVGG,
 }
-"""Name to a function of the number of classes."""
+"""For each name, a function that builds the network from the number of classes."""

@@ -17,20 +17,20 @@ TOLERANCE = 1e-3
 
 @runtime_checkable
 class ReplaceableHead(TwoPartClassifier, Protocol):
-    """A network whose last layer can be had and replaced: all of timm's, and the CIFAR networks."""
+    """A network whose last layer can be read and replaced: all of timm's, and the CIFAR networks."""
 
     def get_classifier(self) -> nn.Module:
         """The last layer."""
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A new last layer, or for 0 classes none."""
+        """Replace the last layer by a new one, or remove it for 0 classes."""
 
 
 class ClassifierSharing(PooledClassifier):
     """Backbone, projector to the teacher's last feature map, and the teacher's frozen classifier.
 
-    The projector is 1x1 to half of the teacher's channels, 3x3, 1x1 to all of them, each with batch normalisation and
-    ReLU.
+    The projector has three convolutions, each with batch normalisation and ReLU: 1x1 to half of the teacher's
+    channels, 3x3, and 1x1 to all of them.
     """
 
     def __init__(self, backbone: nn.Module, image_shape: tuple[int, int, int], channels: int, num_classes: int) -> None:
@@ -48,7 +48,7 @@ class ClassifierSharing(PooledClassifier):
         self.linear = nn.Linear(channels, num_classes).requires_grad_(requires_grad=False)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """The projected feature map in place of the teacher's, `[n, channels, h, w]`."""
+        """The projected feature map `[n, channels, h, w]`, of the shape of the teacher's."""
         projected: Tensor = self.projector(self.backbone.forward_features(images))
         return projected
 
@@ -56,10 +56,10 @@ class ClassifierSharing(PooledClassifier):
 def share_classifier(
     student: NormalisedModel, teacher: NormalisedModel, image_shape: tuple[int, int, int]
 ) -> NormalisedModel:
-    """The student with a new projector and a copy of the teacher's classifier in place of its own.
+    """The student with a new projector, and a copy of the teacher's classifier in place of its own.
 
-    Raises `UsageError` if the teacher is no linear classifier on the spatial mean of its last feature map, or if the
-    student has no feature map.
+    Raises `UsageError` unless the teacher's classifier is linear on the spatial mean of its last feature map, and if
+    the student has no feature map.
     """
     linear = _classifier(teacher, image_shape)
     network = ClassifierSharing(student.network, image_shape, linear.in_features, linear.out_features)
@@ -78,8 +78,8 @@ def _classifier(teacher: NormalisedModel, image_shape: tuple[int, int, int]) -> 
     features, logits = teacher.features(probe), teacher(probe)
     teacher.train(was_training)
     if isinstance(linear, nn.Linear) and features.ndim == 4 and features.shape[1] == linear.in_features:
-        again = linear(features.mean(dim=(2, 3)))
-        if linear.bias is not None and torch.allclose(again, logits, atol=TOLERANCE, rtol=TOLERANCE):
+        pooled_logits = linear(features.mean(dim=(2, 3)))
+        if linear.bias is not None and torch.allclose(pooled_logits, logits, atol=TOLERANCE, rtol=TOLERANCE):
             return linear
     raise UsageError(
         "this teacher's classifier cannot be shared: it is not linear on the spatial mean of the last feature map; "

@@ -1,6 +1,6 @@
-"""What a folder's config.json says of its model: of timm, of segmentation-models-pytorch, or of transformers.
+"""The model that a folder's config.json describes, in the format of timm, segmentation-models-pytorch or transformers.
 
-It comes from others: numbers are bounded, names are looked up in tables, and nothing is downloaded for it.
+The file is untrusted: numbers are bounded, names are looked up in tables, and nothing is downloaded for it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ EXPECTED = "a folder of timm, of SMP's save_pretrained or of this package is exp
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedModel:
-    """A network that a config.json names, and what it is made with."""
+    """The network that a config.json names, with its constructor's arguments and its preprocessing."""
 
     task: str
     name: str
     """As `create_model` takes it."""
     classes: int
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Of its constructor."""
+    """Arguments of its constructor."""
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     """timm's configuration: size, crop, mean, label names."""
 
 
 def described_model(folder: Path) -> DescribedModel:
-    """The model of a folder, by its config.json.
+    """Read the model that a folder's config.json describes.
 
-    Raises `UsageError` for a folder without one, for a network of a library that is not used here, and for one that
-    this package has no use for: with several sigmoids, or images of other than three channels or one.
+    Raises `UsageError` for a folder without a config.json, for a network of an unsupported library, and for an
+    unsupported network: one with several sigmoids, or for images of other than one or three channels.
     """
     try:
         config = plain_json(read_bytes(folder / CONFIG, CONFIG_LIMIT))
@@ -71,7 +71,7 @@ def described_model(folder: Path) -> DescribedModel:
 
 
 def is_of_smp(folder: Path) -> bool:
-    """Whether `save_pretrained` of segmentation-models-pytorch wrote a folder."""
+    """Whether a folder was written by `save_pretrained` of segmentation-models-pytorch."""
     try:
         return "_model_class" in plain_json(read_bytes(folder / CONFIG, CONFIG_LIMIT))
     except (OSError, ValueError, TypeError):
@@ -123,7 +123,7 @@ def _classifier(config: Mapping[str, Any]) -> DescribedModel:
 
 
 def _labels(config: Mapping[str, Any], classes: int) -> dict[str, Any]:
-    """Of transformers' table of names by index, if it is one."""
+    """`label_names` from transformers' table of names by index; empty if that is no complete table."""
     table = config.get("id2label")
     if not isinstance(table, dict) or len(table) != classes:
         return {}

@@ -1,6 +1,7 @@
 """A model on disk: `config.json`, `model.safetensors` and `README.md`, which timm and SMP load without this package.
 
-The safetensors header also carries a `Card`, so that the one file says what it is: task, network, classes, size.
+The safetensors header also holds a `Card` with task, network, classes and size, so that this file is enough to load
+the model.
 """
 
 from __future__ import annotations
@@ -61,17 +62,17 @@ class Card:
     shared_channels: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Output channels of the projector, if the network has its teacher's classifier; 0 otherwise."""
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Of a binary segmenter of one logit: the probability from which a pixel is the second class."""
+    """For a binary segmenter of one logit: a pixel above this probability is of the second class."""
     framing: Framing = CENTRAL_SQUARE
     """How a classifier's photographs are cropped and resized."""
     format: int = FORMAT
-    """Of this card; those of version 0.1.0 say none, and are read as the first."""
+    """Format number of this card; cards of version 0.1.0 have none and are read as the first format."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where a student comes from: teacher, method, settings, scores."""
 
     @property
     def spec(self) -> TaskSpec:
-        """The task that the model is for."""
+        """The specification of the model's task."""
         task = find_task(self.task)
         return TaskSpec(
             name=self.task,
@@ -89,9 +90,11 @@ _CARDS = TypeAdapter(Card)
 
 
 def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -> None:
-    """Write the three files of a model directory; weights and README only without a card, for a user's own class."""
+    """Write the files of a model folder; without a card (a user's own class), only the weights and the README."""
     network = bare(model.network) if isinstance(model, NormalisedModel) else model
-    header = {HEADER_KEY: json.dumps(asdict(card))} if card else None  # one key: their order in the file is random
+    header = (
+        {HEADER_KEY: json.dumps(asdict(card))} if card else None
+    )  # one key, because safetensors writes several in random order
     # safetensors refuses tied weights, which share memory
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
     write_with(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata=header))
@@ -101,7 +104,7 @@ def save_model(folder: Path, model: nn.Module, card: Card | None, readme: str) -
 
 
 def _config(network: nn.Module, card: Card) -> dict[str, Any]:
-    """What timm, SMP or torchvision need to load the network; its name and size if the task brought it."""
+    """What timm, SMP or torchvision need to load the network; only its name and size if the task defines it."""
     if find_task(card.task).networks:
         return {"task": card.task, "network": card.network, "num_classes": len(card.class_names)}
     return _timm_config(network, card) if card.task == "classification" else _segmenter_config(network, card)
@@ -128,18 +131,18 @@ def _timm_config(network: nn.Module, card: Card) -> dict[str, Any]:
 
 
 def _segmenter_config(network: nn.Module, card: Card) -> dict[str, Any]:
-    """What `smp.from_pretrained` needs, the class and the arguments it was made with; or torchvision's name."""
+    """What `smp.from_pretrained` needs (the class and the constructor's arguments), or torchvision's name."""
     if isinstance(network, TorchvisionSegmenter):
         outputs = len(card.class_names) if card.threshold is None else 1
         return {"torchvision": card.network.removeprefix(PREFIX), "num_classes": outputs}
-    config: Any = network.config  # the mapping that SMP's constructors leave
+    config: Any = network.config  # SMP's constructors store their arguments there
     return {**config, "_model_class": type(network).__name__, "encoder_weights": None}
 
 
 def load_model(path: Path) -> tuple[NormalisedModel, Card]:
-    """A saved model in evaluation mode, from its run directory, its own directory or its safetensors file.
+    """Load a saved model in evaluation mode, from a run directory, a model folder or a safetensors file.
 
-    Raises `UsageError` if there is none, if it is broken, or if it was not written by this package.
+    Raises `UsageError` if there is no model, if it is broken, or if this package did not write it.
     """
     file = weights_file(path)
     card = _read_card(file)
@@ -160,9 +163,9 @@ def _network(card: Card) -> nn.Module:
 
 
 def _require_network(card: Card, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Raise `UsageError` unless the weights are those of the card's network, before memory is taken for that.
+    """Raise `UsageError` unless the weights fit the card's network, before memory is allocated for it.
 
-    Transformers of SMP, the largest of which has 81 million parameters, cannot be made without numbers.
+    SMP's transformers, the largest of which has 81 million parameters, cannot be built on the meta device.
     """
     try:
         with torch.device("meta"):
@@ -173,7 +176,7 @@ def _require_network(card: Card, tensors: Mapping[str, Tensor], origin: str) -> 
 
 
 def weights_file(path: Path) -> Path:
-    """Where the weights are of a run directory, a model's own directory or a file; raises `UsageError` if nowhere."""
+    """The weights file of a run directory, a model folder or a file; raises `UsageError` if there is none."""
     file = own_weights(path)
     if file is None:
         raise UsageError(f"no model at {path}: a run directory, a student directory or a .safetensors file is expected")
@@ -181,15 +184,15 @@ def weights_file(path: Path) -> Path:
 
 
 def own_weights(path: Path) -> Path | None:
-    """Where this package puts the weights of a run or a model, if they are there; the path itself if it is a file."""
-    places = (path / "student" / "model.safetensors", path / "model.safetensors", path)
-    return next((place for place in places if place.is_file()), None)
+    """The weights file that this package wrote for a run or a model, or `path` itself if it is a file; else None."""
+    candidates = (path / "student" / "model.safetensors", path / "model.safetensors", path)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def card_in(path: Path) -> Card | None:
-    """The card of a model that this package wrote, in a file or its folder; None for anything else.
+    """The card of a model that this package wrote, in a file or its folder; None for other files.
 
-    Raises `UsageError` for a card that is broken.
+    Raises `UsageError` for a broken card.
     """
     file = path / "model.safetensors" if path.is_dir() else path
     if file.suffix != ".safetensors" or not file.is_file():
@@ -205,8 +208,8 @@ def _read_card(file: Path) -> Card:
     try:
         text = read_header(file).get(METADATA, {}).get(HEADER_KEY)
         if text is not None:
-            said = plain_json(text)  # which detects duplicate names
-            require_format(said.get("format", FORMAT) if isinstance(said, dict) else FORMAT, f"the card of {file}")
+            table = plain_json(text)  # which detects duplicate names
+            require_format(table.get("format", FORMAT) if isinstance(table, dict) else FORMAT, f"the card of {file}")
         card = None if text is None else _CARDS.validate_json(text, strict=True)
     except ValidationError as error:
         reason = f"its card is wrong, {first_complaint(error)}"
@@ -222,9 +225,9 @@ def _read_card(file: Path) -> Card:
         require_pixels(*card.image_shape[1:])
     except ValueError as error:
         raise UsageError(f"cannot read {file}: {error}; it is broken or was not written by compress") from error
-    find_task(card.task)  # imported here, and not where a network is built without memory
-    if any(mark in card.network for mark in STORED):
-        raise UsageError(f"{file} names a network elsewhere, {card.network}: only names that timm knows are looked up")
+    find_task(card.task)  # imports the task's code now: `_require_network` builds on the meta device
+    if any(prefix in card.network for prefix in STORED):
+        raise UsageError(f"{file} names a network stored elsewhere, {card.network}: only names of timm are accepted")
     if len(card.palette) not in (0, len(card.class_names)):
         raise UsageError(f"{file} has {len(card.palette)} colours for {len(card.class_names)} classes: it is broken")
     return card

@@ -1,4 +1,4 @@
-"""Models as the engine uses them: from images in [0, 1] to logits `[n, k, *s]`."""
+"""The form of models that the engine uses: from images in [0, 1] to logits `[n, k, *s]`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from .two_part import TwoPartClassifier
 
 
 def network_stride(network: nn.Module) -> int:
-    """What height and width must be multiples of: the output stride that a segmenter's encoder declares, 1 if none."""
+    """The number of which height and width must be multiples: the output stride that an encoder declares, else 1."""
     declared = (getattr(module, "output_stride", None) for module in network.modules())
     return max((stride for stride in declared if isinstance(stride, int)), default=1)
 
 
 def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
-    """Logits `[n, k, h, w]` of images `[n, 3, h, w]` of any size: padded by repeating the border, then cropped back.
+    """Logits `[n, k, h, w]` of images `[n, 3, h, w]` of any size: images are padded by repeating the border, logits
+    cropped back.
 
-    Eager segmenters refuse other sizes than multiples of their stride, exported ones answer with maps of a wrong size.
+    For sizes that are no multiples of the stride, eager segmenters raise, and exported ones return maps of wrong size.
     """
     logits: Tensor
     if stride == 1:
@@ -34,7 +35,7 @@ def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
 
 
 class NormalisedModel(Deployable):
-    """A network with normalisation as its first layer, so that no other code needs mean and standard deviation.
+    """A network with normalisation as its first layer, so that no other code handles mean and standard deviation.
 
     Images are padded to multiples of the network's stride.
     """
@@ -59,7 +60,7 @@ class NormalisedModel(Deployable):
         return (images - self.mean) / self.std
 
     def features(self, images: Tensor) -> Tensor:
-        """The last feature map `[n, c, h, w]` of a classifier; `classify` goes on from there."""
+        """The last feature map `[n, c, h, w]` of a classifier; `classify` computes the logits from it."""
         assert isinstance(self.network, TwoPartClassifier)
         return self.network.forward_features(self.normalised(images))
 
@@ -70,7 +71,7 @@ class NormalisedModel(Deployable):
 
 
 class AnySize(Deployable):
-    """A user's own module, which takes images in [0, 1] as they are, for images of any size."""
+    """A user's own module, which takes images in [0, 1] without normalisation, extended to images of any size."""
 
     def __init__(self, network: nn.Module, stride: int) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class AnySize(Deployable):
 
 
 def deployable(student: nn.Module, task: str = "segmentation") -> Deployable:
-    """The student as it is exported. Only segmenters have a stride: what a classifier says of one changes nothing."""
+    """The student as it is exported. The stride matters for segmenters only; a classifier's is ignored."""
     if isinstance(student, NormalisedModel):
         return student
     return AnySize(student, network_stride(student) if task == "segmentation" else 1)

@@ -1,4 +1,4 @@
-"""ImageNet weights to start from, if they are on disk or can be downloaded."""
+"""Models initialised with ImageNet weights, from disk or downloaded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SECONDS_TO_ANSWER = 3.0
 
 
 def create_pretrained(task: str, name: str, num_classes: int, image_size: tuple[int, int]) -> NormalisedModel:
-    """The model with ImageNet weights; raises `UsageError` if there are none to be had."""
+    """The model with ImageNet weights; raises `UsageError` if these are neither on disk nor downloadable."""
     reachable = _hub_answers()
-    with _only_what_is_on_disk(not reachable):
+    with _offline_if(not reachable):
         try:
             return create_model(task, name, num_classes, image_size, pretrained=True)
         except UsageError as error:
@@ -30,17 +30,17 @@ def create_pretrained(task: str, name: str, num_classes: int, image_size: tuple[
 
 
 def _hub_answers() -> bool:
-    """Whether the hub can be reached. Its own library retries for minutes."""
-    place = urlsplit(constants.ENDPOINT)
+    """Whether the hub can be reached. It is tested here because the hub's library retries for minutes."""
+    address = urlsplit(constants.ENDPOINT)
     try:
-        with socket.create_connection((place.hostname, place.port or 443), timeout=SECONDS_TO_ANSWER):
+        with socket.create_connection((address.hostname, address.port or 443), timeout=SECONDS_TO_ANSWER):
             return True
     except OSError:
         return False
 
 
 @contextmanager
-def _only_what_is_on_disk(offline: bool) -> Iterator[None]:
+def _offline_if(offline: bool) -> Iterator[None]:
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or offline
     try:

@@ -1,4 +1,4 @@
-"""What a safetensors file says of itself, looked at before its reader is."""
+"""The header of a safetensors file, read and checked before the tensors are."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from compress.storage.untrusted import plain_json, require_regular
 
 HEADER_LIMIT = 10_000_000
-"""Bytes; a tensor takes about a hundred."""
+"""Largest header in bytes; each tensor takes about a hundred."""
 METADATA = "__metadata__"
 
 
 def read_header(file: Path) -> dict[str, Any]:
-    """The tensors by name and, under `__metadata__`, text by name.
+    """The header: tensors by name and, under `__metadata__`, text by name.
 
-    The format's own reader refuses what overlaps or lies beyond the file, but takes the last of two tensors of a name.
-    Raises `ValueError` if there is no such header or it names something twice.
+    The safetensors library refuses tensors that overlap or lie beyond the file, but accepts two of one name and takes
+    the last. Raises `ValueError` if there is no header, or if it has a name twice.
     """
     require_regular(file)
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""The arguments of a segmenter, from all that tells them: the user, a config.json, and the weights themselves."""
+"""The constructor arguments of a segmenter, from the user, a config.json, and the weights."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from .weight_matching import below, unwrapped
 
 STRIDE = "encoder_output_stride"
 STRIDES = (8, 16, 32)
-SAID = ("decoder_atrous_rates", "decoder_interpolation")
-"""Arguments that no shape tells and hardly anybody changes: their usual values are taken and said."""
+ASSUMED = ("decoder_atrous_rates", "decoder_interpolation")
+"""Arguments that no shape reveals and that are rarely changed: SMP's defaults are assumed, and a note says so."""
 
 
 def settled(teacher: Teacher, described: DescribedModel | None) -> Teacher:
-    """The teacher with the arguments of its segmenter, and notes on what was taken without being told.
+    """The teacher with the arguments of its segmenter, and notes on those that were inferred or assumed.
 
-    `described` is what the folder of its weights says. Raises `UsageError` if that is another network, and where the
-    weights fit several output strides and nothing says which they were trained with.
+    `described` is the model in the config.json beside its weights. Raises `UsageError` if that is another network, or
+    if the weights fit several output strides and no source says which they were trained with.
     """
     architecture, encoder, size = segmenter_parts(teacher.name)
     bare_name = f"{architecture}:{encoder}"
-    told: Mapping[str, Any] = teacher.arguments
+    explicit: Mapping[str, Any] = teacher.arguments
     if described is not None:
         if described.name != bare_name or size:
             raise UsageError(f"{teacher.origin} is a {described.name} and `teacher` names {teacher.name}: leave it out")
-        return replace(teacher, arguments={**checked(architecture, described.arguments), **told})
+        return replace(teacher, arguments={**checked(architecture, described.arguments), **explicit})
     if teacher.choice.match == "order":
         return teacher
 
@@ -46,25 +46,25 @@ def settled(teacher: Teacher, described: DescribedModel | None) -> Teacher:
     sizes, sketch = sizes_of(teacher.name), sketches(build)
     weights = unwrapped(teacher.weights or {})
     weights = below(weights, teacher.choice.key) if teacher.choice.key else weights
-    arguments = {**told, **inferred(architecture, sketch, weights, {**sizes, **told})}
-    usual = {name: parameter.default for name, parameter in signature_of(architecture).items()}
-    if STRIDE in usual and STRIDE not in arguments:
-        arguments[STRIDE] = _only_stride(teacher, usual[STRIDE], sketch, {**sizes, **arguments})
-    said = [f"{name}={usual[name]}" for name in SAID if name in usual and name not in arguments]
-    note = f"{teacher.origin}: taken with {', '.join(said)}, SMP's own; `teacher_args` says otherwise"
-    inferences = [f"{name}={value}" for name, value in arguments.items() if name not in told and name != STRIDE]
-    by_shape = f"{teacher.origin}: by its shapes it is made with {', '.join(inferences)}"
-    notes = tuple(text for text, holds in ((by_shape, inferences), (note, said)) if holds)
+    arguments = {**explicit, **inferred(architecture, sketch, weights, {**sizes, **explicit})}
+    defaults = {name: parameter.default for name, parameter in signature_of(architecture).items()}
+    if STRIDE in defaults and STRIDE not in arguments:
+        arguments[STRIDE] = _only_stride(teacher, defaults[STRIDE], sketch, {**sizes, **arguments})
+    assumptions = [f"{name}={defaults[name]}" for name in ASSUMED if name in defaults and name not in arguments]
+    assumed = f"{teacher.origin}: SMP's defaults {', '.join(assumptions)} are assumed; `teacher_args` sets others"
+    inferences = [f"{name}={value}" for name, value in arguments.items() if name not in explicit and name != STRIDE]
+    by_shape = f"{teacher.origin}: {', '.join(inferences)} is inferred from the shapes of its weights"
+    notes = tuple(text for text, entries in ((by_shape, inferences), (assumed, assumptions)) if entries)
     return replace(teacher, arguments=arguments, notes=notes)
 
 
-def _only_stride(teacher: Teacher, usual: int, sketch: Sketch, arguments: Mapping[str, Any]) -> int:
+def _only_stride(teacher: Teacher, default: int, sketch: Sketch, arguments: Mapping[str, Any]) -> int:
     """The one output stride that the network can have; raises `UsageError` if it can have several."""
     strides = [stride for stride in STRIDES if sketch({**arguments, STRIDE: stride}) is not None]
     if len(strides) > 1:
         choices = " and ".join(map(str, strides))
         raise UsageError(
-            f"{teacher.origin} fits {teacher.name} with an {STRIDE} of {choices}, whose answers differ: say which it "
-            f"was trained with, `teacher_args` {STRIDE}={usual} where nothing else was chosen"
+            f"{teacher.origin} fits {teacher.name} with an {STRIDE} of {choices}, and their outputs differ: give the "
+            f"one it was trained with, `teacher_args` {STRIDE}={default} if SMP's default was not changed"
         )
-    return strides[0] if strides else usual
+    return strides[0] if strides else default

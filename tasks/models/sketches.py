@@ -1,4 +1,4 @@
-"""Networks without numbers: their names and shapes alone, at no cost in memory where the network can be made so."""
+"""Networks on the meta device: names and shapes of their weights, without memory for the values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SKETCHED_CLASSES = 1000
 
 
 def sketch(task: str, name: str, arguments: Mapping[str, Any], classes: int = SKETCHED_CLASSES) -> nn.Module:
-    """A network of so many classes; with numbers if it cannot be made without, as some of SMP's transformers.
+    """A network of `classes` classes on the meta device, or on the CPU where that fails, as for SMP's transformers.
 
-    Raises `UsageError` for what cannot be made at all.
+    Raises `UsageError` if it cannot be built at all.
     """
     try:
         with torch.device("meta"):
@@ -31,7 +31,7 @@ def sketch(task: str, name: str, arguments: Mapping[str, Any], classes: int = SK
 
 
 def require_weights_for(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Raise `UsageError` for a network that would take far more memory than its weights do."""
+    """Raise `UsageError` for a network that would take far more memory than its weights."""
     needed = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     held = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if needed > GROWTH * held + MARGIN:

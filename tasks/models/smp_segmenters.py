@@ -16,9 +16,9 @@ from .torchvision_segmenters import torchvision_names
 
 SIZE = re.compile(r"(?P<encoder>.*):(?P<size>[1-9]x[1-9]\d{0,3})")
 DEFAULT_ENCODER = "resnet18"
-"""Default encoder of segmenters; half the cost of SMP's own default, resnet34."""
+"""Default encoder here; it costs half as much as SMP's own default, resnet34."""
 SMP_DEFAULT_ENCODER = "resnet34"
-"""What SMP takes where nothing is said."""
+"""Encoder of an SMP configuration that names none."""
 OF_TIMM = "tu-"
 
 
@@ -30,9 +30,9 @@ def smp_names() -> list[str]:
 
 
 def smp_segmenter(name: str, num_classes: int, imagenet: bool, arguments: Mapping[str, Any]) -> nn.Module:
-    """The network that answers normalised images with logits; `arguments` are further ones of SMP's constructor.
+    """Build the network, from normalised images to logits; `arguments` are further arguments of SMP's constructor.
 
-    Raises `UsageError` for names in no table, and for arguments that it does not take.
+    Raises `UsageError` for unknown names, and for arguments that the constructor lacks or refuses.
     """
     import segmentation_models_pytorch as smp
 
@@ -47,16 +47,16 @@ def smp_segmenter(name: str, num_classes: int, imagenet: bool, arguments: Mappin
             **sizes,
         )
     except Exception as error:  # SMP and timm raise many exception types, from RuntimeError to ModuleNotFoundError
-        said = "".join(f", {key}={value}" for key, value in arguments.items() if value is not None)
-        raise UsageError(f"segmentation-models-pytorch cannot build {name!r}{said}: {one_line(error)}") from error
+        listed = "".join(f", {key}={value}" for key, value in arguments.items() if value is not None)
+        raise UsageError(f"segmentation-models-pytorch cannot build {name!r}{listed}: {one_line(error)}") from error
     vars(network)["training_only"] = (AUXILIARY,)
     return network
 
 
 def segmenter_parts(name: str) -> tuple[str, str, str]:
-    """Architecture, encoder and size, `""` if the name says none, of `architecture[:encoder[:STAGESxCHANNELS]]`.
+    """Split `architecture[:encoder[:STAGESxCHANNELS]]` into architecture, encoder and size (`""` if there is none).
 
-    Raises `UsageError` for names in no table, with the nearest one that is.
+    Raises `UsageError` for an unknown name, with the nearest known one.
     """
     import segmentation_models_pytorch as smp
 
@@ -74,7 +74,7 @@ def segmenter_parts(name: str) -> tuple[str, str, str]:
 
 
 def sizes_of(name: str) -> dict[str, int]:
-    """The arguments that are in a name: so many stages of its encoder, and so many channels in its decoder."""
+    """The arguments in a name's `STAGESxCHANNELS`: `encoder_depth` and `decoder_channels`; empty if it has none."""
     architecture, _, size = segmenter_parts(name)
     return _sizes(architecture, size)
 
@@ -84,6 +84,6 @@ def _sizes(architecture: str, size: str) -> dict[str, int]:
         return {}
     width = signature_of(architecture).get("decoder_channels")
     if width is None or not isinstance(width.default, int):
-        raise UsageError(f"the decoder of {architecture!r} is not of one width: leave out {size!r} of its name")
+        raise UsageError(f"the decoder of {architecture!r} has several widths: leave {size!r} out of its name")
     stages, channels = map(int, size.split("x"))
     return {"encoder_depth": stages, "decoder_channels": channels}

@@ -1,4 +1,4 @@
-"""Teachers by where they lie: a run, a folder or a file that says itself what network its weights are for."""
+"""Teachers by path: a run, a folder or a file that describes the network of its weights."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ONNX = ".onnx"
 
 
 def is_place(name: str, task: str) -> bool:
-    """Whether a teacher is named by where it lies; the name of a network is none, whatever folders are called."""
+    """Whether `name` is a path rather than a network's name, even if a folder is called like the network."""
     import timm
 
     if name.startswith(STORED):
-        return name.startswith(FOLDER) and task == "segmentation"  # whose classifiers timm reads itself
+        return name.startswith(FOLDER) and task == "segmentation"  # timm reads folders of classifiers itself
     if os.sep in name or name.endswith(ONNX):
         return True
     if not name.strip() or not _exists(Path(name)) or name in CIFAR_NETWORKS or timm.is_model(name):
@@ -38,25 +38,25 @@ def is_place(name: str, task: str) -> bool:
 def _exists(place: Path) -> bool:
     try:
         return place.exists()
-    except OSError:  # of names that no file can have
+    except OSError:  # the name is not valid for a file
         return False
 
 
 def place_label(name: str) -> str:
-    """A teacher's name for cards and files that others read: of a folder or a file, only what it is called."""
+    """A teacher's name for model cards and exported files: for a path, only its last part."""
     placed = is_place(name, "segmentation")
     return Path(name.removeprefix(FOLDER)).name if placed else name
 
 
 def read_place(place: Path, choice: WeightChoice | None = None) -> Teacher:
-    """What there says of a teacher, its task included.
+    """Read the teacher at a path, including its task.
 
-    Raises `UsageError` for what is not there, cannot be read, or does not say what network it is.
+    Raises `UsageError` if nothing is there, if it cannot be read, or if it does not name its network.
     """
     choice = choice or WeightChoice()
     if place.suffix.lower() == ONNX:
         raise UsageError(
-            f"{place} is an ONNX file, through which no gradient goes: distil from the checkpoint it was made of, or "
+            f"{place} is an ONNX file, which has no gradients: distil from the checkpoint it was exported from, or "
             "from its folder"
         )
     if not _exists(place):
@@ -69,10 +69,10 @@ def read_place(place: Path, choice: WeightChoice | None = None) -> Teacher:
         return _carded_place(place, file, card, choice)
     folder = place.parent if place.name in SINGLE and (place.parent / CONFIG).is_file() else place
     if not (folder / CONFIG).is_file():
-        read_weights(place)  # says what a file is that holds no weights
+        read_weights(place)  # raises a better error for a file without weights
         raise UsageError(
-            f"{place} does not say what network it is for: name that with `teacher` (`compress list teachers`); to "
-            "distil from it, give it as `teacher_weights`"
+            f"{place} does not name its network: name it with `teacher` (`compress list teachers`); to distil from "
+            "it, give the file as `teacher_weights`"
         )
     return _described_place(folder, choice)
 
@@ -80,10 +80,11 @@ def read_place(place: Path, choice: WeightChoice | None = None) -> Teacher:
 def _carded_place(place: Path, file: Path, card: Card, choice: WeightChoice) -> Teacher:
     if card.shared_channels:
         raise UsageError(
-            f"{place} has a part of its own teacher, which no network by name has: distil from that teacher instead"
+            f"{place} contains its teacher's classifier, which no network of a known name has: distil from that "
+            "teacher instead"
         )
     if choice.arguments:
-        raise UsageError(f"{place} says itself how its network is made: leave out `teacher_args`")
+        raise UsageError(f"{place} describes its network completely: leave out `teacher_args`")
     teacher = Teacher(name=card.network, task=card.task, origin=str(place), choice=choice)
     return as_carded(replace(teacher, weights=read_weights(file)), card)
 
@@ -108,7 +109,7 @@ def _described_place(folder: Path, choice: WeightChoice) -> Teacher:
 
 
 def as_carded(teacher: Teacher, card: Card) -> Teacher:
-    """The teacher as the card of its weights says it."""
+    """The teacher with the facts of its weights' card."""
     return replace(
         teacher,
         classes=len(card.class_names) if card.threshold is None else 1,

@@ -1,4 +1,4 @@
-"""What a name and a file of weights say of a teacher: `compress.teacher.Teacher`, without building the network."""
+"""Read a `compress.teacher.Teacher` from a name and a file of weights, without building the network."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BY_ORDER = WeightChoice(match="order")
 
 
 def read_teacher(task: str, name: str, weights: Path | None = None, choice: WeightChoice | None = None) -> Teacher:
-    """Read what there is to know of a teacher, once: configuration, weights, number and names of its classes.
+    """Read a teacher once: configuration, weights, number and names of its classes.
 
-    `name` is a network's, or a folder's or file's that says what network it holds: a run, a model of this package, a
-    folder of timm or of SMP. A model that `compress teach` saved says everything itself; of timm's the configuration
-    says how images are prepared. Raises `UsageError` for what is neither, for weights that cannot be read, and for
-    weights that fit two networks that answer differently.
+    `name` is the name of a network, or the path of a run, a model of this package, or a folder of timm or SMP. The
+    card of a model saved by `compress teach` has all facts; for timm's networks, timm's configuration has the
+    preprocessing. Raises `UsageError` for another name, for weights that cannot be read, and for weights that fit two
+    networks with different outputs.
     """
-    find_task(task)  # imported here, and not where a network is built without memory
+    find_task(task)  # imports the task's code now: networks are sketched on the meta device
     choice = choice or WeightChoice()
     if is_place(name, task):
         return _read_placed(task, name, weights, choice)
@@ -59,14 +59,14 @@ def read_teacher(task: str, name: str, weights: Path | None = None, choice: Weig
         teacher = settled(teacher, described)
     classes = _classes(teacher)
     require_one_class(choice.arguments.get("activation"), classes)
-    return replace(teacher, classes=classes, class_names=None)  # the configuration's names are those of other weights
+    return replace(teacher, classes=classes, class_names=None)  # the configuration's names belong to other weights
 
 
 def _read_placed(task: str, name: str, weights: Path | None, choice: WeightChoice) -> Teacher:
     if weights is not None:
         raise UsageError(
-            f"`teacher` {name} brings weights and `teacher_weights` {weights} others: leave out one of them, or name "
-            "the network with `teacher`"
+            f"`teacher` {name} has weights, and `teacher_weights` {weights} has others: leave out one of them, or "
+            "name the network with `teacher`"
         )
     teacher = read_place(Path(name.removeprefix(FOLDER)), choice)
     if teacher.task != task:
@@ -86,17 +86,14 @@ def _configuration(name: str) -> Mapping[str, Any]:
     if name.startswith(HUB):
         return _on_hub(name)
     if not timm.is_model(name):
-        return {}  # create_model says what is nearest
+        return {}  # create_model raises, with the nearest name
     config = timm.get_pretrained_cfg(name)
     facts = config.to_dict() if config else {}
     return {key: value for key, value in facts.items() if key not in ("num_classes", "label_names")}
 
 
 def _on_hub(name: str) -> Mapping[str, Any]:
-    """The configuration that the hub, or what was fetched from it before, has; nothing if it cannot be had.
-
-    Making the network says why.
-    """
+    """The configuration from the hub or its local cache; empty if there is none: building the network then raises."""
     from timm.models import load_model_config_from_hf
 
     try:
@@ -107,19 +104,19 @@ def _on_hub(name: str) -> Mapping[str, Any]:
 
 
 def _classes(teacher: Teacher) -> int | None:
-    """How many classes the weights are for, by their last layer; None if it cannot be told."""
+    """The number of classes of the weights, from their last layer; None if it cannot be determined."""
     if teacher.name.startswith(STORED):
         return None
     tensors: Mapping[str, Tensor] = teacher.weights or {}
     choice = teacher.choice
     try:
         network = sketch(teacher.task, teacher.name, teacher.arguments)
-    except UsageError:  # of a wrong name, which is refused when the network is made
+    except UsageError:  # a wrong name is reported when the network is built
         return None
     classes = classes_of(network, SKETCHED_CLASSES, tensors, choice)
     if classes is None and choice.match == "name" and classes_of(network, SKETCHED_CLASSES, tensors, BY_ORDER):
         raise UsageError(
-            f"{teacher.origin} does not fit the network by its names; its tensors fit by their order and shapes, "
-            "though: `match` order takes them so"
+            f"{teacher.origin} does not fit the network by its names, but its tensors fit by order and shape: "
+            "`match` order loads them so"
         )
     return classes

@@ -1,4 +1,4 @@
-"""timm models that come with their weights: `hf-hub:OWNER/NAME[@REVISION]` and `local-dir:FOLDER`."""
+"""timm models whose names include their weights: `hf-hub:OWNER/NAME[@REVISION]` and `local-dir:FOLDER`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from compress.task import IMAGENET_MEAN, IMAGENET_STD
 from .safetensors_header import read_header
 
 LEAST_DEVIATION = 1e-6
-"""Of the colours of images in [0, 1] or [0, 255]: less makes infinity of them."""
+"""Smallest standard deviation that is accepted; normalisation by a smaller one overflows."""
 HUB, FOLDER = "hf-hub:", "local-dir:"
 STORED = (HUB, FOLDER)
-"""Beginnings of the names of timm models that come with their weights."""
+"""Prefixes of names of timm models that include their weights."""
 ON_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?", re.ASCII)
 CONFIG_LIMIT = 5_000_000
-"""Bytes; names of 21,000 classes and what they mean take two million."""
+"""Largest config.json in bytes; the names and descriptions of 21,000 classes take two million."""
 WEIGHTS = {".safetensors", ".bin", ".pth", ".tar"}
 GROWTH, MARGIN = 4, 100_000_000
-"""How much more than its file, in bytes, a network may take: weights of half precision, resampled embeddings."""
+"""Memory of a network is limited to GROWTH times its file plus MARGIN bytes: files may be of half precision, and
+position embeddings are resampled."""
 
 
 def require_stored(name: str) -> None:
-    """Check the source that timm would load from; raises `UsageError` if it is invalid or holds no plain model.
+    """Check the source that timm would load from; raises `UsageError` if it is invalid or no plain model.
 
-    Downloads from the hub cannot be checked before timm reads them; timm reads weights only.
+    Downloads from the hub cannot be checked before timm reads them, but timm reads weights only.
     """
     if name.startswith(HUB):
         if not ON_HUB.fullmatch(name.removeprefix(HUB)) or ".." in name:
@@ -48,7 +49,7 @@ def require_stored(name: str) -> None:
         for file in files:
             (read_header if file.suffix == ".safetensors" else require_plain)(file)
         _require_weights_for(name, sum(file.stat().st_size for file in files))
-    except Exception as error:  # timm and broken files refuse with many types
+    except Exception as error:  # timm and broken files raise many exception types
         raise UsageError(
             f"cannot use {name!r}: {first_line(error)}; a folder with a config.json of timm and its weights is expected"
         ) from error
@@ -66,12 +67,12 @@ def _require_weights_for(name: str, held: int) -> None:
 
 
 def normaliser(origin: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and deviation that a timm network was trained with, ImageNet's if it does not say; `ValueError` if wrong."""
-    said = (origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
-    mean, std = (3 * tuple(n) if isinstance(n, (list, tuple)) and len(n) == 1 else n for n in said)  # of grey images
+    """Mean and deviation of a timm configuration, ImageNet's where it has none; `ValueError` if invalid."""
+    configured = (origin.get("mean", IMAGENET_MEAN), origin.get("std", IMAGENET_STD))
+    mean, std = (3 * tuple(n) if isinstance(n, (list, tuple)) and len(n) == 1 else n for n in configured)  # 1: grey
     for numbers in (mean, std):
-        sound = isinstance(numbers, (list, tuple)) and len(numbers) == 3
-        if not sound or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        three = isinstance(numbers, (list, tuple)) and len(numbers) == 3
+        if not three or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
             raise ValueError(f"its mean is {mean!r:.80} and its deviation {std!r:.80}, not three numbers each")
     if min(std) < LEAST_DEVIATION:
         raise ValueError(f"its deviation is {std!r:.80}, not at least {LEAST_DEVIATION}")

@@ -1,4 +1,4 @@
-"""How a teacher's images are prepared and what its classes are called, as timm's configurations say it."""
+"""Preprocessing and class names of a teacher from a timm configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from compress.teacher import Colours, Teacher
 from .timm_hub import normaliser
 
 TIMM_CROP_PCT, TIMM_INTERPOLATION = 0.875, "bicubic"
-"""What timm does where a configuration does not say it."""
+"""timm's defaults where a configuration has no value."""
 
 
 def configured(teacher: Teacher, config: Mapping[str, Any]) -> Teacher:
-    """The teacher as its timm configuration describes it; raises `UsageError` for a configuration that cannot be."""
+    """The teacher with the facts of its timm configuration; raises `UsageError` for invalid values."""
     if not config:
         return teacher
     try:
@@ -42,7 +42,7 @@ def _framing(config: Mapping[str, Any], mean: Colours) -> Framing:
     if mode not in CROP_MODES or interpolation not in INTERPOLATIONS:
         raise ValueError(f"its crop mode is {mode!r:.40} and its interpolation {interpolation!r:.40}")
     share = config.get("crop_pct") or TIMM_CROP_PCT
-    return Framing(mode, share, interpolation, border_of(mean))
+    return Framing(crop_mode=mode, crop_pct=share, interpolation=interpolation, fill=border_of(mean))
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -53,6 +53,6 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def colours(numbers: Sequence[float]) -> Colours:
-    """A number a channel."""
+    """Three numbers, one for each channel, as floats."""
     red, green, blue = (float(number) for number in numbers)
     return red, green, blue

@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from torchvision.models import get_model, list_models, segmentation
 
 PREFIX = "torchvision_"
-"""Beginning of their names, of which the rest is torchvision's."""
+"""Prefix of their names here; the rest is torchvision's name."""
 FAMILIES = ("deeplabv3_", "fcn_")
 
 
 class TorchvisionSegmenter(nn.Module):
-    """A backbone and a classifier under torchvision's names, so that its checkpoints fit."""
+    """A backbone and a classifier whose weight names are torchvision's, so that its checkpoints load."""
 
     training_only = ("aux_classifier.",)
-    """Beginnings of the names of weights in checkpoints that only a training needs."""
+    """Name prefixes of weights in checkpoints that are used in training only."""
 
     def __init__(self, name: str, num_classes: int) -> None:
         super().__init__()
@@ -29,5 +29,5 @@ class TorchvisionSegmenter(nn.Module):
 
 
 def torchvision_names() -> list[str]:
-    """Names that `TorchvisionSegmenter` knows, each with `PREFIX`."""
+    """Names of all torchvision segmenters supported here, each with `PREFIX`."""
     return [PREFIX + name for name in list_models(module=segmentation) if name.startswith(FAMILIES)]

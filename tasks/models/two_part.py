@@ -1,4 +1,4 @@
-"""Classifiers in two parts with timm's method names: up to the last feature map, and from there to the logits."""
+"""Classifiers split at the last feature map, with timm's names `forward_features` and `forward_head`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TwoPartClassifier(Protocol):
         """The last feature map."""
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """Logits `[n, k]` of such a map."""
+        """Logits `[n, k]` of the last feature map."""
 
 
 class PooledClassifier(nn.Module, ABC):

@@ -1,4 +1,4 @@
-"""The tensors of a file by their dotted paths, whatever stands around them: containers, modules, options."""
+"""The tensors of a checkpoint by their dotted paths, out of any nesting of dictionaries, lists and pickled modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEPTH_LIMIT = 12
 ENTRY_LIMIT = 2_000_000
 INDEX_LIMIT = 10_000_000
 TRAINING_STATE = ("optim", "lr_sched", "scheduler", "amp_scaler", "scaler", "grad_scaler", "rng_state")
-"""Beginnings of the names of containers, at the top of a file, that hold no weights."""
+"""Name prefixes of top-level entries that hold training state rather than weights."""
 SINGLE = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors")
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 MARKS = {
@@ -36,17 +36,17 @@ MARKS = {
     b"\x08\x09\x12": "it is an ONNX file, a network and no checkpoint: score it with `compress evaluate`",
     b"\x08\x0a\x12": "it is an ONNX file, a network and no checkpoint: score it with `compress evaluate`",
 }
-"""How files of other kinds begin, and what to do about each."""
+"""First bytes of other kinds of files, and the error for each."""
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint by their dotted paths in it, `state_dict.module.conv1.weight`.
 
     Reads safetensors, torch files of either format, plain pickles of tensors or numpy arrays, whole pickled modules,
-    and folders that hold one such file or several with an index. Nothing that a file names is imported or run: see
-    `compress.storage.untrusted_checkpoints`. `fit_weights` finds a network's tensors among them.
+    and folders with one such file or several with an index. Code that a pickle names is never imported or run: see
+    `compress.storage.untrusted_checkpoints`. `fit_weights` selects a network's tensors from the result.
 
-    Raises `UsageError` if the file is missing, broken, of another kind, or holds no tensors by name.
+    Raises `UsageError` if the file is missing, broken, of another kind, or has no tensors by name.
     """
     if file.is_dir():
         return _from_folder(file)
@@ -59,24 +59,24 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def _from_folder(folder: Path) -> dict[str, Tensor]:
-    """Of the one file of weights in a folder, or of all that its index names."""
+    """The tensors of the one file of weights in a folder, or of all files in its index."""
     for name in INDICES:
         if (folder / name).is_file():
             return _sharded(folder, folder / name)
     files = [folder / name for name in SINGLE if (folder / name).is_file()]
     files = files or sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".bin", ".pth", ".pt"})
     if len(files) != 1 and not (files and files[0].name in SINGLE):
-        raise UsageError(f"{folder} holds {len(files)} files of weights: name one of them")
+        raise UsageError(f"{folder} has {len(files)} files of weights: give the path of one of them")
     return read_weights(files[0])
 
 
 def _sharded(folder: Path, index: Path) -> dict[str, Tensor]:
     try:
-        places = plain_json(read_bytes(index, INDEX_LIMIT))["weight_map"]
-        names = sorted(set(places.values()))
+        weight_map = plain_json(read_bytes(index, INDEX_LIMIT))["weight_map"]
+        names = sorted(set(weight_map.values()))
         if any(Path(name).name != name for name in names):
-            raise ValueError("it names files elsewhere")
-    except Exception as error:  # what is no such index fails in many ways
+            raise ValueError("it names files outside its folder")
+    except Exception as error:  # broken indices raise many exception types
         raise UsageError(f"cannot read {index}: {first_line(error)}; it is no index of weights") from error
     return {key: tensor for name in names for key, tensor in read_weights(folder / name).items()}
 
@@ -112,7 +112,7 @@ def _require_no_other_kind(file: Path) -> None:
 
 
 def _flat(content: object) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested containers by their paths; a container that holds itself ends at a depth."""
+    """The tensors in nested containers by their paths; the depth is limited, since a container may contain itself."""
     waiting: list[tuple[str, object, int]] = [("", content, 0)]
     visited = 0
     while waiting:
@@ -132,7 +132,7 @@ def _flat(content: object) -> Iterator[tuple[str, Tensor]]:
 
 
 def _entries(value: object) -> Iterator[tuple[str, object]]:
-    """What a container holds by name: a dictionary, a list, or a pickled module with its parts."""
+    """The entries by name of a dictionary, a list or a pickled module."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             name = key.decode("utf-8", "replace") if isinstance(key, bytes) else key
@@ -145,7 +145,7 @@ def _entries(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _parts(state: object) -> Iterator[tuple[str, object]]:
-    """Parameters, buffers that are saved, and sub-modules of a pickled `torch.nn.Module`."""
+    """Parameters, persistent buffers and sub-modules of a pickled `torch.nn.Module`."""
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), Mapping):
         return
     hidden = state.get("_non_persistent_buffers_set", ())

@@ -1,4 +1,4 @@
-"""Numbers from a file, before they are put into a network: of a type and a size that it can hold."""
+"""Check the values of weights from a file before they are loaded: types, NaN, infinity and overflow."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from compress.errors import UsageError
 
-SHOWN = 2  # tensors that a complaint names
+SHOWN = 2  # names of tensors in one message
 
 
 def require_values(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Raise `UsageError` unless `tensors` keep what they are when a network with that `state` takes them.
+    """Raise `UsageError` unless loading `tensors` into a network with that `state` preserves their values.
 
-    Real numbers have to be real numbers in the file, in any precision, finite in the network's, and a variance is not
-    negative; whole numbers have to be whole.
+    Weights must be real numbers of any precision, and finite in the network's precision. Variances must not be
+    negative. Counters must be integers.
     """
     complaints: dict[str, list[str]] = {}
     for name, value in tensors.items():
@@ -24,21 +24,23 @@ def require_values(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], o
         if complaint:
             complaints.setdefault(complaint, []).append(name)
     if complaints:
-        said = (f"it holds {what} in {_few(names)}" for what, names in complaints.items())
-        raise UsageError(f"{origin} does not fit the network: {'; '.join(said)}; train it anew, or save it in float32")
+        reasons = (f"it has {what} in {_few(names)}" for what, names in complaints.items())
+        raise UsageError(
+            f"{origin} does not fit the network: {'; '.join(reasons)}; train it again, or save it in float32"
+        )
 
 
 def _complaint(name: str, value: Tensor, place: Tensor) -> str:
     if not place.is_floating_point():
         fits = not (value.is_floating_point() or value.is_complex())
-        return "" if fits else f"numbers of the type {_type(value)} where whole ones belong"
+        return "" if fits else f"{_type(value)} values where integers are needed"
     if not value.is_floating_point():
-        return f"numbers of the type {_type(value)}"
-    wide = value.double()  # types of 8 bits have no arithmetic of their own
+        return f"{_type(value)} values"
+    wide = value.double()  # torch has no arithmetic for 8-bit floats
     if not wide.isfinite().all():
         return "NaN or infinity"
     if not wide.to(place.dtype if place.dtype.itemsize >= 4 else torch.float32).isfinite().all():
-        return f"numbers that {str(place.dtype).removeprefix('torch.')} does not hold"
+        return f"values that overflow in {_type(place)}"
     if name.endswith("running_var") and bool((wide < 0).any()):
         return "a negative variance"
     return ""

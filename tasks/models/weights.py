@@ -1,4 +1,4 @@
-"""Weights put into a network: found in what a file holds, and only if they fit."""
+"""Load weights into a network: select its tensors among those of a file, and check that they fit."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["classes_of", "fingerprint", "fit_weights", "fitting", "read_weights"
 def fit_weights(
     network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: WeightChoice | None = None
 ) -> tuple[str, ...]:
-    """Load what `tensors` hold of the network, and return what was decided about them, a line each.
+    """Load the network's tensors from `tensors`, and return a line on each decision about them.
 
-    They may lie under any prefix and beside other things. Raises `UsageError` that names what does not fit, or the
-    places of several weights that all do. Weights of parts that a network has in training only, and says so by its
-    `training_only`, are left out.
+    Names may have any prefix, and other tensors may be present. Weights under the prefixes in the network's
+    `training_only` are left out. Raises `UsageError` that lists what does not fit, or the prefixes of several
+    complete sets of weights.
     """
     match, notes = fitting(network, tensors, origin, choice)
     network.load_state_dict(match.tensors, strict=False)
@@ -46,28 +46,30 @@ def fit_weights(
 def fitting(
     network: nn.Module, tensors: Mapping[str, Tensor], origin: str, choice: WeightChoice | None = None
 ) -> tuple[Match, tuple[str, ...]]:
-    """What `fit_weights` loads and returns, for a network that may have shapes alone; raises what it raises."""
+    """The match and the lines of `fit_weights` without loading; the network may be on the meta device.
+
+    Raises the errors of `fit_weights`.
+    """
     choice, state = choice or WeightChoice(), network.state_dict()
     tensors = _chosen(unwrapped(tensors), choice, origin)
     if choice.match == "order":
         match = in_order(state, tensors)
         if match is None:
-            raise UsageError(f"{origin} does not fit the network by the order of its tensors: its shapes are others")
+            raise UsageError(f"{origin} does not fit the network by the order of its tensors: the shapes differ")
         return _sound(match, state, origin), (
             f"{origin}: {len(match.tensors)} tensors are matched by their order and shapes",
         )
-    places = matches(state, tensors, getattr(network, "training_only", ()))
-    complete = [match for match in places if is_complete(match, state)]
+    candidates = matches(state, tensors, getattr(network, "training_only", ()))
+    complete = [match for match in candidates if is_complete(match, state)]
     if complete:
         match, notes = _preferred(complete, origin)
-        others = {place.path.partition(".")[0] for place in complete if place is not match}
+        others = {other.path.partition(".")[0] for other in complete if other is not match}
         return _sound(match, state, origin), (*notes, *_left_beside(match, tensors, others, origin))
     renamed = renamed_by_timm(network, tensors)
     if renamed is not None:
-        return _sound(renamed, state, origin), (
-            f"{origin}: its names are others, renamed by timm's rules for this network",
-        )
-    raise _misfit(state, places[0] if places else Match("", dict(tensors), tuple(tensors)), tensors, origin)
+        return _sound(renamed, state, origin), (f"{origin}: its tensors are renamed by timm's rules for this network",)
+    nearest = candidates[0] if candidates else Match(path="", tensors=dict(tensors), extra=tuple(tensors))
+    raise _misfit(state, nearest, tensors, origin)
 
 
 def _chosen(tensors: Mapping[str, Tensor], choice: WeightChoice, origin: str) -> Mapping[str, Tensor]:
@@ -76,12 +78,12 @@ def _chosen(tensors: Mapping[str, Tensor], choice: WeightChoice, origin: str) ->
     chosen = below(tensors, choice.key)
     if not chosen:
         heads = ", ".join(list(dict.fromkeys(name.partition(".")[0] for name in tensors))[:6])
-        raise UsageError(f"{origin} holds nothing under {choice.key!r}: its names begin with {heads}")
+        raise UsageError(f"{origin} has no tensors under {choice.key!r}: its names begin with {heads}")
     return chosen
 
 
 def _preferred(complete: list[Match], origin: str) -> tuple[Match, tuple[str, ...]]:
-    """Of several places that fit, the moving average, as timm takes it; `UsageError` if nothing says which."""
+    """The moving average among matches that differ, as timm chooses it; `UsageError` unless there is exactly one."""
     first = complete[0]
     different = [match for match in complete if match is first or not equal(match, first)]
     if len(different) == 1:
@@ -89,14 +91,14 @@ def _preferred(complete: list[Match], origin: str) -> tuple[Match, tuple[str, ..
     averaged = [match for match in different if AVERAGED.search(match.path)]
     labels = ", ".join(match.label for match in different)
     if len(averaged) != 1:
-        raise UsageError(f"{origin} holds {len(different)} weights that fit: say which with `teacher_key`: {labels}")
+        raise UsageError(f"{origin} has {len(different)} sets of weights that fit: choose by `teacher_key`: {labels}")
     others = ", ".join(match.label for match in different if match is not averaged[0])
-    note = f"{origin}: the moving average {averaged[0].label} is taken; `teacher_key` takes the other: {others}"
+    note = f"{origin}: the moving average {averaged[0].label} is loaded; `teacher_key` loads another: {others}"
     return averaged[0], (note,)
 
 
 def _left_beside(match: Match, tensors: Mapping[str, Tensor], others: set[str], origin: str) -> Iterator[str]:
-    """A line on what lies in the same container as the weights, and one on what may be their own normalisation."""
+    """A line on unused tensors in the weights' container, and one on tensors that look like a normalisation."""
     container = match.path.rstrip(".").rpartition(".")[0]
     own = below(tensors, container) if container else tensors
     inside = match.path.removeprefix(f"{container}.") if container else match.path
@@ -104,16 +106,16 @@ def _left_beside(match: Match, tensors: Mapping[str, Tensor], others: set[str], 
     heads = [head for head in dict.fromkeys(name.partition(".")[0] for name in beside) if head not in others]
     if heads:
         more = f" and {len(heads) - 4} more" if len(heads) > 4 else ""
-        yield f"{origin}: taken from {match.label}; left out: {', '.join(heads[:4])}{more}"
+        yield f"{origin}: loaded from {match.label}; left out: {', '.join(heads[:4])}{more}"
     around = own if inside else tensors
     for name in ("mean", "std", "pixel_mean", "pixel_std"):
         if name in around and around[name].numel() == 3:
             values = ", ".join(f"{value:.4g}" for value in around[name].flatten().tolist())
-            yield f"{origin}: it holds a normalisation of its own, {name} {values}: give it as `mean` and `std`"
+            yield f"{origin}: it has a normalisation of its own, {name} {values}: give it as `mean` and `std`"
 
 
 def _sound(match: Match, state: Mapping[str, Tensor], origin: str) -> Match:
-    """Raise `UsageError` for numbers that the network cannot hold as they are."""
+    """The match itself; raises `UsageError` for values that the network cannot hold."""
     require_values(state, match.tensors, origin)
     return match
 
@@ -121,9 +123,9 @@ def _sound(match: Match, state: Mapping[str, Tensor], origin: str) -> Match:
 def classes_of(
     network: nn.Module, classes: int, tensors: Mapping[str, Tensor], choice: WeightChoice | None = None
 ) -> int | None:
-    """How many classes the weights are for, by where they differ from a network of `classes`; None if it is not told.
+    """The number of classes of the weights, from where they differ from a network of `classes` classes.
 
-    The network may have shapes and no numbers.
+    None if it cannot be determined. The network may be on the meta device.
     """
     state, choice = network.state_dict(), choice or WeightChoice()
     tensors = unwrapped(tensors)
@@ -140,6 +142,7 @@ def classes_of(
 
 
 def _misfit(state: Mapping[str, Tensor], match: Match, tensors: Mapping[str, Tensor], origin: str) -> UsageError:
+    """The error that lists missing, unknown and differing tensors."""
     own = match.tensors
     shapes = [
         f"{name} ({_shape(own[name])} in the file, {_shape(state[name])} in the network)"
@@ -155,13 +158,13 @@ def _misfit(state: Mapping[str, Tensor], match: Match, tensors: Mapping[str, Ten
             ("lacks", [name for name in state if name not in own and not name.endswith(COUNTER)]),
             ("has unknown", list(match.extra)),
             ("differs in shape for", shapes),
-            ("holds NaN or infinity in", [name for name in broken if name in state]),
+            ("has NaN or infinity in", [name for name in broken if name in state]),
         )
         if names
     ]
     advice = "check the name and the classes"
     if in_order(state, tensors) is not None:
-        advice = "its tensors fit by their order and shapes, though: `match` order takes them so"
+        advice = "its tensors do fit by order and shape: `match` order loads them so"
     return UsageError(f"{origin} does not fit the network: it {'; it '.join(complaints)}; {advice}")
 
 
@@ -175,7 +178,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def fingerprint(network: nn.Module) -> str:
-    """SHA-256 of all weights and statistics under their names: what tells one trained network from another."""
+    """SHA-256 of the names and values of all weights and statistics, which identifies a trained network."""
     parts: list[str | bytes] = []
     for name, tensor in network.state_dict().items():
         parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]

@@ -31,18 +31,18 @@ def test_two_weights_that_are_the_same_are_one(tmp_path: Path) -> None:
 
 def test_of_two_weights_that_nothing_tells_apart_one_is_asked_for(tmp_path: Path) -> None:
     tensors, network = read_weights(saved({"first": STATE, "second": OTHER.state_dict()})(tmp_path)), trained(7)
-    with pytest.raises(UsageError, match=r"2 weights that fit: say which with `teacher_key`: first, second"):
+    with pytest.raises(UsageError, match=r"2 sets of weights that fit: choose by `teacher_key`: first, second"):
         fit_weights(network, tensors, "weights.pth")
     fit_weights(network, tensors, "weights.pth", WeightChoice(key="second"))
     assert torch.equal(network.head.weight, OTHER.head.weight)
-    with pytest.raises(UsageError, match=r"nothing under 'third': its names begin with first, second"):
+    with pytest.raises(UsageError, match=r"no tensors under 'third': its names begin with first, second"):
         fit_weights(network, tensors, "weights.pth", WeightChoice(key="third"))
 
 
 def test_what_lies_beside_is_said_and_a_normalisation_with_its_numbers(tmp_path: Path) -> None:
     content = {**under("net."), "mean": torch.tensor([0.5, 0.25, 0.1]), "projector.weight": torch.ones(2)}
     notes = fit_weights(trained(7), read_weights(saved({"state_dict": content})(tmp_path)), "weights.pth")
-    assert "taken from state_dict.net; left out: mean, projector" in notes[0]
+    assert "loaded from state_dict.net; left out: mean, projector" in notes[0]
     assert "mean 0.5, 0.25, 0.1" in notes[1]
     assert "`mean`" in notes[1]
 
@@ -54,7 +54,7 @@ def foreign(state: State = STATE) -> State:
 def test_foreign_names_are_offered_by_order_and_never_taken_by_themselves(tmp_path: Path) -> None:
     tensors, network = read_weights(saved({"state_dict": foreign()})(tmp_path)), trained(7)
     before = network.head.weight.clone()
-    with pytest.raises(UsageError, match="`match` order takes them so"):
+    with pytest.raises(UsageError, match="`match` order loads them so"):
         fit_weights(network, tensors, "weights.pth")
     assert torch.equal(network.head.weight, before)
     assert "matched by their order" in fit_weights(network, tensors, "weights.pth", WeightChoice(match="order"))[0]

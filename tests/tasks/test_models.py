@@ -57,7 +57,7 @@ def test_networks_of_other_libraries_come_by_name(task: str, name: str, shape: t
         ("segmentation", "deeplabv4", "did you mean 'deeplabv3'"),
         ("segmentation", "unet:mobilenetv2", "did you mean 'mobilenet_v2'"),
         ("segmentation", "unet:tu-nosuchnet", "cannot build 'unet:tu-nosuchnet'"),
-        ("segmentation", "unet:resnet18:4x64", "the decoder of 'unet' is not of one width: leave out '4x64'"),
+        ("segmentation", "unet:resnet18:4x64", "the decoder of 'unet' has several widths: leave '4x64' out"),
         ("segmentation", "deeplabv3:resnet18:9x64", "cannot build 'deeplabv3:resnet18:9x64'"),
         ("segmentation", "deeplabv3:resnet18:4x0", "did you mean 'resnet18'"),
         ("segmentation", "deeplabv3:resnet18:wide", "did you mean 'resnet18'"),

@@ -85,7 +85,7 @@ def test_an_output_stride_is_asked_for_since_no_shape_tells_it(
 ) -> None:
     network = made(architecture, encoder_output_stride=other)
     file, name = saved(network, tmp_path), f"{architecture}:{ENCODER}"
-    with pytest.raises(UsageError, match=rf"whose answers differ.*`teacher_args` encoder_output_stride={usual}"):
+    with pytest.raises(UsageError, match=rf"and their outputs differ.*`teacher_args` encoder_output_stride={usual}"):
         opened(file, name)
     require_same_logits(opened(file, name, f"encoder_output_stride={other}"), network)
     with pytest.raises(AssertionError):
@@ -102,8 +102,8 @@ def test_what_no_shape_tells_and_nobody_says_is_said(tmp_path: Path, capsys: pyt
     file = saved(made("unet", decoder_channels=(32, 24, 16, 8, 8)), tmp_path)
     opened(file, f"unet:{ENCODER}")
     printed = capsys.readouterr().err
-    assert "by its shapes it is made with decoder_channels=(32, 24, 16, 8, 8)" in printed
-    assert "taken with decoder_interpolation=nearest, SMP's own" in printed
+    assert "decoder_channels=(32, 24, 16, 8, 8) is inferred from the shapes of its weights" in printed
+    assert "SMP's defaults decoder_interpolation=nearest are assumed" in printed
 
 
 WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -159,15 +159,20 @@ def test_a_network_of_grey_images_takes_the_luma_of_colours(form: str, tmp_path:
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str]] = {
-    "four channels": ("fpn", {"in_channels": 4}, (), "images of 4 channels: images here are RGB"),
+    "four channels": ("fpn", {"in_channels": 4}, (), "images of 4 channels: use a network of 3"),
     "a misspelt argument": ("fpn", {}, ("decoder_chanels=3",), "unknown argument of fpn: 'decoder_chanels'"),
     "another network's argument": ("fpn", {}, ("decoder_attention_type=scse",), "unknown argument of fpn"),
-    "an argument that the name says": ("fpn", {}, ("encoder_name=resnet18",), "the name, architecture:encoder says it"),
-    "classes": ("fpn", {}, ("classes=3",), "the file of weights or the data says it"),
+    "an argument that the name says": (
+        "fpn",
+        {},
+        ("encoder_name=resnet18",),
+        "given by the name, architecture:encoder",
+    ),
+    "classes": ("fpn", {}, ("classes=3",), "given by the file of weights or the data"),
     "no pair": ("fpn", {}, ("decoder_dropout",), "is no KEY=VALUE"),
-    "a key twice": ("fpn", {}, ("upsampling=4", "upsampling=2"), "says upsampling twice"),
+    "a key twice": ("fpn", {}, ("upsampling=4", "upsampling=2"), "has upsampling twice"),
     "a value that SMP refuses": ("deeplabv3", {}, ("encoder_output_stride=12",), "cannot build"),
-    "a value too large": ("fpn", {}, ("decoder_pyramid_channels=1000000",), "numbers up to 2048"),
+    "a value too large": ("fpn", {}, ("decoder_pyramid_channels=1000000",), "a number up to 2048"),
     "a value that does not fit": ("fpn", {}, ("decoder_pyramid_channels=48",), "differs in shape"),
     "several sigmoids": ("fpn", {}, ("activation=sigmoid",), "multi-label"),
     "an activation without classes": ("fpn", {}, ("activation=tanh",), "leaves no classes"),
@@ -189,8 +194,8 @@ SPOILT: dict[str, tuple[dict[str, Any], str]] = {
     "an encoder that would be fetched": ({"encoder_name": "tu-hf-hub:a/b"}, "encoder_name"),
     "an argument of nobody": ({"decoder_speed": 3}, "unknown argument of fpn: 'decoder_speed'"),
     "no number of classes": ({"classes": "many"}, "it has 'many' classes"),
-    "a width that takes all memory": ({"decoder_pyramid_channels": 10**9}, "numbers up to 2048"),
-    "a table for an argument": ({"decoder_dropout": {"a": 1}}, "words and short lists"),
+    "a width that takes all memory": ({"decoder_pyramid_channels": 10**9}, "a number up to 2048"),
+    "a table for an argument": ({"decoder_dropout": {"a": 1}}, "a word, or a short list"),
     "other classes than its weights": ({"classes": 7}, "differs in shape"),
 }
 

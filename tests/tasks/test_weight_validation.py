@@ -17,14 +17,14 @@ def network() -> nn.Module:
 
 
 BROKEN = {
-    "beyond float32": ("0.weight", lambda value: value.double() * 0 + 1e300, "numbers that float32 does not hold"),
-    "complex": ("0.weight", lambda value: value.to(torch.complex64), "numbers of the type complex64"),
-    "int8": ("0.weight", lambda value: value.to(torch.int8), "numbers of the type int8"),
-    "bool": ("0.bias", lambda value: value > 0, "numbers of the type bool"),
+    "beyond float32": ("0.weight", lambda value: value.double() * 0 + 1e300, "values that overflow in float32"),
+    "complex": ("0.weight", lambda value: value.to(torch.complex64), "complex64 values"),
+    "int8": ("0.weight", lambda value: value.to(torch.int8), "int8 values"),
+    "bool": ("0.bias", lambda value: value > 0, "bool values"),
     "negative variance": ("1.running_var", lambda value: -value, "a negative variance"),
     "NaN": ("0.weight", lambda value: value * float("nan"), "NaN or infinity"),
     "NaN in eight bits": ("0.weight", lambda v: (v * float("nan")).to(torch.float8_e4m3fn), "NaN or infinity"),
-    "a fraction of a count": ("1.num_batches_tracked", lambda value: value + 0.5, "where whole ones belong"),
+    "a fraction of a count": ("1.num_batches_tracked", lambda value: value + 0.5, "where integers are needed"),
 }
 
 

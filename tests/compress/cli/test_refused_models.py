@@ -37,11 +37,11 @@ def written(place: Path, text: str) -> Path:
 
 REFUSED: dict[str, tuple[Callable[[Path, Path], Path], dict, str]] = {
     "nothing there": (lambda shelf, new: new / "nowhere", {}, "no model at"),
-    "an empty folder": (lambda shelf, new: empty(new / "a"), {}, "holds 0 files of weights"),
+    "an empty folder": (lambda shelf, new: empty(new / "a"), {}, "has 0 files of weights"),
     "a checkpoint alone": (
         lambda shelf, new: shelf / "classification" / "weights.pth",
         {},
-        "does not say what network it is for: name that with `teacher`",
+        "does not name its network: name it with `teacher`",
     ),
     "a checkpoint of another network": (
         lambda shelf, new: shelf / "classification" / "weights.pth",
@@ -51,17 +51,17 @@ REFUSED: dict[str, tuple[Callable[[Path, Path], Path], dict, str]] = {
     "a network of any size": (
         lambda shelf, new: shelf / "segmentation" / "weights.pth",
         {"teacher": "fpn:tu-test_resnet"},
-        "of which size the images",
+        "give it with `image_size`",
     ),
     "a folder with a flag": (
         lambda shelf, new: shelf / "classification" / "run",
         {"mean": (0.5, 0.5, 0.5)},
-        "says itself how it is read: leave out `mean`",
+        "has a card that says how it is read: leave out `mean`",
     ),
     "too few names": (
         lambda shelf, new: shelf / "classification" / "library",
         {"class_names": "two.txt"},
-        "holds 2 names",
+        "has 2 names",
     ),
     "a threshold for three classes": (
         lambda shelf, new: shelf / "classification" / "library",

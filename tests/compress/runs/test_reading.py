@@ -35,7 +35,7 @@ def test_photographs_are_prepared_as_timm_prepares_them_for_a_network(name: str,
 def test_what_is_asked_for_comes_before_what_the_teacher_says(tmp_path: Path) -> None:
     settings = {"crop_mode": "border", "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.1, 0.2, 0.3)}
     teacher = teacher_of("classification", "test_resnet", None, HeldOutSettings(**settings, std=(0.4, 0.5, 0.6)))
-    assert teacher.framing == Framing("border", 1.0, "bilinear", (26, 51, 76))
+    assert teacher.framing == Framing(crop_mode="border", crop_pct=1.0, interpolation="bilinear", fill=(26, 51, 76))
     assert (teacher.mean, teacher.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     source = opened(teacher, class_folders(tmp_path, "a", "b"), size=64)
     assert source.image_shape == (3, 64, 64)
@@ -48,7 +48,10 @@ def test_a_network_that_says_nothing_is_shown_the_central_square() -> None:
 
 
 def test_a_teacher_of_this_package_says_everything_itself(tmp_path: Path) -> None:
-    framing, names = Framing("squash", 0.9, "bicubic", (9, 9, 9)), ("cat", "dog", "emu")
+    framing, names = (
+        Framing(crop_mode="squash", crop_pct=0.9, interpolation="bicubic", fill=(9, 9, 9)),
+        ("cat", "dog", "emu"),
+    )
     card = Card(
         task="classification",
         network="test_resnet",
@@ -86,7 +89,7 @@ def test_foreign_names_are_offered_by_order_before_data_is_opened(tmp_path: Path
     torch.save(
         {f"x{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(state.items())}, tmp_path / "f.pth"
     )
-    with pytest.raises(UsageError, match="`match` order takes them so"):
+    with pytest.raises(UsageError, match="`match` order loads them so"):
         teacher_of("classification", "test_resnet", tmp_path / "f.pth", PLAIN)
     assert (
         teacher_of("classification", "test_resnet", tmp_path / "f.pth", HeldOutSettings(match="order")).classes == 1000

@@ -137,7 +137,7 @@ def refused(folder: Path, checkpoint: Path) -> dict[str, tuple[Sequence[object],
     mask = save(folder / "masks.pt", "unet:tu-test_resnet", 3, "segmentation")
     one = save(folder / "one.pt", classes=1)
     return {
-        "names of other classes": ([*cifar, "--class-names", names], "holds 9 names"),
+        "names of other classes": ([*cifar, "--class-names", names], "has 9 names"),
         "a name twice": ([*cifar, "--class-names", folder / "twice.txt"], "names 'ant' twice"),
         "no network": (alone, "name it with --teacher"),
         "another network": (["--teacher", "resnet18", *alone], "does not fit resnet18"),

@@ -113,7 +113,7 @@ def test_instances_are_easy_to_tell_apart_when_they_differ_and_hard_when_they_ar
     losses = []
     with judge:
         for images in (colours, colours[:1].expand(8, -1, -1, -1)):
-            judge.show_parts(images, numbers)
+            judge.record_crops(images, numbers)
             teacher(images)
             losses.append(judge.distance(numbers))
         judge.end_round(judge.latest())
