@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnx import ModelProto
 
@@ -31,6 +31,9 @@ class Scheme:
 
 UNSIGNED = Scheme(symmetric=False, seven_bits=True, integer_bias=True, behind_layers=True)
 """Fast on CPUs: onnxruntime runs a convolution in integers if its output is quantised, too."""
+FUSED = replace(UNSIGNED, behind_layers=False)
+"""For OpenVINO, which computes a convolution and what stands behind it at once, up to where the next layer's input is
+rounded: a pair in between, as behind a convolution in front of an addition, it does not round by."""
 SIGNED = Scheme(symmetric=True, seven_bits=False, integer_bias=False, behind_layers=False)
 """What TensorRT takes, with pairs where its documents recommend them: in front of layers, and of what is added."""
 
@@ -59,7 +62,7 @@ TARGETS = OpenTable(
             limits=tensorrt_limits,
             timed_here=False,
         ),
-        "openvino": Target(meaning="OpenVINO on CPUs", scheme=UNSIGNED, limits=foreign_operators, timed_here=True),
+        "openvino": Target(meaning="OpenVINO on CPUs", scheme=FUSED, limits=foreign_operators, timed_here=False),
     },
 )
 """A package adds its own by an entry point in the group `compress.targets`, a script by `TARGETS[name] = ...`."""

@@ -43,6 +43,7 @@ def export_openvino(
     if options.fixed_batch is not None:
         raise UsageError("`fixed_batch` is for ONNX files: leave it out")
     require_consistent(options, calibrate_on)
+    options = _for_openvino(options)
     file = _target(model, out, options.precision)
     weights = file.with_suffix(".bin")
     require_replaceable(file, is_own_openvino, overwrite=options.overwrite)
@@ -62,6 +63,15 @@ def export_openvino(
     if scores is not None and evidence.held_out is not None and all(result.passed for result in parity):
         scores = scores[0], evaluate(OnnxScores(written), evidence.held_out, CPU_FLOAT32)
     return Exported(facts=replace(onnx.facts, path=file), parity=parity, scores=scores, most_lost=options.most_lost)
+
+
+def _for_openvino(options: ExportOptions) -> ExportOptions:
+    """The options with OpenVINO as the target, which the format implies."""
+    if options.target not in ("openvino", ExportOptions.target):
+        raise UsageError(
+            f"`target` {options.target} is for ONNX files: OpenVINO's format runs in OpenVINO, leave it out"
+        )
+    return replace(options, target="openvino")
 
 
 def _target(model: Path, out: Path | None, precision: str) -> Path:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from bundles import Bundled
+from onnx import ModelProto
 from torch import nn
 
 from compress.errors import UsageError
-from compress.export import export_verified
+from compress.export import export_verified, writer
 from compress.export.web_runtime import WebRuntime, web_runtime
 from compress.task import Deployable, TaskSpec
 from compress.tasks.data import open_data
@@ -50,6 +51,30 @@ class Shades(Deployable):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits = self.weigh(images)
         return logits if self.positions else logits.mean(dim=(2, 3))
+
+
+class Residual(Deployable):
+    """A block whose input is added to its output."""
+
+    stride = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 3, 1)
+        self.block = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.first(images).relu()
+        return self.last((features + self.block(features)).relu())
+
+
+@pytest.fixture(scope="session")
+def residual() -> ModelProto:
+    """The graph of such a network for images of 16x16 pixels and three classes."""
+    names, palette = ("a", "b", "c"), ((0, 0, 0),) * 3
+    spec = TaskSpec(name="segmentation", image_shape=(3, 16, 16), class_names=names, metric="miou", palette=palette)
+    return writer.exported(Residual().eval(), spec)
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from bundles import Bundled
 from torch import nn
 
 from compress.errors import UsageError
-from compress.export import OnnxModel
-from compress.export.openvino import CARD_KEY, OpenVinoModel, check_openvino, is_own_openvino, write_openvino
+from compress.export import TARGETS, OnnxModel, Source
+from compress.export.openvino import CARD_KEY, EXACT, OpenVinoModel, check_openvino, is_own_openvino, write_openvino
+from compress.export.quantisation import to_int8
 
 
 @pytest.fixture
@@ -55,6 +58,27 @@ def test_the_comparison_finds_another_network(openvino: Any, bundles: Bundled, t
             return network(images)[:, [1, 0, 2]]
 
     assert not any(result.passed for result in check_openvino(Exchanged(), written, None))
+
+
+def difference(openvino: Any, network: onnx.ModelProto, images: np.ndarray) -> float:
+    """Mean difference of OpenVINO's logits from those of the graph, computed operator by operator."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = network.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    compiled = openvino.Core().compile_model(openvino.Core().read_model(data), "CPU", EXACT)
+    return float(np.abs(session.run(None, {"images": images})[0] - compiled(images)[0]).mean())
+
+
+def test_int8_for_openvino_is_computed_as_it_is_written(openvino: Any, residual: onnx.ModelProto) -> None:
+    images = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(1)).numpy()
+    differences = {
+        name: difference(
+            openvino, to_int8(Source(network=residual, images=images, target=TARGETS[name])).network, images
+        )
+        for name in ("cpu", "openvino")
+    }
+    assert differences["openvino"] < 0.1 * differences["cpu"]
 
 
 def test_files_of_others_are_not_ours(tmp_path: Path) -> None:

@@ -108,6 +108,18 @@ def test_tensorrt_gets_signed_symmetric_activations_and_biases_in_float32() -> N
             assert weights[node.input[2]].dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("target", "added"), [("openvino", {"Conv", "DequantizeLinear"}), ("cpu", {"DequantizeLinear"})]
+)
+def test_openvino_gets_no_pair_where_it_would_not_round_by_it(
+    target: str, added: set[str], residual: onnx.ModelProto
+) -> None:
+    graph = to_int8(Source(network=residual, images=images(), target=TARGETS[target])).network.graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    (addition,) = (node for node in graph.node if node.op_type == "Add")
+    assert {makers[name] for name in addition.input} == added
+
+
 def test_layers_that_ruin_decisions_go_back_to_float_the_worst_first() -> None:
     result = in_int8(outlier=3000.0)
     assert 1 <= len(result.kept_float) <= 2

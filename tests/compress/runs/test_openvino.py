@@ -6,6 +6,7 @@ import pytest
 
 from compress.errors import UsageError
 from compress.runs import openvino as job
+from compress.runs.export import ExportOptions
 from compress.runs.openvino import export_openvino
 
 
@@ -20,6 +21,13 @@ def test_a_description_ends_in_xml(tmp_path: Path) -> None:
         export_openvino(tmp_path, tmp_path / "model.onnx")
     with pytest.raises(UsageError, match="name the file to write with `out`"):
         export_openvino(tmp_path / "model.safetensors")
+
+
+def test_the_format_is_for_no_other_runtime(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"`target` tensorrt is for ONNX files: .* leave it out"):
+        export_openvino(tmp_path, tmp_path / "model.xml", ExportOptions(target="tensorrt"))
+    with pytest.raises(UsageError, match="unknown target 'opnvino': did you mean 'openvino'"):
+        export_openvino(tmp_path, tmp_path / "model.xml", ExportOptions(target="opnvino"))
 
 
 @pytest.mark.parametrize("name", ["model.xml", "model.bin"])
