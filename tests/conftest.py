@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import run_compress
+from filelock import FileLock
 
 from compress.training.random_numbers import RandomNumbers
 
@@ -78,13 +79,34 @@ def compress(tmp_path: Path) -> Command:
     return run
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def classifier_weights(private_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """`once("name", fill)`: a folder that is filled by whichever of pytest's workers asks first; nobody changes it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        place, filled = shared / f"once-{name}", shared / f"once-{name}.filled"
+        with FileLock(shared / f"once-{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(place, ignore_errors=True)  # what a failed attempt left
+                place.mkdir()
+                fill(place)
+                filled.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classifier_weights(private_cache: None, once: Once) -> Path:
     """Weights of a `cifar_resnet20` that tells digits apart better than chance."""
-    folder = tmp_path_factory.mktemp("classifier")
     words = ["teach", "--task", "classification", "--teacher", "cifar_resnet20"]
-    words += ["--steps", "30", "--batch", "16", "--lr", "3e-3", "--out", str(folder)]
-    run_compress(words, folder.parent, timeout=400).check_returncode()
+    words += ["--steps", "30", "--batch", "16", "--lr", "3e-3", "--out", "."]
+    folder = once("classifier", lambda place: run_compress(words, place, timeout=400).check_returncode())
     return folder / "model.safetensors"
 
 

@@ -1,12 +1,13 @@
 """The ONNX file is one file, says what it is, leaks nothing, and does what the model does."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
+from reduced_export import trace_once
 from timm.models.beit import Beit
 
 from compress.errors import CompressError, GateError, UsageError
@@ -123,7 +124,7 @@ class WrongElsewhere(Deployable):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool, self.last = torch.nn.AdaptiveAvgPool2d(6), torch.nn.Conv2d(3, 4, 1)
+        self.pool, self.last = torch.nn.AdaptiveAvgPool2d(2), torch.nn.Conv2d(3, 4, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.interpolate(self.last(self.pool(images)), images.shape[-2:])
@@ -215,11 +216,19 @@ def test_attention_that_torch_cannot_take_apart_is_exported_and_left_as_it_was(t
     assert network.blocks[0].attn.fused_attn
 
 
+@pytest.fixture(scope="module")
+def traced_once() -> Iterator[None]:
+    """A network is traced once, however many forms of it are written; each is compared in full."""
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        yield
+
+
 @pytest.mark.parametrize("positions", [False, True], ids=["labels", "maps"])
 @pytest.mark.parametrize("output", ["logits", "probabilities", "decision"])
 @pytest.mark.parametrize("input", ["float", "uint8"])
 def test_every_form_answers_as_torch_does_on_images_of_every_size(
-    input: str, output: str, positions: bool, shades: Shades, tmp_path: Path
+    input: str, output: str, positions: bool, shades: Shades, traced_once: None, tmp_path: Path
 ) -> None:
     network, spec = shades(positions)
     facts, results = export_verified(network, spec, tmp_path / "model.onnx", Order(Form(input, output)))

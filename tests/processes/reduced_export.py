@@ -14,6 +14,12 @@ from compress.tasks.models import fingerprint
 
 
 def reduce_exports(patch: pytest.MonkeyPatch) -> None:
+    """Until the patch is undone, networks are traced once, and files are compared on few images."""
+    trace_once(patch)
+    patch.setattr(comparison_images, "IMAGES", 16)
+
+
+def trace_once(patch: pytest.MonkeyPatch) -> None:
     """Until the patch is undone, a network that was traced is not traced again."""
     traced: dict[tuple[object, ...], ModelProto] = {}
 
@@ -24,4 +30,3 @@ def reduce_exports(patch: pytest.MonkeyPatch) -> None:
         return deepcopy(traced[key])
 
     patch.setattr(verified_export, "exported", once)
-    patch.setattr(comparison_images, "IMAGES", 16)

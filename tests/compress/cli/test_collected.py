@@ -1,14 +1,18 @@
 """`compress distill --collected`, as a user runs it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from reduced_export import reduce_exports
 from safetensors.torch import load_file
 from torchvision.io import encode_png
 
 from compress.tasks.data import open_data
+
+Run = Callable[..., int]
 
 SOURCE = open_data("digits", "classification")
 WORDS = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1", "--precision", "fp32"]
@@ -28,14 +32,22 @@ def collected(tmp_path: Path) -> Path:
 
 
 def test_hidfd_hands_over_a_student_with_its_teachers_classifier(
-    compress, classifier_weights: Path, collected: Path, tmp_path: Path
+    run: Run,
+    classifier_weights: Path,
+    collected: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    reduce_exports(monkeypatch)
+    monkeypatch.chdir(tmp_path)
     settings = [*WORDS, "--teacher-weights", classifier_weights, *SMALL, *GAN]
-    done = compress("distill", "--method", "hidfd", *settings, "--collected", collected, "--out", "run")
-    assert done.returncode == 0, done.stderr
+    assert run("distill", "--method", "hidfd", *settings, "--collected", collected, "--out", "run") == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert all(check["passed"] for check in report["parity"])
-    score = json.loads(compress("evaluate", "run", "--json").stdout)
+    capsys.readouterr()
+    assert run("evaluate", "run", "--json") == 0
+    score = json.loads(capsys.readouterr().out)
     assert score["top1"] == pytest.approx(report["student"]["top1"], abs=0.005)
     card = (tmp_path / "run" / "student" / "README.md").read_text()
     assert "with collected real images" in card
@@ -89,6 +101,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(
 def test_the_collected_images_are_the_only_real_ones_that_kd_sees(
     classifier_weights: Path, collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reduce_exports(monkeypatch)
     from dataclasses import replace
 
     from compress.cli.distill import distill
@@ -118,8 +131,9 @@ def test_the_collected_images_are_the_only_real_ones_that_kd_sees(
 
 
 def test_a_classifier_and_nothing_else_is_distilled_on_photographs_without_classes(
-    run, classifier_weights: Path, collected: Path, tmp_path: Path
+    run: Run, classifier_weights: Path, collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reduce_exports(monkeypatch)
     tensors = load_file(classifier_weights)
     torch.save(tensors, tmp_path / "plain.pt")  # without the card that names the digits
     (tmp_path / "flat").mkdir()
@@ -132,7 +146,11 @@ def test_a_classifier_and_nothing_else_is_distilled_on_photographs_without_class
     assert report["data"] is None
 
 
-def test_a_segmenter_is_distilled_on_photographs_without_labels(compress, tmp_path: Path) -> None:
+def test_a_segmenter_is_distilled_on_photographs_without_labels(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reduce_exports(monkeypatch)
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "photographs"
     folder.mkdir()
     scenes = open_data("digit-scenes", "segmentation").training().images
@@ -152,9 +170,10 @@ def test_a_segmenter_is_distilled_on_photographs_without_labels(compress, tmp_pa
     ]
     words += ["--distillation.warmup", 0, "--distillation.steps", 2, "--distillation.batch", 4, "--out", "run"]
     words += ["--accept-any-student"]
-    done = compress(*words)
-    assert done.returncode == 0, done.stderr
+    assert run(*words) == 0
     assert json.loads((tmp_path / "run" / "report.json").read_text())["student"]["miou"] > 0
     assert "with collected real images" in (tmp_path / "run" / "student" / "README.md").read_text()
     (folder / "0.png").write_bytes(b"no image")
-    assert "cannot read the image" in compress(*words, "--overwrite").stderr
+    capsys.readouterr()
+    assert run(*words, "--overwrite") == 2
+    assert "cannot read the image" in capsys.readouterr().err

@@ -1,13 +1,12 @@
 """Every command takes every model: the table of `docs/models.md`, a test a cell. All hold the same two networks."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from model_shelf import CLASSES, NAMES, NETWORKS, SIDE, fill_shelf
-from reduced_export import reduce_exports
+from model_shelf import CLASSES, NAMES, NETWORKS, SIDE
 from torch import nn
 
 from compress.data_settings import ModelSettings
@@ -20,14 +19,6 @@ from compress.tasks.models import create_model
 Run = Callable[..., int]
 Complaint = Callable[[Callable[[], object]], str]
 PREPARED = ["--image-size", SIDE, "--crop-pct", 1, "--crop-mode", "center", "--interpolation", "bilinear"]
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Both networks in every form, with less work in exports."""
-    with pytest.MonkeyPatch.context() as patch:
-        reduce_exports(patch)
-        yield fill_shelf(tmp_path_factory.mktemp("shelf"))
 
 
 KINDS: dict[str, tuple[str, bool]] = {

@@ -26,7 +26,7 @@ def finished(classifier_weights: Path, tmp_path: Path) -> Path:
     model = fit_teacher(read_teacher("classification", "cifar_resnet20", classifier_weights), source, seed=0)
     run = RunDirectory.create(tmp_path / "run")
     run.write_config({"method": "ssd-kd"})
-    run.write_checkpoint({"buffer": {"images": source.training().images[:300]}})
+    run.write_checkpoint({"buffer": {"images": source.training().images[:96]}})
     save_model(run.student, model, card_of("cifar_resnet20", source, model), "# taught\n")
     return run.path
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reduced_export import reduce_exports
 
 from compress.export import export_verified
 from compress.runs.models import card_of
@@ -45,9 +46,10 @@ def answers(out: Path) -> list[dict]:
 
 
 def test_a_segmenter_paints_photographs_of_every_size_and_its_file_paints_the_same(
-    run: Run, photographs: Path, tmp_path: Path
+    run: Run, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = saved(tmp_path / "model", "segmentation", "fpn:tu-test_resnet", exported=True)
+    reduce_exports(monkeypatch)
+    model = saved(tmp_path / "model", "segmentation", "deeplabv3:tu-test_resnet", exported=True)
     assert run("predict", model, photographs, "--out", tmp_path / "torch") == 0
     assert run("predict", model / "model.onnx", photographs, "--out", tmp_path / "onnx") == 0
     for name, size in (("wide", (90, 50)), ("high", (40, 70))):

@@ -1,12 +1,10 @@
 """What is no model that a command can open, and the reason that it is told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from model_shelf import fill_shelf
-from reduced_export import reduce_exports
 from safetensors.torch import save_file
 
 from compress.data_settings import ModelSettings
@@ -14,14 +12,6 @@ from compress.errors import UsageError
 from compress.runs.opening import open_model
 
 Complaint = Callable[[Callable[[], object]], str]
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Both networks in every form, with less work in exports."""
-    with pytest.MonkeyPatch.context() as patch:
-        reduce_exports(patch)
-        yield fill_shelf(tmp_path_factory.mktemp("shelf"))
 
 
 def empty(place: Path) -> Path:
