@@ -119,6 +119,9 @@ class DistillationSettings(Section):
     mix: Literal["none", "cutmix", "mixup"] = Field(
         "none", description="Mix each batch with itself in reverse order; the teacher answers the mixed images."
     )
+    collected_share: Fraction = Field(
+        0.5, description="Share of each batch that is drawn from `collected` photographs, beside synthesised samples."
+    )
     sync_batch_norm: bool = Field(
         False, description="With several processes on GPUs, normalise the student's batches over all of them."
     )
@@ -150,7 +153,9 @@ class DistillSettings(StudentSettings):
     image_size: Annotated[ImageSize, DATA] = None
     crop_size: Annotated[CropSize, DATA] = None
     collected: Annotated[Path | None, DATA] = Field(
-        None, description="Folder of real images: any photographs for kd, a folder per class for hidfd."
+        None,
+        description="Folder of real images: a folder per class for hidfd, any photographs for kd, and to learn from "
+        "beside synthesised samples.",
     )
     seed: Annotated[Seed, HARDWARE] = Field(
         0, description="Random seed. On a CPU the same seed gives the same student."

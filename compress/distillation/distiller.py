@@ -28,6 +28,8 @@ from compress.training.random_numbers import RandomNumbers, new_seed
 from compress.training.random_state import random_state, set_random_state
 from compress.training.stopping import StopSignal
 
+DRAWN = 2  # random numbers that the draw of an image takes at most
+
 
 class Distiller:
     """Data-free distillation of a teacher into a student. All methods use this class with different parts."""
@@ -153,7 +155,7 @@ class Distiller:
         self.student.train()
         self.student_step.begin_round()
         parts = self.student_step.micro_batches
-        per_step = self.plan.batch * (1 + self.plan.augment.numbers_per_image) + NUMBERS_PER_BATCH
+        per_step = self.plan.batch * (DRAWN + self.plan.augment.numbers_per_image) + NUMBERS_PER_BATCH
         ahead = self.plan.steps_per_round * per_step
         numbers = RandomNumbers(
             partial.seed, self.compute.device, ahead=max(ahead - partial.used, 1), used=partial.used

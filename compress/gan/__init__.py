@@ -1,1 +1,1 @@
-"""Parts of hidfd and kd: collected images, and a GAN that is trained on them."""
+"""Collected images: on their own, beside synthetic samples, and a GAN that is trained on them."""

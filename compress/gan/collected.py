@@ -47,6 +47,23 @@ class Collected:
             )
 
 
+def answered(collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> Samples:
+    """All collected images as samples, with the teacher's statistics; without labels its predictions are the labels."""
+    labels = collected.labels
+    chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
+    return joined(
+        [
+            labelled(
+                teacher,
+                compute.images(collected.images[at]),
+                None if labels is None else labels[at].to(compute.device),
+                compute,
+            )
+            for at in chunks
+        ]
+    )
+
+
 class CollectedImages:
     """A source of samples that returns all collected images every round, in place of an inversion."""
 
@@ -54,19 +71,7 @@ class CollectedImages:
     micro_batches = 1
 
     def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
-        labels = collected.labels
-        chunks = torch.split(torch.arange(len(collected)), max(PIXELS // collected.images[0, 0].numel(), 1))
-        self._samples = joined(
-            [
-                labelled(
-                    teacher,
-                    compute.images(collected.images[at]),
-                    None if labels is None else labels[at].to(compute.device),
-                    compute,
-                )
-                for at in chunks
-            ]
-        )
+        self._samples = answered(collected, teacher, compute)
 
     def round(self, index: int, randomness: torch.Generator) -> tuple[Samples, dict[str, float]]:
         """The same samples every round."""

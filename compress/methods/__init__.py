@@ -39,7 +39,8 @@ def _inversion(*names: str) -> frozenset[str]:
     return frozenset(f"inversion.{name}" for name in names)
 
 
-_POOLED = REAL_IMAGES | {"replay", "inversion.balance"}
+_BUFFERED = frozenset({"gan", "inversion.balance"})
+_POOLED = _BUFFERED | {"replay"}
 _NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "targets", "conditional", "shift")
 _TRAINED_GENERATOR = REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "shift")
 _ADVERSARY_ONLY = _TRAINED_GENERATOR | _inversion("bn", "one_hot", "balance")
@@ -48,7 +49,7 @@ METHODS = OpenTable(
     "compress.methods",
     Method,
     {
-        "ssd-kd": Method(ssd_kd.ssd_kd, unused=REAL_IMAGES | {"inversion.balance"}),
+        "ssd-kd": Method(ssd_kd.ssd_kd, unused=_BUFFERED),
         "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_POOLED),
         "cmi": Method(cmi.cmi, defaults=cmi.DEFAULTS, unused=_POOLED, one_process=True),
         "deep-inversion": Method(deep_inversion.deep_inversion, defaults=deep_inversion.DEFAULTS, unused=_NO_GENERATOR),
@@ -65,12 +66,25 @@ METHODS = OpenTable(
         "zskt": Method(zskt.zskt, defaults=zskt.DEFAULTS, unused=_ADVERSARY_ONLY),
         "hidfd": Method(
             hidfd.hidfd,
-            unused=frozenset({"inversion", "replay", "distillation.temperature", "distillation.hints"}),
+            unused=frozenset(
+                {
+                    "inversion",
+                    "replay",
+                    "distillation.temperature",
+                    "distillation.hints",
+                    "distillation.collected_share",
+                }
+            ),
             needs_collected=True,
             shares_classifier=True,
             one_process=True,
         ),
-        "kd": Method(kd.kd, unused=frozenset({"gan", "inversion", "replay"}), needs_collected=True, one_process=True),
+        "kd": Method(
+            kd.kd,
+            unused=frozenset({"gan", "inversion", "replay", "distillation.collected_share"}),
+            needs_collected=True,
+            one_process=True,
+        ),
     },
 )
 """A package adds its own by an entry point in the group `compress.methods`, a script by `METHODS[name] = ...`."""

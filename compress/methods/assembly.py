@@ -11,6 +11,7 @@ from compress.distillation.hints import Hints
 from compress.distillation.plan import DistillationPlan
 from compress.errors import UsageError
 from compress.gan.collected import Collected
+from compress.gan.transfer_set import BufferBesideTransferSet, TransferSet
 from compress.methods.context import MethodContext
 from compress.replay.buffer import Buffer, ReplayBuffer, Uniform, newest
 from compress.settings import InversionSettings
@@ -34,7 +35,8 @@ def adapt_generator(
     inversion = context.settings.inversion
     inversion_loss = _inversion_loss(context, objective, _shifted(context), sample_weights, bn_momentum=0.9)
     plan = _inversion_plan(inversion)
-    return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, buffer)), buffer)
+    inversion_of_generator = _with_generator(context, inversion_loss, plan, _targets(context, buffer))
+    return assemble(context, inversion_of_generator, beside_collected(context, buffer))
 
 
 def train_generator(
@@ -62,7 +64,8 @@ def renew_generator(context: MethodContext, objective: Objective) -> Distiller:
     inversion_loss = _inversion_loss(context, objective, _shifted(context), alike)
     plan = _inversion_plan(inversion, keeps_generator=False)
     everything = pool(context)
-    return assemble(context, _with_generator(context, inversion_loss, plan, _targets(context, everything)), everything)
+    inversion_of_generator = _with_generator(context, inversion_loss, plan, _targets(context, everything))
+    return assemble(context, inversion_of_generator, beside_collected(context, everything))
 
 
 def optimise_pixels(context: MethodContext, objective: Objective, augment: RandomView) -> Distiller:
@@ -73,7 +76,7 @@ def optimise_pixels(context: MethodContext, objective: Objective, augment: Rando
     everything = pool(context)
     drawn = Drawn(context.task, everything)
     inversion = PixelInversion(drawn=drawn, inversion_loss=inversion_loss, plan=plan, execution=context.execution)
-    return assemble(context, inversion, everything)
+    return assemble(context, inversion, beside_collected(context, everything))
 
 
 def assemble(
@@ -132,6 +135,15 @@ def pool(context: MethodContext) -> ReplayBuffer:
     """A buffer for all samples of a run."""
     everything = context.settings.distillation.rounds * context.settings.inversion.samples
     return ReplayBuffer(everything, newest, Uniform(), context.compute)
+
+
+def beside_collected(context: MethodContext, buffer: ReplayBuffer) -> Buffer:
+    """The buffer; if photographs were collected, with their share of every batch."""
+    learning = context.settings.distillation
+    if context.collected is None or not learning.collected_share:
+        return buffer
+    transfer_set = TransferSet(context.collected, context.teacher, context.compute)
+    return BufferBesideTransferSet(buffer, transfer_set, learning.collected_share, learning.batch, context.compute)
 
 
 def alike(statistics: Statistics) -> Tensor:

@@ -13,7 +13,7 @@ from .context import MethodFunction
 
 Own = TypeVar("Own", bound=Section)
 
-REAL_IMAGES = frozenset({"gan", "collected"})
+REAL_IMAGES = frozenset({"gan", "collected", "distillation.collected_share"})
 """Settings that only methods with real images use."""
 
 

@@ -43,6 +43,7 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
     "collapsed": (1, SHARE, "Collapsed", "1 where a generator was found to make one picture or one class"),
     "admitted": (3, SHARE, "Admitted", "new samples that entered the buffer"),
     "buffer_evenness": (3, SHARE, "Class evenness", "1 when the buffer holds all classes alike"),
+    "collected_evenness": (3, SHARE, "Evenness of the photographs", "of the classes that the teacher sees in them"),
     "buffer_priority": (3, LOSS, "Mean priority", "of samples that were drawn at least once"),
     "buffer_age": (3, LOSS, "Median age", "of the samples held, in rounds"),
 }

@@ -17,7 +17,7 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
     Without data to score on, a tenth of those without labels is kept for the comparison of student and teacher.
     """
     name, method = settings.method, find_method(settings.method)
-    if not method.needs_collected:
+    if not method.needs_collected and settings.collected is None:
         return None
     if source.task != "classification" and method.shares_classifier:
         raise UsageError(f"{name} is for classification only: use `method` ssd-kd for {source.task}")
@@ -30,5 +30,6 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
         framing = source.framing if source.task == "classification" else CENTRAL_SQUARE
         images = read_photographs(settings.collected, source.image_shape, framing, follow_links=settings.follow_links)
         collected = Collected(images, None) if settings.data else Collected.with_some_unseen(images)
-    collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
+    if method.needs_collected:  # beside samples, photographs are drawn with replacement
+        collected.require(max(settings.distillation.batch, settings.gan.batch if method.shares_classifier else 1))
     return collected

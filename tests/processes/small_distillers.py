@@ -31,9 +31,15 @@ SMALL = {
 
 
 def make(
-    device: torch.device, method: str = "ssd-kd", *, positions: bool = False, normalised: bool = True, **sections: Any
+    device: torch.device,
+    method: str = "ssd-kd",
+    *,
+    positions: bool = False,
+    normalised: bool = True,
+    photographs: bool = False,
+    **sections: Any,
 ) -> Distiller:
-    """A small distiller there."""
+    """A small distiller there, which has collected images if its method needs them or they are asked for."""
     torch.manual_seed(0)
     task, entry = FakeTask(positions=positions), METHODS[method]
     teacher, student = task.teacher(), task.student()
@@ -47,7 +53,7 @@ def make(
     settings = {name: part for name, part in SMALL.items() if name != "gan" or method == "hidfd"}
     settings = DistillSettings.model_validate(merged(entry.defaults, settings, {"method": method, **sections}))
     noise = torch.randint(256, (30, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
-    collected = Collected(noise, torch.arange(30) % 4) if entry.needs_collected else None
+    collected = Collected(noise, torch.arange(30) % 4) if entry.needs_collected or photographs else None
     randomness = torch.Generator().manual_seed(0)
     return entry.build(
         MethodContext(

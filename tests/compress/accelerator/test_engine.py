@@ -72,7 +72,10 @@ def test_a_students_step_neither_waits_nor_copies_and_a_round_does_a_handful_of_
         with pretend_accelerator.accelerator() as counts:
             many = {"steps": steps, "hints": 0.5 if method == "ssd-kd" else 0.0, "zoom": 1.3, "shuffle_channels": True}
             sections = {"inversion": {"steps": steps}} if method not in ("kd", "hidfd") else {}
-            distiller = make(pretend_accelerator.DEVICE, method, positions=positions, distillation=many, **sections)
+            distiller = make(
+                pretend_accelerator.DEVICE, method, positions=positions, photographs=positions, distillation=many,
+                **sections,
+            )  # fmt: skip
             in_steps, step, ends = [], distiller._distil_step, []
 
             def counted(numbers, in_steps=in_steps, step=step, counts=counts):

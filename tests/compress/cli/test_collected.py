@@ -67,7 +67,10 @@ def spoilt(folder: Path, collected: Path) -> dict[str, tuple[list[object], str]]
     return {
         "hidfd without collected images": (hidfd, "--collected"),
         "kd without collected images": (kd, "--collected"),
-        "collected images for a method that takes none": (["distill", *flags], "ssd-kd takes no collected"),
+        "collected images for a method that takes none": (
+            ["distill", "--method", "dafl", *flags],
+            "dafl takes no collected",
+        ),
         "segmentation": ([*hidfd, *flags, "--task", "segmentation"], "for classification only"),
         "no folder": ([*kd, "--collected", "nowhere"], "no folder nowhere"),
         "unknown class": ([*hidfd, "--collected", "unknown"], "'cat'"),
