@@ -10,7 +10,7 @@ from compress.distillation.distillation_loss import SoftLabels
 from compress.distillation.sample_measures import MOST_IMAGES, SampleMeasures
 from compress.distillation.student_step import StudentStep
 from compress.methods import METHODS
-from compress.synthesis.inversion_loss import judged
+from compress.synthesis.inversion_loss import labelled
 from compress.testing import FakeTask
 from compress.training.compute import CPU_FLOAT32
 from compress.training.execution import Execution
@@ -21,7 +21,7 @@ NEW_NUMBERS = {"evenness", "bn_distance", "answer_spread"}
 
 
 def measured(teacher: nn.Module, images: Tensor) -> dict[str, float]:
-    samples = judged(teacher, images, None, CPU_FLOAT32)
+    samples = labelled(teacher, images, None, CPU_FLOAT32)
     return SampleMeasures(teacher, CPU_FLOAT32)(samples, 1)
 
 
@@ -59,7 +59,7 @@ def test_the_distance_is_that_of_samples_as_they_are_and_of_so_many_as_fit() -> 
     teacher, noise = FakeTask(positions=False).teacher(), torch.rand(2 * MOST_IMAGES, 3, 16, 16)
     judge, heard = SampleMeasures(teacher, CPU_FLOAT32), []
     handle = teacher.register_forward_hook(lambda network, inputs, logits: heard.append(len(inputs[0])))
-    samples = judged(teacher, noise, None, CPU_FLOAT32)
+    samples = labelled(teacher, noise, None, CPU_FLOAT32)
     whole, part = (judge(samples, parts)["bn_distance"] for parts in (1, 4))
     handle.remove()
     assert heard == [2 * MOST_IMAGES, MOST_IMAGES, MOST_IMAGES // 4]
