@@ -207,7 +207,8 @@ def _inversion_loss(
 def _targets(context: MethodContext, buffer: ReplayBuffer) -> DrawTargets:
     """The targets that the settings select; the task draws those that do not come from the teacher."""
     drawn = Drawn(context.task, buffer)
-    kinds: dict[str, DrawTargets] = {"answers": answers, "layouts": Layouts(drawn, context.teacher, context.compute)}
+    layouts = Layouts(drawn=drawn, teacher=context.teacher, compute=context.compute)
+    kinds: dict[str, DrawTargets] = {"answers": answers, "layouts": layouts}
     return kinds.get(context.settings.inversion.targets or "", drawn)
 
 
