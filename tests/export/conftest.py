@@ -1,12 +1,13 @@
 """Small networks with statistics of their own, and files written from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from bundles import Bundled
 from onnx import ModelProto
+from reduced_export import trace_once
 from torch import nn
 
 from compress.errors import UsageError
@@ -172,3 +173,11 @@ def with_page(bundles: Bundled) -> Bundled:
     if isinstance(bundles.runtime, str):
         pytest.skip(bundles.runtime)
     return bundles
+
+
+@pytest.fixture(scope="module")
+def traced_once() -> Iterator[None]:
+    """A network is traced once, however many forms of it are written; each is compared in full."""
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch)
+        yield

@@ -1,13 +1,12 @@
 """The ONNX file is one file, says what it is, leaks nothing, and does what the model does."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
-from reduced_export import trace_once
 from timm.models.beit import Beit
 
 from compress.errors import CompressError, GateError, UsageError
@@ -214,14 +213,6 @@ def test_attention_that_torch_cannot_take_apart_is_exported_and_left_as_it_was(t
     require_parity(results)
     assert not facts.card.dynamic_size
     assert network.blocks[0].attn.fused_attn
-
-
-@pytest.fixture(scope="module")
-def traced_once() -> Iterator[None]:
-    """A network is traced once, however many forms of it are written; each is compared in full."""
-    with pytest.MonkeyPatch.context() as patch:
-        trace_once(patch)
-        yield
 
 
 @pytest.mark.parametrize("positions", [False, True], ids=["labels", "maps"])
