@@ -93,7 +93,7 @@ class StudentStep:
         loss = numbers.pop("loss")
         of_all = self._execution.workers.gather(torch.stack([numbers[self._loss.name], loss], dim=1))
         step_taken = self._guard.end(of_all)
-        answer = numbers.pop("answers").mean(dim=0)
+        answer = self._execution.workers.mean(numbers.pop("answers").mean(dim=0))
         self.names = tuple(numbers)
         means = torch.stack(list(numbers.values())).mean(dim=1)
         totals = torch.cat([torch.ones_like(means[:1]), means, answer, answer**2])
