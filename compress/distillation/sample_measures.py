@@ -43,7 +43,7 @@ class SampleMeasures:
         if self._layers is None:
             return {}
         height, width = images.shape[-2:]
-        most = max(min(MOST_IMAGES, MOST_PIXELS // (height * width)) // parts, 2)
+        most = max(min(MOST_IMAGES, MOST_PIXELS // (height * width), len(images) // parts), 2)
         with self._layers, self._compute.autocast():
             self._teacher(self._compute.images(images[:: -(-len(images) // most)]))
             layers = self._layers.reached()

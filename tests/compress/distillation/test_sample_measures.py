@@ -55,14 +55,14 @@ def test_the_distance_is_small_for_images_like_the_teachers_own_and_grows_with_t
     assert own < 0.2 * darker < darker < dark
 
 
-def test_the_distance_is_that_of_samples_as_they_are_and_of_so_many_as_fit() -> None:
+def test_the_distance_is_that_of_samples_as_they_are_and_of_no_more_at_once_than_were_made_at_once() -> None:
     teacher, noise = FakeTask(positions=False).teacher(), torch.rand(2 * MOST_IMAGES, 3, 16, 16)
     judge, heard = SampleMeasures(teacher, CPU_FLOAT32), []
     handle = teacher.register_forward_hook(lambda network, inputs, logits: heard.append(len(inputs[0])))
     samples = labelled(teacher, noise, None, CPU_FLOAT32)
     whole, part = (judge(samples, parts)["bn_distance"] for parts in (1, 4))
     handle.remove()
-    assert heard == [2 * MOST_IMAGES, MOST_IMAGES, MOST_IMAGES // 4]
+    assert heard == [2 * MOST_IMAGES, MOST_IMAGES, 2 * MOST_IMAGES // 4]
     assert part == pytest.approx(whole, abs=0.5)
     assert not teacher[1]._forward_pre_hooks
 
