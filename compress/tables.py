@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from compress.errors import UsageError, first_line
+from compress.errors import UsageError, first_line, unknown_name
 
 Entry = TypeVar("Entry")
 
@@ -14,7 +14,7 @@ Entry = TypeVar("Entry")
 class OpenTable(dict[str, Entry]):
     """A dictionary of entries by name, which imports the entry points of installed packages on demand.
 
-    A package adds `name` by an entry point of that name in the table's `group`; it must lead to a `kind`. Entries of
+    A package adds `name` with an entry point of that name in the table's `group`, which must load a `kind`. Entries of
     the dictionary take precedence over packages. Of two packages, the first that Python finds is used.
     """
 
@@ -28,6 +28,16 @@ class OpenTable(dict[str, Entry]):
         Raises `UsageError` with the package's name if its entry point cannot be imported or leads to another type.
         """
         return self[name] if name in self else self._added(name)
+
+    def require(self, name: str, noun: str) -> Entry:
+        """The entry called `name`; `noun` is what the table's entries are called, for the message.
+
+        Raises `UsageError` for an unknown name, with the nearest known one, and for a broken package, with its name.
+        """
+        entry = self.find(name)
+        if entry is None:
+            raise unknown_name(noun, name, self.names())
+        return entry
 
     def names(self) -> list[str]:
         """All names: first those of the dictionary, then those of packages."""

@@ -1,4 +1,4 @@
-"""A folder to hand over: a file with its labels, a sample with the expected answer, clients, a page and a card."""
+"""A bundle: a folder with an ONNX file, its labels, a sample with the expected output, clients, a page and a card."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from shutil import copyfile
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
 from .demo_page import page_html
 from .labels import in_words, labels_of, preparation_of
 from .runtime import OnnxModel, decided
+from .templates import CLIENTS, rendered
 from .triton import triton_config
 from .web_runtime import CODE, WASM, WebRuntime, notices
 
 Array = NDArray[Any]
-CLIENTS = Path(__file__).parent / "clients"
 SAME_ELSEWHERE = {"fp32": (0.999, 1e-3), "fp16": (0.995, 2e-2), "int8": (0.99, 0.1)}
-"""Share of equal decisions, and difference of scores as a share of the largest, that other processors may make."""
+"""Tolerances on other processors: least share of equal decisions, and largest difference of scores relative to the
+largest score."""
 WRITTEN = (
     "README.md", "client.cpp", "client.html", "client.mjs", "client.py", "config.pbtxt", "labels.json", "model.onnx",
     "page.html", "pictures.mjs", "runtime/*", "sample/*", "smoke_test.py",
 )  # fmt: skip
-"""All names that a bundle holds, but its mark."""
+"""All names in a bundle, without its marker file."""
 USES = {
     "model.onnx": "the network: normalisation and padding are inside",
-    "labels.json": "classes with colours, the input, what pictures have to become, the outputs",
-    "sample/": "an input as raw bytes, the expected answer, their types and shapes, and the picture",
-    "smoke_test.py": "whether the file answers the sample as expected; needs numpy and onnxruntime",
-    "client.py": "what a picture shows, with onnxruntime and Pillow",
+    "labels.json": "classes with colours, input, preprocessing of pictures, outputs",
+    "sample/": "an input as raw bytes, the expected output, their types and shapes, and the picture",
+    "smoke_test.py": "checks that the file returns the expected output for the sample; needs numpy and onnxruntime",
+    "client.py": "classifies or segments a picture with onnxruntime and Pillow",
     "client.cpp": "the same in C++, for the sample, with OpenVINO",
     "config.pbtxt": "for NVIDIA's Triton Inference Server",
-    "pictures.mjs": "pictures to inputs and outputs to decisions, in JavaScript",
-    "client.mjs": "what the sample shows, in node",
-    "client.html": "what a picture shows, in a page of your own",
-    "page.html": "the page that a photograph is dropped on; no server, no network",
+    "pictures.mjs": "preprocessing and postprocessing in JavaScript",
+    "client.mjs": "classifies or segments the sample in node",
+    "client.html": "example of a web page that classifies or segments a picture",
+    "page.html": "a page that classifies or segments a photograph dropped on it; needs no server and no network",
     "runtime/": "ONNX Runtime Web with its licence",
 }
 
 
 @dataclass(frozen=True)
 class Story:
-    """What the card of a bundle says besides what its file says."""
+    """Facts for the card of a bundle that its ONNX file does not have."""
 
     name: str
     checks: Sequence[str]
-    """What the file was compared with, a line each."""
+    """The comparisons that the file passed, a line each."""
 
 
 def write_bundle(folder: Path, file: Path, image: Array, story: Story, runtime: WebRuntime | str) -> None:
     """Write all files of a bundle of `file` into an empty folder.
 
-    `image` is float32 `[1, 3, h, w]` in [0, 1], of 256 shades; where the file has a fixed batch, it is repeated.
-    `runtime` runs the page and the JavaScript client; where there is none it is the reason, and they are left out.
+    `image` is float32 `[1, 3, h, w]` in [0, 1] with 256 shades; it is repeated for a file of a fixed batch. `runtime`
+    runs the page and the JavaScript clients, or is the reason why they are left out.
     """
     copyfile(file, folder / "model.onnx")
     model = OnnxModel(folder / "model.onnx")
@@ -71,25 +71,14 @@ def write_bundle(folder: Path, file: Path, image: Array, story: Story, runtime: 
         "labels.json": json.dumps(labels, indent=1, ensure_ascii=False) + "\n",
         "config.pbtxt": triton_config(labels),
         "smoke_test.py": (CLIENTS / "smoke_test.py").read_text(encoding="utf-8"),
-        "client.py": _rendered("client.py.jinja", **_python_facts(labels)),
-        "client.cpp": _rendered("client.cpp.jinja", **_cpp_facts(labels, sample)),
+        "client.py": rendered("client.py.jinja", **_python_facts(labels)),
+        "client.cpp": rendered("client.cpp.jinja", **_cpp_facts(labels, sample)),
     }
     if isinstance(runtime, WebRuntime):
         texts |= _for_the_web(folder, model, labels, sample, story, runtime)
     texts["README.md"] = _card(model, labels, story, runtime)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def _rendered(template: str, **facts: Any) -> str:
-    environment = Environment(  # noqa: S701  # code and plain text, which HTML escapes would spoil
-        loader=PackageLoader("compress.export", "clients"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(facts)
 
 
 def _write_sample(folder: Path, model: OnnxModel, images: Array) -> dict[str, Any]:
@@ -152,7 +141,7 @@ def _for_the_web(
     story: Story,
     runtime: WebRuntime,
 ) -> dict[str, str]:
-    """Write `runtime/` and return the texts of what uses it, by name."""
+    """Write `runtime/` and return the texts of the files that use it, by name."""
     place = folder / "runtime"
     place.mkdir()
     for name, content in ({CODE: runtime.code, WASM: runtime.wasm} | notices()).items():
@@ -190,7 +179,7 @@ def _card(model: OnnxModel, labels: Mapping[str, Any], story: Story, runtime: We
         **{name: f"{value} (the model, {card.origin.get('scored_on', 'held out')})" for name, value in scores.items()},
     }
     without = {"page.html", "client.html", "client.mjs", "pictures.mjs", "runtime/"} if not page else set()
-    return _rendered(
+    return rendered(
         "README.md.jinja",
         title=_plain(story.name),
         name=re.sub(r"[^\w.-]", "-", story.name) or "model",
@@ -209,5 +198,5 @@ def _card(model: OnnxModel, labels: Mapping[str, Any], story: Story, runtime: We
 
 
 def _plain(text: str) -> str:
-    """Names that somebody else chose, as text of a Markdown table and of nothing else."""
+    """Escape untrusted names, so that they are plain text in a Markdown table."""
     return re.sub(r"([\\`*_{}\[\]<>|#!])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""Running a network in onnxruntime on images, to read its outputs and the ranges of its activations."""
+"""Run a network in onnxruntime on images, for its outputs and the ranges of its activations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .processing import BODY_INPUT
 from .providers import LOG_NOTHING
 
 BATCH = 8
-"""Images in a batch. The outputs of all layers for them are in memory at once."""
+"""Images in a batch, for which the outputs of all layers are in memory at once."""
 
 
 class _Reader:
@@ -34,7 +34,7 @@ class _Reader:
 
 
 def activation_ranges(network: ModelProto, images: Array, operators: list[str]) -> TensorsData:
-    """The smallest and largest value of all inputs and outputs of some operators, on float32 `[n, 3, h, w]`."""
+    """Smallest and largest values of all inputs and outputs of some operators, for images float32 `[n, 3, h, w]`."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         onnx.save(network, path)
@@ -50,18 +50,18 @@ def activation_ranges(network: ModelProto, images: Array, operators: list[str]) 
 
 
 def session(network: ModelProto) -> ort.InferenceSession:
-    """The network on the CPU."""
+    """A session of the network on the CPU."""
     settings = ort.SessionOptions()
     settings.log_severity_level = LOG_NOTHING
     return ort.InferenceSession(network.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
 
 def logits_of(network: ModelProto, images: Array) -> Array:
-    """`[n, k, *s]` for float32 `[n, 3, h, w]`."""
-    running = session(network)
-    return np.concatenate([running.run(None, {BODY_INPUT: batch})[0] for batch in batches(images)])
+    """Logits `[n, k, *s]` for images float32 `[n, 3, h, w]`."""
+    inference = session(network)
+    return np.concatenate([inference.run(None, {BODY_INPUT: batch})[0] for batch in batches(images)])
 
 
 def batches(images: Array) -> Iterator[Array]:
-    """All images, `BATCH` at most together."""
+    """All images in batches of at most `BATCH`."""
     yield from np.array_split(images, max(-(-len(images) // BATCH), 1))

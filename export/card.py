@@ -17,26 +17,26 @@ if TYPE_CHECKING:  # the contract needs torch
 SCHEMA_VERSION = 1
 FILE_LIMIT = 2_000_000_000  # bytes; a protobuf message holds no more
 CARD_KEY = "compress"
-"""The one entry of `metadata_props` that this package reads; the others are for tools that look for their names."""
+"""The only entry of `metadata_props` that this package reads; the others are for tools that expect these names."""
 
 
 KNOWN = {
     "input": ("float", "uint8"),
     "output": ("logits", "probabilities", "decision"),
 }
-"""What some fields may say."""
+"""Allowed values of some fields."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileCard:
     """The facts about a network in a file: its outputs, its input, its origin."""
 
     task: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
-    """Of the task's images, `[3, h, w]`: the only size where sizes are not free, and what classifiers are shown."""
+    """Shape of the task's images, `[3, h, w]`: the input size of classifiers and of files of a fixed size."""
     image_size: int | None
-    """The shorter side that images with label maps are brought to; None if they are taken at their own size."""
+    """The shorter side to which a segmenter's images are resized; None if they keep their size."""
     dynamic_size: bool = True
     """Whether the network takes any height and width."""
     stride: int = 1
@@ -49,19 +49,19 @@ class FileCard:
     """How a classifier's photographs are cropped and resized."""
     precision: str = "fp32"
     fits: tuple[str, ...] = ()
-    """Names of the built-in targets whose documents say that they take the file."""
+    """Names of the built-in targets that support the file according to their documentation."""
     notes: tuple[str, ...] = ()
-    """What whoever uses the file should know of it."""
+    """Notes for users of the file."""
     palette: tuple[tuple[int, int, int], ...] = ()
     ignore_index: int = -1
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Teacher, method, settings and scores, as far as they are known."""
+    """Teacher, method, settings and scores, where known."""
     versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
     def of(cls, spec: TaskSpec, **more: Any) -> FileCard:
-        """The card of a network for that task; `more` are the fields that a task does not know."""
+        """The card of a network for that task; `more` are the fields that are not part of a task."""
         return cls(
             task=spec.name,
             class_names=spec.class_names,
@@ -74,14 +74,14 @@ class FileCard:
         )
 
     def framed(self, picture: Size) -> tuple[Framing, Size]:
-        """How a picture of that height and width becomes the network's image, and the height and width of that."""
+        """The framing for a picture of that height and width, and the height and width of the network's image."""
         height, width = self.image_shape[1:]
         if self.task != "segmentation":
             return self.framing, (height, width)
         return WHOLE, scaled(picture, self.image_size) if self.dynamic_size else (height, width)
 
     def entries(self) -> dict[str, str]:
-        """For `metadata_props`: this card as JSON, ONNX's own keys for images, and what other runtimes look for."""
+        """Entries for `metadata_props`: this card as JSON, ONNX's standard keys for images, and keys of other tools."""
         whole = self.input == "uint8"
         flat = {
             "task": {"classification": "classify", "segmentation": "semantic"}.get(self.task, self.task),
@@ -96,20 +96,21 @@ class FileCard:
 
     @classmethod
     def read(cls, entries: Mapping[str, str]) -> FileCard:
-        """The card in a file's metadata; raises `ValueError` that says what is missing or wrong."""
+        """The card in a file's metadata; raises `ValueError` with what is missing or wrong."""
         if CARD_KEY not in entries:
             raise ValueError("it does not state its task and classes")
         content = plain_json(entries[CARD_KEY])
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-            said = content.get("schema_version") if isinstance(content, dict) else None
-            if said is None:
+            number = content.get("schema_version") if isinstance(content, dict) else None
+            if number is None:
                 raise ValueError("its card has no version")
             raise ValueError(
-                f"its card is of version {said!r:.40}, this version of compress reads {SCHEMA_VERSION}: use a later one"
+                f"its card is of version {number!r:.40}, this version of compress reads {SCHEMA_VERSION}: "
+                "use a later one"
             )
         try:
             fields = {key: _frozen(value) for key, value in content.items()}
-            if "framing" in fields:  # files of earlier versions say nothing, and show the central square
+            if "framing" in fields:  # files of earlier versions have none, and use the central square
                 framing = {key: _frozen(value) for key, value in dict(fields["framing"]).items()}
                 fields["framing"] = Framing(**framing)
             card = cls(**fields)
@@ -119,7 +120,7 @@ class FileCard:
         return card
 
     def require_sound(self) -> None:
-        """Raise `ValueError` unless what programs act on has the types and lengths that they rely on."""
+        """Raise `ValueError` unless all fields that programs use have the right types and lengths."""
         sides = isinstance(self.image_shape, tuple) and len(self.image_shape) == 3
         if not sides or not all(isinstance(side, int) and 0 < side < 1 << 16 for side in self.image_shape):
             raise ValueError(f"its image shape is {self.image_shape!r:.80}")
@@ -132,9 +133,9 @@ class FileCard:
             raise ValueError(f"its image size is {self.image_size!r:.80}")
         require_pixels(self.image_size or 1, self.image_size or 1)
         if not isinstance(self.palette, tuple) or len(self.palette) not in (0, len(self.class_names)):
-            raise ValueError(f"its palette does not hold a colour for each of its {len(self.class_names)} classes")
+            raise ValueError(f"its palette does not have a colour for each of its {len(self.class_names)} classes")
         if not all(_is_colour(colour) for colour in self.palette):
-            raise ValueError("its palette holds an invalid colour")
+            raise ValueError("its palette has an invalid colour")
         if not isinstance(self.task, str) or not _is_number(self.ignore_index, -1, 1 << 16):
             raise ValueError(f"its task is {self.task!r:.80}, its ignored index {self.ignore_index!r:.80}")
         if not _are_texts(self.fits) or not _are_texts(self.notes):
@@ -148,14 +149,14 @@ class FileCard:
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether a regular file is an ONNX file that carries this package's card, of any version."""
+    """Whether a regular file is an ONNX file with this package's card, of any version."""
     import onnx
 
     try:
         if path.stat().st_size > FILE_LIMIT:
             return False
         model = onnx.load_model_from_string(path.read_bytes())
-    except Exception:  # what is no ONNX file is somebody else's
+    except Exception:  # not an ONNX file, so not ours
         return False
     return any(entry.key == CARD_KEY for entry in model.metadata_props)
 

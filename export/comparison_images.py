@@ -1,4 +1,4 @@
-"""Images that a network and its file are compared on."""
+"""Images on which a network and its ONNX file are compared."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IMAGES = 256
-"""Different ones that the network in a file is compared on."""
+"""Number of different images."""
 COARSE = (2, 4, 8, 16)
-"""Cells across a smooth image: noise of single pixels alone leaves much of a network unmoved."""
+"""Cells across a smooth noise image: noise of single pixels alone activates little of a network."""
 AREA, STEP = 1 << 16, 32
-"""Pixels of an image at most where the network takes any size, and what its sides are then multiples of."""
+"""For networks of any image size: at most so many pixels in an image, with sides that are multiples of STEP."""
 
 
 class ComparisonImages:
-    """`IMAGES` different images of one size, of 256 shades in [0, 1], made when they are looked at.
+    """`IMAGES` different images of one size with 256 shades in [0, 1], computed when they are accessed.
 
-    As many as there are of `images [m, 3, h, w]`, evenly spread, and where `filled` or there are none, noise of several
-    grains for the rest.
+    They are selected evenly from `images [m, 3, h, w]`. If there are too few and `filled` is set, or if there are none,
+    noise images of several grains follow.
     """
 
     def __init__(self, size: tuple[int, int], images: Tensor | None, *, filled: bool) -> None:
         self.size, self._chosen = size, torch.empty(0, 3, *size)
         if images is not None and len(images):
-            some = torch.linspace(0, len(images) - 1, min(2 * IMAGES, len(images))).round().long()
-            distinct = different(images[some])
+            candidates = torch.linspace(0, len(images) - 1, min(2 * IMAGES, len(images))).round().long()
+            distinct = different(images[candidates])
             self._chosen = distinct[torch.linspace(0, len(distinct) - 1, min(IMAGES, len(distinct))).round().long()]
         self._noise = IMAGES - len(self._chosen) if filled or not len(self._chosen) else 0
 
@@ -36,23 +36,23 @@ class ComparisonImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all of them."""
+        """Shape of all images together."""
         return (len(self), 3, *self.size)
 
     def __getitem__(self, places: Sequence[int]) -> Tensor:
-        """Those at some places, `[n, 3, *size]`."""
+        """The images at these indices, `[n, 3, *size]`."""
         chosen = [place for place in places if place < len(self._chosen)]
         parts = [in_shades(resized(self._chosen[chosen].float(), self.size))] if chosen else []
         return torch.cat([*parts, *(noise_image(p, self.size)[None] for p in places if p >= len(self._chosen))])
 
     def batches(self, pixels: int, most: int) -> list[range]:
-        """Places of images that are looked at together: `pixels` of them, and `most` images, at most."""
+        """Indices of the images in each batch of at most `pixels` pixels and `most` images."""
         count = min(max(pixels // (self.size[0] * self.size[1]), 1), most)
         return [range(start, min(start + count, len(self))) for start in range(0, len(self), count)]
 
 
 def probe_size(size: tuple[int, int], *, dynamic_size: bool) -> tuple[int, int]:
-    """Height and width that many images have: the task's own, or smaller ones of a network that takes any size."""
+    """Height and width of comparison images: the task's own, or smaller ones if the network takes any size."""
     area = size[0] * size[1]
     if not dynamic_size or area <= AREA:
         return size
@@ -61,7 +61,7 @@ def probe_size(size: tuple[int, int], *, dynamic_size: bool) -> tuple[int, int]:
 
 
 def noise_image(index: int, size: tuple[int, int]) -> Tensor:
-    """`[3, *size]` in [0, 1]: single pixels or a smooth field in turn, the same every time."""
+    """A noise image `[3, *size]` in [0, 1]: pixel noise for odd, a smooth field for even `index`; reproducible."""
     randomness = torch.Generator().manual_seed(index)
     if index % 2:
         return in_shades(torch.rand(3, *size, generator=randomness))
@@ -71,7 +71,7 @@ def noise_image(index: int, size: tuple[int, int]) -> Tensor:
 
 
 def noise(count: int, size: tuple[int, int]) -> Tensor:
-    """`[count, 3, *size]`, of `noise_image`; single pixels first, in which every error of geometry shows."""
+    """Noise images `[count, 3, *size]`, pixel noise first: it reveals every geometric error."""
     return torch.stack([noise_image(index + 1, size) for index in range(count)])
 
 
@@ -81,7 +81,7 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def in_shades(images: Tensor) -> Tensor:
-    """The images rounded to 256 shades, so that they are equal as bytes."""
+    """The images rounded to 256 shades, so that conversion to bytes is exact."""
     return images.mul(255).round() / 255
 
 

@@ -1,4 +1,4 @@
-"""The page of a bundle: one HTML file that holds the network, its runtime and its code."""
+"""The page of a bundle: one HTML file with the network, its runtime and its code."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from .runtime import OnnxModel
+from .templates import CLIENTS, rendered
 from .web_runtime import WebRuntime
-
-CLIENTS = Path(__file__).parent / "clients"
 
 
 def page_html(
@@ -27,10 +24,10 @@ def page_html(
     runtime: WebRuntime,
     words: tuple[str, str],
 ) -> str:
-    """The page, with a title and a line as `words`; names that somebody else chose are escaped.
+    """The HTML of the page; `words` are its title and its first line. Untrusted names are escaped.
 
-    `sample` is the content of sample.json with the `decision`, and `values` its input. Its content policy lets the page
-    ask the network for nothing.
+    `sample` is the content of sample.json with the `decision`, and `values` is its input. The page's content security
+    policy allows no network requests.
     """
     parts = {
         "runtime": _packed(runtime.code),
@@ -38,15 +35,9 @@ def page_html(
         "model": _text(model.path.read_bytes()),
         "values": _text(np.ascontiguousarray(values).tobytes()),
     }
-    environment = Environment(
-        loader=PackageLoader("compress.export", "clients"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pictures = (CLIENTS / "pictures.mjs").read_text(encoding="utf-8").replace("export function", "function")
-    return environment.get_template("page.html.jinja").render(
+    return rendered(
+        "page.html.jinja",
         title=words[0],
         lead=words[1],
         version=runtime.version,
@@ -59,7 +50,7 @@ def page_html(
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    """JSON that cannot end the element that it stands in, and so needs no other escape."""
+    """JSON that cannot close the HTML element around it, so that it needs no other escape."""
     return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""Half precision: the network's arithmetic in fp16, its input and output in float32."""
+"""Half precision: the network computes in fp16; its input and output stay float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .precision import Converted, Source
 
 
 def to_fp16(source: Source) -> Converted:
-    """The network in fp16. onnxruntime's converter leaves the nodes in an invalid order, which is corrected."""
+    """The network in fp16. onnxruntime's converter leaves nodes in an invalid order, so they are sorted again."""
     copy = ModelProto()
     copy.CopyFrom(source.network)
     model: ModelProto = convert_float_to_float16(copy, keep_io_types=True)

@@ -1,4 +1,4 @@
-"""The parts of a written file, each run by itself: what stands before the network, the network, what stands behind."""
+"""The three parts of a written file, each run separately: preprocessing, network, postprocessing."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 from torch import Tensor
 
+from .inner_graphs import graphs_in
 from .processing import BODY_INPUT, BODY_OUTPUT
 from .providers import LOG_NOTHING
 
 TYPES = {BODY_INPUT: TensorProto.FLOAT, BODY_OUTPUT: TensorProto.FLOAT, "size": TensorProto.INT64}
-"""Values at which a file comes apart."""
+"""Types of the values at which a file is split."""
 SHAPES = {BODY_INPUT: [None, 3, None, None]}
-"""Of these values: onnxruntime infers wrong shapes for a resize in a network whose input has no known rank."""
+"""Shapes of these values: without a rank, onnxruntime infers wrong shapes for a resize in the network."""
 
 
 class Part:
-    """Some nodes of a file in a session of their own, on the CPU."""
+    """A subgraph of a file, in its own session on the CPU."""
 
     def __init__(self, model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """From values to values; raises `ValueError` if the file does not hold them."""
+        """The subgraph from `inputs` to `outputs`; raises `ValueError` if the file does not have these values."""
         self._outputs = list(outputs)
         settings = ort.SessionOptions()
         settings.log_severity_level = LOG_NOTHING
@@ -33,44 +34,47 @@ class Part:
         self._session = ort.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
 
     def __call__(self, **values: Tensor) -> dict[str, Tensor]:
-        """The outputs by name for inputs by name."""
-        fed = {name: np.ascontiguousarray(value.numpy()) for name, value in values.items()}
-        answers = self._session.run(self._outputs, fed)
-        return {name: torch.from_numpy(np.array(answer)) for name, answer in zip(self._outputs, answers, strict=True)}
+        """Run the part: outputs by name for inputs by name."""
+        inputs = {name: np.ascontiguousarray(value.numpy()) for name, value in values.items()}
+        outputs = self._session.run(self._outputs, inputs)
+        return {name: torch.from_numpy(np.array(output)) for name, output in zip(self._outputs, outputs, strict=True)}
 
 
 class Parts:
-    """A file, to be taken apart."""
+    """The parts of a file."""
 
     def __init__(self, path: Path) -> None:
         self._model = onnx.load(path)
         graph = self._model.graph
         self._inputs = [value.name for value in graph.input]
-        self._answers = [value.name for value in graph.output]
+        self._outputs = [value.name for value in graph.output]
 
     def network(self) -> Part:
-        """`images [n, 3, h, w]` in [0, 1] to `network_logits [n, k, *s]`."""
+        """The network: `images [n, 3, h, w]` in [0, 1] to `network_logits [n, k, *s]`."""
         return Part(self._model, [BODY_INPUT], [BODY_OUTPUT])
 
     def preprocessing(self) -> Part | None:
-        """`pixels`, uint8 `[n, h, w, 3]`, to `images`; None of a file that takes images."""
+        """The preprocessing: `pixels`, uint8 `[n, h, w, 3]`, to `images`; None for a file that takes images."""
         return None if BODY_INPUT in self._inputs else Part(self._model, self._inputs, [BODY_INPUT])
 
-    def answers(self) -> tuple[Part, bool]:
-        """`network_logits` to the file's outputs, and whether that takes `size`, long `[2]`, to bring maps to."""
-        sized = _reaches(self._model, self._answers, "size", {BODY_OUTPUT})
-        return Part(self._model, [BODY_OUTPUT, *(["size"] if sized else [])], self._answers), sized
+    def postprocessing(self) -> tuple[Part, bool]:
+        """The postprocessing: `network_logits` to the file's outputs.
+
+        Also whether it has a second input, `size`, long `[2]`: the height and width to which maps are resized.
+        """
+        sized = _reaches(self._model, self._outputs, "size", {BODY_OUTPUT})
+        return Part(self._model, [BODY_OUTPUT, *(["size"] if sized else [])], self._outputs), sized
 
 
 def _between(model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> ModelProto:
-    """The nodes that lead from some values to others, with the weights that they need."""
+    """The subgraph from `inputs` to `outputs`, with the weights that it needs."""
     nodes, values = _leading_to(model, outputs, set(inputs))
     unknown = [name for name in outputs if name not in values]
     weights = [weight for weight in model.graph.initializer if weight.name in values]
-    held = {weight.name for weight in weights} | {name for node in nodes for name in node.output} | set(inputs)
-    missing = unknown or sorted(name for node in nodes for name in node.input if name and name not in held)
+    defined = {weight.name for weight in weights} | {name for node in nodes for name in node.output} | set(inputs)
+    missing = unknown or sorted(name for node in nodes for name in node.input if name and name not in defined)
     if missing:
-        raise ValueError(f"it does not hold {missing[0]!r} where its network begins or ends")
+        raise ValueError(f"it has no value {missing[0]!r} where its network starts or ends")
     declared = {value.name: value for value in (*model.graph.input, *model.graph.output)}
     graph = helper.make_graph(nodes, "part", _typed(inputs, declared), _typed(outputs, declared), weights)
     part: ModelProto = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
@@ -79,7 +83,7 @@ def _between(model: ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -
 
 
 def _leading_to(model: ModelProto, outputs: Iterable[str], inputs: set[str]) -> tuple[list[NodeProto], set[str]]:
-    """Nodes in their order, and the names of all values that they take or make."""
+    """The nodes that compute `outputs`, in their order, and the names of all values that they read or write."""
     makers = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
     places, values, waiting = set[int](), set[str](), list(outputs)
     while waiting:
@@ -99,16 +103,15 @@ def _reaches(model: ModelProto, outputs: Sequence[str], name: str, stops: set[st
 
 
 def _needs(node: NodeProto) -> Iterator[str]:
-    """Values that a node takes, for the graphs inside it too."""
+    """Values that a node reads, including those that its inner graphs read."""
     yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            for below in inner.node:
-                yield from _needs(below)
+    for graph in graphs_in(node):
+        for inner in graph.node:
+            yield from _needs(inner)
 
 
 def _typed(names: Sequence[str], declared: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto]:
-    """Values of a graph: as the file declares them but for any number of images, or of their type and any shape."""
+    """Declarations of values: the file's own with a free batch, or by type with any shape."""
     return [
         _of_any_batch(declared[name])
         if name in declared

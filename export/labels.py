@@ -1,4 +1,4 @@
-"""labels.json: what a file takes and answers, for programs in any language."""
+"""labels.json: inputs, outputs, preprocessing and classes of a file, for programs in any language."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ TYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8", "tensor(int32)": "int32",
     "tensor(int64)": "int64",
 }  # fmt: skip
-"""numpy's names of onnxruntime's types."""
+"""numpy's names for onnxruntime's types."""
 
 
 def labels_of(model: OnnxModel) -> dict[str, Any]:
-    """The content of labels.json: classes with colours, the input, what pictures have to become, and the outputs.
+    """The content of labels.json: classes with colours, the input, the preprocessing of pictures, and the outputs.
 
-    A side that is free has its name in place of a number in `shape`.
+    In `shape`, a free axis has its name in place of a number.
     """
     card = model.card
-    input_port, *answered = [{"name": name, "type": TYPES[kind], "shape": shape} for name, kind, shape in model.ports()]
+    input_port, *output_ports = [
+        {"name": name, "type": TYPES[kind], "shape": shape} for name, kind, shape in model.ports()
+    ]
     colours: Iterable[Any] = card.palette or [None] * len(card.class_names)
     classes = [
         {"id": index, "name": name, "colour": colour and list(colour)}
@@ -39,15 +41,15 @@ def labels_of(model: OnnxModel) -> dict[str, Any]:
         "input": input_port | {"channels": "RGB", "range": [0, 255] if card.input == "uint8" else [0, 1]},
         "preprocessing": preparation_of(card),
         "output": card.output,
-        "outputs": answered,
+        "outputs": output_ports,
     }
 
 
 def preparation_of(card: FileCard) -> dict[str, Any]:
-    """How a picture becomes the network's image, in numbers: see `FileCard.framed`.
+    """The preprocessing of a picture, as JSON: see `FileCard.framed`.
 
-    `mode` is `none`, `shorter side` (in proportion, the shorter one `shorter`), or `center`, `squash` or `border`: the
-    whole picture at `resize`, of which `size` is kept. Sizes are height and width.
+    `mode` is `none`; `shorter side`, which resizes the shorter side to `shorter` in proportion; or `center`, `squash`
+    or `border`, which resize the picture to `resize` and crop it to `size`. Sizes are height and width.
     """
     upright = {"orientation": "as EXIF says", "scale": None if card.input == "uint8" else 1 / 255}
     size = card.image_shape[1:]
@@ -68,13 +70,13 @@ def preparation_of(card: FileCard) -> dict[str, Any]:
 
 
 def in_words(preparation: dict[str, Any]) -> str:
-    """The same as a sentence."""
-    steps = ["turned upright as its EXIF orientation says", "RGB"]
+    """The preprocessing as a sentence."""
+    steps = ["rotated by its EXIF orientation", "converted to RGB"]
     match preparation["mode"]:
         case "none":
-            steps.append("of any size, for the file does the rest" if not preparation["scale"] else "at its own size")
+            steps.append("of any size (the file resizes it)" if not preparation["scale"] else "kept at its own size")
         case "shorter side":
-            steps.append(f"resized to a shorter side of {preparation['shorter']} pixels, sides in proportion")
+            steps.append(f"resized in proportion to a shorter side of {preparation['shorter']} pixels")
         case mode:
             tall, wide = preparation["resize"]
             resized = {
@@ -83,9 +85,10 @@ def in_words(preparation: dict[str, Any]) -> str:
                 "border": f"resized in proportion to fit into {wide}x{tall} pixels",
             }[mode]
             tall, wide = preparation["size"]
-            kept = f"the middle {wide}x{tall} of it kept"
-            steps += [resized, kept if mode != "border" else f"{kept}, borders of RGB {tuple(preparation['fill'])}"]
+            cropped = f"cropped to the central {wide}x{tall}"
+            padded = f"{cropped}, padded with RGB {tuple(preparation['fill'])}"
+            steps += [resized, padded if mode == "border" else cropped]
     if "interpolation" in preparation:
-        steps.append(f"by antialiased {preparation['interpolation']} interpolation, as Pillow does it")
-    steps.append("divided by 255" if preparation["scale"] else "as bytes")
+        steps.append(f"with Pillow's antialiased {preparation['interpolation']} interpolation")
+    steps.append("divided by 255" if preparation["scale"] else "kept as bytes")
     return f"A picture is {', '.join(steps)}. Mean and deviation are inside the file."

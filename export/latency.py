@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 Once = Callable[[], object]
-"""One answer to one batch."""
+"""A function that runs a model on one batch."""
 WARM_UP = 3
 FEWEST = 5
 """Smallest number of rounds, regardless of the time."""
 BLOCK_SECONDS = 0.02
-"""Shortest block that is timed, in seconds; reading the clock costs less than a thousandth of it."""
+"""Shortest timed block in seconds; reading the clock costs less than a thousandth of it."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,19 @@ class Latency:
     """Seconds per batch of one model, over interleaved rounds."""
 
     seconds: Sequence[float]
-    """One a round: the mean of the answers in it."""
+    """One number per round: the mean over the runs in it."""
 
     def percentile(self, share: float) -> float:
         """The percentile `share`, 0 to 100, over the rounds."""
         return float(np.percentile(self.seconds, share))
 
     def ratio(self, other: Latency) -> float:
-        """How many times faster this is than `other`: the median of ratios per round, so that disturbances cancel."""
+        """How many times faster this is than `other`: the median of the ratios per round, so that load cancels out."""
         return float(np.median(np.asarray(other.seconds) / np.asarray(self.seconds)))
 
 
 def interleaved(contenders: Mapping[str, Once], seconds: float) -> dict[str, Latency]:
-    """Time all models in turn, for about `seconds` each in all. The order rotates by one every round."""
+    """Time all models in turn, for about `seconds` each in total. The order rotates by one every round."""
     names, times = list(contenders), {name: list[float]() for name in contenders}
     repeats = {name: _repeats(once) for name, once in contenders.items()}
     ends = time.perf_counter() + seconds * len(names)
@@ -49,7 +49,7 @@ def interleaved(contenders: Mapping[str, Once], seconds: float) -> dict[str, Lat
 
 
 def _repeats(once: Once) -> int:
-    """Answers that fill a block, after some that are not counted."""
+    """The number of runs that fill a block, measured after a warm-up."""
     for _ in range(WARM_UP):
         once()
     started = time.perf_counter()

@@ -1,7 +1,7 @@
-"""The resize and crop of `compress.framing` in ONNX's notation, for files that take pixels of any size.
+"""The resize and crop of `compress.framing` in ONNX's text format, for files that take pixels of any size.
 
-Two passes, across and then down, each rounded to whole shades, as Pillow does it: what the network sees differs from
-Pillow's picture by a shade or two in few pixels.
+The resize has two passes, horizontal then vertical, each rounded to whole shades as in Pillow. The network's input
+differs from Pillow's result by one or two shades in a few pixels.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ RESIZES = {
     "bilinear": 'mode="linear"',
     "bicubic": 'mode="cubic", cubic_coeff_a=-0.5',
 }
-"""Interpolations that ONNX has with antialiasing."""
+"""Interpolations that ONNX supports with antialiasing."""
 ANTIALIASED = 'coordinate_transformation_mode="half_pixel", antialias=1, exclude_outside=1'
-"""With weights renewed at the border, as Pillow and torch do it: without, images differ from theirs by up to 4 %."""
+"""Weights are renormalised at the border as in Pillow and torch; otherwise images differ by up to 4 %."""
 HALF = 0.501
-"""Added before rounding down: of a shade between two, which is common, rounding errors must not choose."""
+"""Added before rounding down. Exact halves are common, and with 0.5 rounding errors would decide their direction."""
 
 
 def framed(framing: Framing, size: Size) -> str:
-    """What makes `before_sized`, float `[n, 3, *size]` of whole shades, of uint8 `before_planes` with height and width
-    `size`."""
+    """Nodes that compute `before_sized`, float `[n, 3, *size]` of whole shades, from uint8 `before_planes`, whose
+    height and width are the value `size`."""
     return f"{_sizes(framing, size)}\n{_resize(framing)}\n{_window(framing, size)}"
 
 
 def scaled_to_side(side: int) -> str:
-    """The same for the whole picture, resized to the shorter side `side`."""
+    """The same for a resize of the whole picture, in proportion, to the shorter side `side`."""
     steps = f"""
         before_double = Cast <to = 11> (size)
         before_least = ReduceMin <keepdims = 1> (before_double)
@@ -38,16 +38,16 @@ def scaled_to_side(side: int) -> str:
 
 
 def _sizes(framing: Framing, size: Size) -> str:
-    """What makes `before_wanted`, the height and width that the whole picture is resized to: `Framing.geometry`."""
+    """Nodes that compute `before_resized`, the height and width of the resized picture: see `Framing.geometry`."""
     high, wide = framing.scale_to(size)
     if framing.crop_mode == "squash":
-        return f"before_wanted = Constant <value_ints = [{high}, {wide}]> ()"
+        return f"before_resized = Constant <value_ints = [{high}, {wide}]> ()"
     if framing.crop_mode == "center" and high == wide:
         return f"""
             before_least = ReduceMin <keepdims = 1> (size)
             before_scale = Constant <value_ints = [{high}]> ()
             before_larger = Mul (size, before_scale)
-            before_wanted = Div (before_larger, before_least)"""
+            before_resized = Div (before_larger, before_least)"""
     reduce = "ReduceMax" if framing.crop_mode == "border" else "ReduceMin"
     return f"""
         before_double = Cast <to = 11> (size)
@@ -59,11 +59,11 @@ def _sizes(framing: Framing, size: Size) -> str:
 
 
 def _rounded() -> str:
-    """In double precision, as Python reckons it."""
+    """Nodes that round in double precision, as Python does."""
     return """before_rounded = Round (before_exact)
         before_one = Constant <value = double[1] {1}> ()
         before_enough = Max (before_rounded, before_one)
-        before_wanted = Cast <to = 7> (before_enough)"""
+        before_resized = Cast <to = 7> (before_enough)"""
 
 
 def _resize(framing: Framing) -> str:
@@ -73,7 +73,7 @@ def _resize(framing: Framing) -> str:
         before_first = Constant <value_ints = [0]> ()
         before_second = Constant <value_ints = [1]> ()
         before_height = Gather (size, before_first)
-        before_width = Gather (before_wanted, before_second)
+        before_width = Gather (before_resized, before_second)
         before_half = Constant <value_float = {HALF}> ()
         before_black = Constant <value_float = 0.0> ()
         before_white = Constant <value_float = 255.0> ()
@@ -82,7 +82,7 @@ def _resize(framing: Framing) -> str:
         before_across_raised = Add (before_across_exact, before_half)
         before_across_whole = Floor (before_across_raised)
         before_across = Clip (before_across_whole, before_black, before_white)
-        before_down_size = Concat <axis = 0> (before_front, before_wanted)
+        before_down_size = Concat <axis = 0> (before_front, before_resized)
         before_down_exact = Resize <{attributes}> (before_across, , , before_down_size)
         before_down_raised = Add (before_down_exact, before_half)
         before_down_whole = Floor (before_down_raised)
@@ -90,12 +90,12 @@ def _resize(framing: Framing) -> str:
 
 
 def _window(framing: Framing, size: Size) -> str:
-    """The middle of the resized picture; where it is smaller than the window, with borders around it."""
+    """Nodes that crop the centre of the resized picture, and pad it where it is smaller than the window."""
     if framing.crop_mode == "squash" and framing.scale_to(size) == size:
         return "before_sized = Identity (before_shown)"
     cropped = f"""
         before_window = Constant <value_ints = [{size[0]}, {size[1]}]> ()
-        before_spare = Sub (before_wanted, before_window)
+        before_spare = Sub (before_resized, before_window)
         before_none = Constant <value_ints = [0]> ()
         before_beyond = Max (before_spare, before_none)
         before_beyond_double = Cast <to = 11> (before_beyond)

@@ -1,4 +1,4 @@
-"""OpenVINO's own format, and its runtime in place of onnxruntime. Needs the extra `openvino`."""
+"""OpenVINO's file format and runtime, as an alternative to onnxruntime. Needs the extra `openvino`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from .scoring import answers, spec_of
 
 Array = NDArray[Any]
 LIMIT = 200_000_000
-"""Bytes of a description at most."""
+"""Largest XML file in bytes."""
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
-"""Without it, processors that have bfloat16 compute in that."""
+"""Without it, CPUs with bfloat16 compute in bfloat16."""
 
 
 def write_openvino(file: Path, out: Path) -> None:
-    """Write the ONNX file as OpenVINO's two files, `out` (.xml) and its weights beside it (.bin), with the same card.
+    """Convert the ONNX file to OpenVINO's two files, `out` (.xml) and the weights beside it (.bin), with the same card.
 
-    Both take their names when both are written. Raises `UsageError` without OpenVINO, or if it cannot read the file.
+    Both files appear only when both are complete. Raises `UsageError` if OpenVINO is not installed or cannot read the
+    file.
     """
     openvino = _library()
     card = OnnxModel(file).card
@@ -56,8 +57,8 @@ def write_openvino(file: Path, out: Path) -> None:
 class OpenVinoModel:
     """OpenVINO's files, or an ONNX file of this package, in OpenVINO's runtime on the CPU.
 
-    It answers as `OnnxModel` does. Raises `UsageError` without OpenVINO, and for files that it cannot load or that
-    carry no card.
+    It has the interface of `OnnxModel`. Raises `UsageError` if OpenVINO is not installed, and for files that it cannot
+    load or that have no card.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,29 +73,29 @@ class OpenVinoModel:
         self._names = ["classes", "scores"] if self.card.output == "decision" else [self.card.output]
         missing = set(self._names).difference(*(port.get_names() for port in self._compiled.outputs))
         if missing:
-            raise UsageError(f"cannot use {path}: it does not answer {', '.join(sorted(missing))}; export it again")
+            raise UsageError(f"cannot use {path}: it has no output {', '.join(sorted(missing))}; export it again")
 
     def as_input(self, images: Array) -> Array:
         """Images float32 `[n, 3, h, w]` in [0, 1] as the file's own input."""
         return own_input(images, self.card)
 
     def run(self, images: Array) -> dict[str, Array]:
-        """The outputs by name for one batch of the file's own input; raises `UsageError` if there are none."""
+        """The outputs by name for one batch of the file's own input; raises `UsageError` if it cannot be run."""
         try:
             values = self._compiled(np.ascontiguousarray(images))
         except RuntimeError as error:
             raise UsageError(f"OpenVINO fails on images {list(images.shape)}: {first_line(error)}") from error
-        answer = {name: np.array(values[name]) for name in self._names}
-        complaint = complaint_of(answer, self.card, len(images))
+        outputs = {name: np.array(values[name]) for name in self._names}
+        complaint = complaint_of(outputs, self.card, len(images))
         if complaint:
             raise UsageError(f"the file {self.path} {complaint}; export it again")
-        return answer
+        return outputs
 
 
 def check_openvino(network: Deployable, model: OpenVinoModel, images: Tensor | None) -> list[Parity]:
-    """Compare OpenVINO's answers with the network's: at each shape, and on many images, as an ONNX file's are.
+    """Compare OpenVINO's outputs with the network's, at each shape and on many images, as for an ONNX file.
 
-    The parts inside are those of the ONNX file that it was made from, which is compared by itself.
+    Its parts are not compared separately: they are compared in the ONNX file from which it was converted.
     """
     card = model.card
     shapes = shapes_to_check(spec_of(model), dynamic_size=card.dynamic_size or card.input == "uint8")
@@ -115,7 +116,7 @@ def _check_many(network: Deployable, model: OpenVinoModel, many: ComparisonImage
             rounding = rounding_of(network, model.card, [many[some] for some in places[:1]]).probabilities
             measured = _measured(network, model, [many[some] for some in places], rounding)
             allowed = allowed.widened(rounding)
-    except Exception as error:  # networks and runtimes raise many types
+    except Exception as error:  # networks and runtimes raise many exception types
         return Parity.failed(many.shape, f"cannot be compared: {first_line(error, 120)}")
     passed = measured.kept >= allowed.least(len(many)) and measured.share <= allowed.difference
     return measured.verdict(many.shape, passed)
@@ -132,16 +133,18 @@ def _measured(network: Deployable, model: OpenVinoModel, batches: Sequence[Tenso
 
 
 def is_own_openvino(path: Path) -> bool:
-    """Whether a regular file is OpenVINO's description of a network with this package's card, of any version."""
+    """Whether a regular file is an OpenVINO XML file with this package's card, of any version."""
     try:
         if path.stat().st_size > LIMIT:
             return False
         text = path.read_text("utf-8")
-        if "<!DOCTYPE" in text:  # we write none, and without one no entity can be declared that grows when it is read
+        if (
+            "<!DOCTYPE" in text
+        ):  # our files have none, and only a DOCTYPE can declare entities that expand without limit
             return False
         information = ElementTree.fromstring(text).find("rt_info")  # noqa: S314  # see the line above
         return information is not None and information.find(CARD_KEY) is not None
-    except Exception:  # what is no such file is somebody else's
+    except Exception:  # not an OpenVINO file, so not ours
         return False
 
 
@@ -149,7 +152,7 @@ def _card_of(path: Path, model: Any) -> FileCard:
     if path.suffix == ".onnx":
         return OnnxModel(path).card
     if not model.has_rt_info([CARD_KEY]):
-        raise ValueError("it carries no card; only files written by `compress export` do")
+        raise ValueError("it has no card; only files written by `compress export` do")
     return FileCard.read({CARD_KEY: model.get_rt_info([CARD_KEY]).astype(str)})
 
 

@@ -1,4 +1,4 @@
-"""Comparison of an ONNX file with the torch module, also at batch and image sizes that were not traced."""
+"""Comparison of an ONNX file with the torch module, including batch and image sizes that were not traced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Shape = tuple[int, int, int, int]
 def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[Shape]:
     """The traced shape, batch 1, another batch and, if sizes are free, an untraced size and an odd one.
 
-    `OnnxModel` gives a file of a fixed batch as many at once as it takes.
+    `OnnxModel` splits these batches for a file of a fixed batch.
     """
     _, height, width = spec.image_shape
     shapes = [(2, 3, height, width), (1, 3, height, width), (5, 3, height, width)]
@@ -36,9 +36,9 @@ def shapes_to_check(spec: TaskSpec, *, dynamic_size: bool) -> list[Shape]:
 def check_parity(
     network: Deployable, model: OnnxModel, shapes: Sequence[Shape], images: Tensor | None = None
 ) -> list[Parity]:
-    """Compare the whole file at each shape, then its parts by themselves on many images: see `part_parity`.
+    """Compare the whole file at each shape, then its parts separately on many images: see `part_parity`.
 
-    Images are `images [n, 3, h, w]` in [0, 1], resized, and noise where there are none or too few.
+    The images are `images [n, 3, h, w]` in [0, 1], resized, and noise if there are none or too few.
     """
     return [*check_shapes(network, model, shapes, images), *check_parts(network, model, images)]
 
@@ -48,8 +48,8 @@ def check_shapes(
 ) -> list[Parity]:
     """Compare the whole file at each shape.
 
-    Where they differ by more than a right file should, the network is run in float64: one whose logits are in the
-    thousands rounds its own answers as much, and what its file may differ by is that much more.
+    If file and network differ by more than the tolerance, the network also runs in float64 to measure its own rounding
+    error, and the tolerance grows by that error. Networks with logits in the thousands have large rounding errors.
     """
     inputs = [_inputs(shape, images) for shape in shapes]
     results = [_compare(network, model, shown) for shown in inputs]
@@ -68,7 +68,7 @@ def require_parity(results: Sequence[Parity]) -> None:
 
 
 def _inputs(shape: Shape, images: Tensor | None) -> Tensor:
-    """Some of the images, evenly spread, or noise."""
+    """Evenly selected images, resized to the shape, or noise."""
     count, _, *size = shape
     if images is None or not len(images):
         return noise(count, (size[0], size[1]))
@@ -92,7 +92,7 @@ def _compare(network: Deployable, model: Runnable, images: Tensor, rounding: flo
         measured, _ = measure_answers(logits, actual, card, allowed)
     except ValueError as error:
         return Parity.failed(shape, str(error))
-    # of a few images one may fall the other way where rounding moves logits freely: the many tell how often that is
+    # where rounding may move logits freely, one decision of a few images may change: many images measure the rate
     spare = 1 / measured.count if math.isinf(allowed.logits) else 0.0
     passed = measured.kept >= allowed.decisions - spare and measured.share <= allowed.difference
     return measured.verdict(shape, passed, rounding)

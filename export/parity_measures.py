@@ -1,4 +1,4 @@
-"""The differences between a file's outputs and the network's, over one batch or many, and whether they pass."""
+"""Differences between a file's outputs and the network's, over one batch or many, and whether they pass."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .reference_outputs import best_class, decided_classes, expected_answers
 from .tolerance import Tolerance
 
 COLUMNS = 200
-"""Positions of an image at most that are looked at to tell the classes apart."""
+"""Most positions of an image that are compared to find exchanged classes."""
 MOST_SORTED = 100_000
 MUCH_NEARER = 0.25
-"""Of a squared distance: a class's answers that are so much nearer to another class's are that class's."""
+"""A class counts as exchanged if its squared distance to another class is below this share of that to itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parity:
     """The comparison of one part of a file, or of the whole, at one input shape."""
 
@@ -33,11 +33,11 @@ class Parity:
     p99: float
     passed: bool
     rounding: float = 0.0
-    """How far torch itself is from float64, as a share of the largest score; 0 where that was not measured."""
+    """Difference of torch's float32 from float64, as a share of the largest score; 0 if it was not measured."""
     failure: str = ""
-    """Why the file gave no comparable answer, or what is wrong with it besides the numbers."""
+    """Why the outputs cannot be compared, or an error other than the differences."""
     part: str = "file"
-    """What was compared: the whole `file`, the `network` in it, or what stands before and behind that."""
+    """What was compared: the whole `file`, the `network` in it, its `preprocessing` or its `answers`."""
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
@@ -49,29 +49,39 @@ class Parity:
     @classmethod
     def failed(cls, shape: Sequence[int], why: str, part: str = "file") -> Parity:
         """The result for a part without a comparable output."""
-        return cls(tuple(shape), 0.0, math.inf, math.inf, math.inf, passed=False, failure=why, part=part)
+        return cls(
+            shape=tuple(shape),
+            agreement=0.0,
+            largest=math.inf,
+            mean=math.inf,
+            p99=math.inf,
+            passed=False,
+            failure=why,
+            part=part,
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The differences of some answers."""
+    """Differences measured on a batch or on several."""
 
     kept: float
-    """Share of the decisions that the network makes, too, or misses by a near-tie."""
+    """Share of decisions that are equal to the network's or differ by a near-tie only."""
     agreement: float
-    """Share of the decisions that are equal."""
+    """Share of equal decisions."""
     largest: float
     """Absolute difference of the scores, as are `mean` and `p99`."""
     mean: float
     p99: float
     scale: float
-    """What differences are a share of."""
+    """The number by which differences are divided for `share`."""
     count: int
-    """Decisions."""
+    """Number of decisions."""
 
     @classmethod
     def of(cls, logits: Tensor, decisions: Tensor, difference: Tensor, scale: float, allowed: Tolerance) -> Measured:
-        """For decisions `[n, *s]` of a file where the network has `logits [n, k, *s]`; `difference` is of any shape."""
+        """Measure decisions `[n, *s]` of a file against the network's `logits [n, k, *s]`, and a difference of any
+        shape."""
         flat = difference.abs().flatten().double()
         return cls(
             kept=allowed.kept(logits, decisions),
@@ -85,7 +95,7 @@ class Measured:
 
     @classmethod
     def together(cls, parts: Sequence[Measured]) -> Measured:
-        """Of all batches; `p99` is that of the worst batch."""
+        """The measures over several batches; `p99` is that of the worst batch."""
         count = sum(part.count for part in parts)
 
         def mean(name: str) -> float:
@@ -93,9 +103,17 @@ class Measured:
 
         def most(name: str) -> float:
             values = torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
-            return values.max().item()  # NaN wins, which Python's own max leaves to the order
+            return values.max().item()  # torch returns NaN if there is one; Python's max depends on the order
 
-        return cls(mean("kept"), mean("agreement"), most("largest"), mean("mean"), most("p99"), most("scale"), count)
+        return cls(
+            kept=mean("kept"),
+            agreement=mean("agreement"),
+            largest=most("largest"),
+            mean=mean("mean"),
+            p99=most("p99"),
+            scale=most("scale"),
+            count=count,
+        )
 
     @property
     def share(self) -> float:
@@ -103,22 +121,31 @@ class Measured:
         return self.largest / self.scale
 
     def verdict(self, shape: Sequence[int], passed: bool, rounding: float = 0.0, part: str = "file") -> Parity:
-        """As one line of the comparison."""
-        return Parity(tuple(shape), self.agreement, self.largest, self.mean, self.p99, passed, rounding, "", part)
+        """The result as one line of the comparison."""
+        return Parity(
+            shape=tuple(shape),
+            agreement=self.agreement,
+            largest=self.largest,
+            mean=self.mean,
+            p99=self.p99,
+            passed=passed,
+            rounding=rounding,
+            part=part,
+        )
 
 
 def _p99(values: Tensor) -> float:
-    """What 99 % of the values do not exceed; of very many, some are looked at."""
-    some = values[:: max(len(values) // MOST_SORTED, 1)]
-    return some.kthvalue(max(math.ceil(0.99 * len(some)), 1)).values.item()
+    """The 99th percentile; of very many values, an even selection is sorted."""
+    selected = values[:: max(len(values) // MOST_SORTED, 1)]
+    return selected.kthvalue(max(math.ceil(0.99 * len(selected)), 1)).values.item()
 
 
 def measure_answers(
     logits: Tensor, answers: dict[str, Tensor], card: FileCard, allowed: Tolerance
 ) -> tuple[Measured, Tensor]:
-    """A file's outputs against the network's `logits [n, k, *s]`: the numbers, and each image's difference `[n]`.
+    """Measure a file's outputs against the network's `logits [n, k, *s]`; also each image's largest difference `[n]`.
 
-    Raises `ValueError` if an output has not the shape that it should have.
+    Raises `ValueError` if an output has the wrong shape.
     """
     expected = expected_answers(logits, card)
     for name, values in expected.items():
@@ -131,28 +158,28 @@ def measure_answers(
 
 
 def by_image(difference: Tensor) -> Tensor:
-    """The largest difference of each image, `[n]` of `[n, ...]`; what is NaN differs most."""
+    """The largest difference of each image, `[n, ...] -> [n]`; infinity for NaN."""
     return difference.abs().flatten(1).amax(dim=1).nan_to_num(nan=math.inf)
 
 
 def spread(logits: Tensor) -> float:
-    """The largest distance of logits `[n, k, *s]` from their mean over the classes, which decides the argmax."""
-    lies = (logits - logits.mean(dim=1, keepdim=True)).abs().max().item()
-    return max(lies, 1e-6 * logits.abs().max().item(), 1e-12)
+    """The largest distance of logits `[n, k, *s]` from their mean over the classes, since the mean moves no argmax."""
+    distance = (logits - logits.mean(dim=1, keepdim=True)).abs().max().item()
+    return max(distance, 1e-6 * logits.abs().max().item(), 1e-12)
 
 
 def some_positions(logits: Tensor) -> Tensor:
-    """Logits `[n, k, *s]` of some positions of each image, evenly spread, as rows `[m, k]`."""
+    """Logits `[n, k, *s]` of evenly selected positions of each image, as rows `[m, k]`."""
     rows = logits.flatten(2).movedim(1, 2) if logits.ndim > 2 else logits.unsqueeze(1)
     chosen = torch.linspace(0, rows.shape[1] - 1, min(COLUMNS, rows.shape[1])).long()
     return rows[:, chosen].flatten(0, 1)
 
 
 def exchanged(expected: Tensor, actual: Tensor) -> list[tuple[int, int]]:
-    """Classes whose answers in a file are those of another class, with that class; both tensors are logits `[m, k]`.
+    """Pairs of a class and the class whose logits it has in the file; both tensors are logits `[m, k]`.
 
-    Small errors of any size leave a class nearest to itself: this finds two of a thousand classes in the wrong order
-    where rounding to eight bits hides all else.
+    With rounding errors alone, a class stays nearest to itself. So this finds two of a thousand classes in the wrong
+    order, even where rounding to eight bits hides it from all other measures.
     """
     expected, actual = (logits.double() - logits.double().mean(dim=0) for logits in (expected, actual))
     squares = (actual**2).sum(dim=0)[:, None] + (expected**2).sum(dim=0)[None]

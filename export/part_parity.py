@@ -1,8 +1,8 @@
-"""The three parts of a file, each held against torch alone, where nothing hides what another part does.
+"""Separate comparisons of the three parts of a file with torch, so that no part hides the error of another.
 
-A softmax hides what its logits are: at probabilities of 1 a file with exchanged classes passes. So the network in the
-file is compared by its logits, on many images; what stands behind it on logits that make every class win; and what
-stands before it by the images that it makes of pixels. The whole file answers the same many images.
+A softmax hides its logits: at probabilities of 1, a file with exchanged classes passes. So the network in the file is
+compared by its logits on many images, the postprocessing on logits for which every class wins, and the preprocessing
+by the images that it computes from pixels. The whole file is compared on the same images.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from .scoring import answers
 from .tolerance import FP32, TORCH_ROUNDING, Tolerance
 
 BATCH_PIXELS, BATCH = 500_000, 64
-"""Of the images that are compared at once, which may be large."""
+"""Most pixels and most images that are compared at once."""
 DOUBTED = 16
-"""Images, those that differ most, on which the network is run in float64 too."""
+"""Number of images, those with the largest differences, on which the network also runs in float64."""
 SHADES, MEAN = 3 / 255, 5e-4
-"""How far the images that a file makes of pixels may be from torch's, at most and on average, in [0, 1]: where a shade
-lies between two, rounding chooses one."""
+"""Largest and mean difference allowed between preprocessed images and torch's, in [0, 1]: rounding decides where a
+shade is between two."""
 SIZES = ((0.6, 0.7), (1.7, 1.3), (1.0, 1.0))
-"""Of pictures that are resized, as shares of the task's height and width."""
+"""Sizes of pictures for the preprocessing, as shares of the task's height and width."""
 ROWS = 64
-"""Of logits for the last part that are run at once."""
+"""Rows of logits for the postprocessing that are run at once."""
 
 
 def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) -> list[Parity]:
@@ -50,7 +50,7 @@ def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) ->
     many = ComparisonImages(size, images, filled=find_precision(card.precision).tolerance.exact)
     try:
         parts = Parts(model.path)
-        last, sized = parts.answers()
+        last, sized = parts.postprocessing()
         first = parts.preprocessing()
         with torch.no_grad():
             positions = tuple(network(many[[0]]).shape[2:])
@@ -63,20 +63,22 @@ def check_parts(network: Deployable, model: OnnxModel, images: Tensor | None) ->
         return [Parity.failed(many.shape, f"cannot be compared: {first_line(error, 120)}", "network")]
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A batch that both have answered."""
+@dataclass(frozen=True, kw_only=True)
+class _ComparedBatch:
+    """The measures of one batch that both the network and the file have run on."""
 
     core: Measured
     whole: Measured
     expected: Tensor
-    """Logits of some positions, `[m, k]`, as are the `actual` ones."""
+    """The network's logits at some positions, `[m, k]`; `actual` are the file's."""
     actual: Tensor
     by_image: Tensor
     """The largest difference of each image, `[n]`."""
 
 
-def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allowed: Tolerance) -> _Seen:
+def _compare_batch(
+    network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allowed: Tolerance
+) -> _ComparedBatch:
     card = model.card
     expected, actual = network(images), core(**{BODY_INPUT: images})[BODY_OUTPUT]
     if actual.shape != expected.shape:
@@ -88,18 +90,24 @@ def _see(network: nn.Module, model: OnnxModel, core: Part, images: Tensor, allow
         logits = expected_logits(network, card, images)
     else:
         logits = at_size(expected, (height, width)) if card.task == "segmentation" else expected
-    if allowed.exact:  # no probability moves by more than the logits do, and these are judged by themselves
+    if allowed.exact:  # a probability changes by no more than the logits, which are compared separately
         allowed = replace(allowed, tie=allowed.tie + measured.largest)
     whole, _ = measure_answers(logits, answers(model, images), card, allowed)
-    rows = some_positions(expected), some_positions(actual)
-    return _Seen(measured, whole, *rows, by_image(difference))
+    return _ComparedBatch(
+        core=measured,
+        whole=whole,
+        expected=some_positions(expected),
+        actual=some_positions(actual),
+        by_image=by_image(difference),
+    )
 
 
 @torch.no_grad()
 def _check_many(network: Deployable, model: OnnxModel, core: Part, many: ComparisonImages) -> list[Parity]:
-    """The network by its logits and the file by its outputs, with what torch itself rounds where that is needed."""
+    """Compare the network by its logits and the file by its outputs, allowing for torch's rounding error if needed."""
     card, allowed = model.card, find_precision(model.card.precision).tolerance
-    results = [_see(network, model, core, many[places], allowed) for places in many.batches(BATCH_PIXELS, BATCH)]
+    batches = many.batches(BATCH_PIXELS, BATCH)
+    results = [_compare_batch(network, model, core, many[places], allowed) for places in batches]
     inner, whole = (Measured.together([getattr(one, name) for one in results]) for name in ("core", "whole"))
     shape, least, rounding = many.shape, allowed.least(len(many)), 0.0
     near = inner.share <= allowed.logits
@@ -112,7 +120,7 @@ def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Compari
     result = inner.verdict(shape, near, rounding, "network")
     swapped = exchanged(*(torch.cat([getattr(one, name) for one in results]) for name in ("expected", "actual")))
     if swapped:
-        pairs = ", ".join(f"{card.class_names[k]} answers as {card.class_names[j]}" for k, j in swapped[:3])
+        pairs = ", ".join(f"{card.class_names[k]} has the logits of {card.class_names[j]}" for k, j in swapped[:3])
         result = replace(result, passed=False, failure=f"classes are exchanged: {pairs}")
     excess = inner.largest if allowed.exact else 0.0
     kept = whole.kept >= least and whole.largest <= allowed.difference * whole.scale + excess
@@ -120,7 +128,7 @@ def _check_many(network: Deployable, model: OnnxModel, core: Part, many: Compari
 
 
 def _check_answers(last: Part, card: FileCard, positions: tuple[int, ...], *, sized: bool) -> Parity:
-    """What stands behind the network, on logits `[n, k, *positions]` among which every class wins."""
+    """Compare the postprocessing on logits `[n, k, *positions]` for which every class is the best somewhere."""
     exact, measures, rows = FP32, list[Measured](), 0
     logits = torch.empty(0)
     for logits in _winning(len(card.class_names), positions, maps=card.task == "segmentation"):
@@ -134,7 +142,7 @@ def _check_answers(last: Part, card: FileCard, positions: tuple[int, ...], *, si
             and "classes" in actual
             and not torch.equal(actual["classes"], expected["classes"])
         ):
-            return Parity.failed(logits.shape, "it names other classes than those of the best logits", "answers")
+            return Parity.failed(logits.shape, "its classes are not those of the best logits", "answers")
         rows += len(logits)
     measured = Measured.together(measures)
     passed = measured.kept >= exact.decisions and measured.share <= exact.difference
@@ -142,7 +150,7 @@ def _check_answers(last: Part, card: FileCard, positions: tuple[int, ...], *, si
 
 
 def _winning(classes: int, positions: tuple[int, ...], *, maps: bool) -> Iterator[Tensor]:
-    """Logits `[n, k, *positions]`, or maps of any size, in which each class is the best somewhere, none near it."""
+    """Logits `[n, k, *positions]`, or maps of any size, for which each class is clearly the best somewhere."""
     randomness = torch.Generator().manual_seed(2)
     if maps:
         across = max(round(classes**0.5) + 1, 7)
@@ -158,7 +166,7 @@ def _winning(classes: int, positions: tuple[int, ...], *, maps: bool) -> Iterato
 
 
 def _check_preprocessing(first: Part, card: FileCard) -> Parity:
-    """What stands before the network, on pictures that are larger, smaller, and as large as the task's."""
+    """Compare the preprocessing on pictures that are smaller than the task's images, larger, and of the same size."""
     height, width = card.image_shape[1:]
     shape, differences = (len(SIZES), 3, height, width), list[Tensor]()
     for tall, wide in SIZES:
@@ -170,5 +178,12 @@ def _check_preprocessing(first: Part, card: FileCard) -> Parity:
         differences.append((prepared - expected).abs().flatten())
     difference = torch.cat(differences)
     largest, mean = difference.max().item(), difference.mean().item()
-    numbers = (1.0, largest, mean, largest)
-    return Parity(shape, *numbers, passed=largest <= SHADES and mean <= MEAN, part="preprocessing")
+    return Parity(
+        shape=shape,
+        agreement=1.0,
+        largest=largest,
+        mean=mean,
+        p99=largest,
+        passed=largest <= SHADES and mean <= MEAN,
+        part="preprocessing",
+    )

@@ -1,4 +1,4 @@
-"""The same graph in the form that most importers take."""
+"""Rewrite a graph into the form that most importers accept."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from .target_limits import nodes_of
+from .inner_graphs import graphs_of, nodes_of
 
 NUMBERS = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
-"""Attributes of a Constant that are numbers and no tensor."""
+"""Attributes of a Constant that are numbers rather than tensors."""
 
 
 def make_portable(model: ModelProto) -> None:
-    """Change a model in place, results being the same.
+    """Change a model in place without changing its results.
 
-    Constants become weights: OpenCV's importer and onnxruntime's own preparation for quantisation read constants that
-    are tensors only. Every domain is imported once, and none that no operator is of. A reshape to a shape without a 0
-    says no longer what a 0 would mean, which some importers refuse to hear.
+    Constants become weights, because OpenCV's importer and onnxruntime's preparation for quantisation read only
+    constants that are tensors. Each domain in use is imported once, and unused domains are dropped. A reshape to a
+    shape without a 0 loses its attribute `allowzero`, which some importers refuse.
     """
-    for graph in _graphs(model.graph):
-        answers = {value.name for value in graph.output}
-        constants = [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in answers]
+    for graph in graphs_of(model.graph):
+        outputs = {value.name for value in graph.output}
+        constants = [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in outputs]
         weights = [(node, tensor) for node in constants if (tensor := _tensor(node)) is not None]
         for node, tensor in weights:
             graph.node.remove(node)
@@ -32,21 +32,13 @@ def make_portable(model: ModelProto) -> None:
 
 
 def opset_of(model: ModelProto) -> int:
-    """The version of ONNX's own operators."""
+    """The version of the ONNX operators that a model uses."""
     versions: Iterator[int] = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return next(versions)
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _graphs(inner)
-
-
 def _tensor(node: NodeProto) -> TensorProto | None:
-    """The value of a Constant as a weight of its name; None of texts and sparse tensors, which stay as they are."""
+    """The value of a Constant as a weight of its name; None for texts and sparse tensors, which are kept."""
     (attribute,) = node.attribute
     if attribute.type == AttributeProto.TENSOR:
         tensor = TensorProto()
@@ -60,7 +52,7 @@ def _tensor(node: NodeProto) -> TensorProto | None:
 
 
 def _drop_needless_zeros(graph: GraphProto) -> None:
-    weights = {tensor.name: tensor for inner in _graphs(graph) for tensor in inner.initializer}
+    weights = {tensor.name: tensor for inner in graphs_of(graph) for tensor in inner.initializer}
     for node in nodes_of(graph):
         shape = weights.get(node.input[1]) if node.op_type == "Reshape" else None
         if shape is None or not np.all(numpy_helper.to_array(shape)):

@@ -1,4 +1,4 @@
-"""The record of a precision: how a network is written in it, what has to be kept, and what is said of the file."""
+"""The record of a precision: how a network is converted, the tolerance, and a note about such files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a network in another precision is made from."""
+    """The inputs of a conversion to another precision."""
 
     network: ModelProto
-    """In float32: `images`, float32 `[n, 3, h, w]` in [0, 1], to `network_logits [n, k, *s]`."""
+    """The float32 network: `images`, float32 `[n, 3, h, w]` in [0, 1], to `network_logits [n, k, *s]`."""
     images: Array
-    """Float32 `[n, 3, h, w]` in [0, 1], for ranges of activations; `[0, 3, h, w]` where none are needed."""
+    """Calibration images, float32 `[n, 3, h, w]` in [0, 1]; `[0, 3, h, w]` if the precision needs none."""
     target: Target
-    """Where the file is to run."""
+    """The runtime for the file."""
     least_saved: float = 0.0
-    """Share of the bytes that has to be saved at least; less is not worth a search."""
+    """Least share of the bytes that must be saved; a conversion that saves less can be given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class Converted:
     """A network in another precision."""
 
     network: ModelProto
-    """With the inputs and outputs of the one in float32."""
+    """It has the inputs and outputs of the float32 network."""
     said: str = ""
-    """What whoever exports it should read; a sentence."""
+    """A sentence for the user who exports it."""
     kept_float: tuple[str, ...] = ()
     """Names of the layers that stayed in float32, the most sensitive first."""
 
@@ -54,15 +54,15 @@ class Precision:
     meaning: str
     """One line for `compress list precisions`."""
     tolerance: Tolerance
-    """What a file keeps of the network in float32, or it is refused."""
+    """How far a file may differ from the float32 network; files that differ more are refused."""
     convert: Callable[[Source], Converted] = unchanged
-    """Makes the network; raises `GateError` if it would keep too little."""
+    """Converts the network; raises `GateError` if too many decisions would change."""
     calibrated: bool = False
-    """Whether it needs images to read ranges of activations from."""
+    """Whether it needs calibration images for the ranges of activations."""
     note: str = ""
-    """What is said of every such file, when it is written, in its card and in reports; a sentence."""
+    """A sentence about every such file, shown at export, in its card and in reports."""
 
 
 def no_images(shape: tuple[int, int, int]) -> Array:
-    """None, of images of a shape."""
+    """An empty array of images of a shape, for precisions without calibration."""
     return np.empty((0, *shape), dtype=np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from compress.errors import unknown_name
 from compress.tables import OpenTable
 
 from .fp16 import to_fp16
@@ -39,9 +38,6 @@ PRECISIONS = OpenTable(
 def find_precision(name: str) -> Precision:
     """The precision called `name`.
 
-    Raises `UsageError` if there is none, with the nearest name, or if its package is broken, with the package's name.
+    Raises `UsageError` for an unknown name, with the nearest known one, and for a broken package, with its name.
     """
-    precision = PRECISIONS.find(name)
-    if precision is None:
-        raise unknown_name("precision", name, PRECISIONS.names())
-    return precision
+    return PRECISIONS.require(name, "precision")

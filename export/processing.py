@@ -1,7 +1,7 @@
-"""What stands before and behind the network in a file: pictures of any size in, an application's answers out.
+"""Pre- and postprocessing of a file: from pictures of any size, and to the outputs that an application needs.
 
-Both are written in ONNX itself and joined to the network that torch exported: one exported network serves every form of
-file, and it alone is made smaller, while they work in float32.
+Both are ONNX graphs that are joined to the network exported by torch. So one exported network serves every form of
+file, and only the network is converted to another precision; pre- and postprocessing stay in float32.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from .portable import make_portable, opset_of
 from .runtime import GUESSES
 
 BODY_INPUT, BODY_OUTPUT = "images", "network_logits"
-"""What the exported network takes, float32 `[n, 3, h, w]` in [0, 1], and gives, `[n, k, *s]`."""
+"""Input of the exported network, float32 `[n, 3, h, w]` in [0, 1], and its output `[n, k, *s]`."""
 BILINEAR = 'mode="linear", coordinate_transformation_mode="half_pixel"'
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a file takes and what it answers with."""
+    """The form of a file's input and output."""
 
     input: Literal["float", "uint8"] = "float"
     """`images`, float32 `[n, 3, h, w]` in [0, 1]; or `pixels`, uint8 `[n, h, w, 3]` of any size, resized inside."""
     output: Literal["logits", "probabilities", "decision"] = "decision"
-    """The first two are `[n, k, *s]`; a decision is `classes` and `scores`: a classifier's five best `[n, 5]`, or for
-    other tasks the best class of each position `[n, *s]`, one byte each (four beyond 256 classes), and its
-    probability."""
+    """`logits` and `probabilities` are `[n, k, *s]`. A `decision` has two outputs, `classes` and `scores`: a
+    classifier's five best classes `[n, 5]`, or the best class of each position `[n, *s]` as uint8 (int32 above 256
+    classes), and their probabilities."""
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """In the order of the file's outputs."""
+        """Names of the outputs, in the file's order."""
         return ("classes", "scores") if self.output == "decision" else (self.output,)
 
 
 def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_size: bool) -> ModelProto:
-    """The file in the form that is asked for, around a network with free height and width or one of `spec`'s size.
+    """Add pre- and postprocessing to a network with free height and width, or with the size of `spec`.
 
-    Raises `UsageError` where pixels would have to be resized in a way that ONNX has no antialiased operator for.
+    Pixels are resized like the task's data. For a classifier, `spec.framing` applies. For a segmenter, the whole
+    picture is resized to the shorter side at which it was scored, or to the network's only size; its maps are resized
+    back to the picture's size.
 
-    Pictures of other sizes are resized as the task's data are: for a classifier as `spec.framing` says, for a segmenter
-    whole, at the shorter side that it was scored at or at its only size; its maps are brought back to their own size.
+    Raises `UsageError` if pixels need an interpolation for which ONNX has no antialiased operator.
     """
     maps = spec.name == "segmentation"
     resized = form.input == "uint8" and (not maps or not dynamic_size or spec.image_size is not None)
@@ -70,19 +71,19 @@ def with_processing(body: ModelProto, spec: TaskSpec, form: Form, *, dynamic_siz
 
 
 def fix_batch(model: ModelProto, batch: int) -> None:
-    """Change a file in place to take and answer so many images at once: what it computes stays."""
+    """Set a fixed batch size in the inputs and outputs of a file, in place."""
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = batch
 
 
 def _joined(first: ModelProto, second: ModelProto, shared: Sequence[str]) -> ModelProto:
     model: ModelProto = compose.merge_models(first, second, [(name, name) for name in shared])
-    del model.graph.value_info[:]  # `height` is not the same in both, and onnxruntime shares buffers by such names
+    del model.graph.value_info[:]  # `height` differs between the graphs, and onnxruntime shares buffers by such names
     return model
 
 
 def _parsed(body: ModelProto, graph: str) -> ModelProto:
-    """A model of the body's versions from ONNX's own notation."""
+    """Parse a graph in ONNX's text format, with the versions of `body`."""
     model: ModelProto = parser.parse_model(
         f'<ir_version: {body.ir_version}, opset_import: ["" : {opset_of(body)}]>\n{graph}'
     )
@@ -90,7 +91,7 @@ def _parsed(body: ModelProto, graph: str) -> ModelProto:
 
 
 def _steps(spec: TaskSpec, *, maps: bool, dynamic_size: bool) -> str:
-    """What makes of `before_planes` the pixels `before_sized` that the network sees."""
+    """Nodes that compute `before_sized`, the pixels of the network's input, from `before_planes`."""
     height, width = spec.image_shape[1:]
     if not maps:
         return framed(spec.framing, (height, width))
@@ -100,11 +101,11 @@ def _steps(spec: TaskSpec, *, maps: bool, dynamic_size: bool) -> str:
 
 
 def _prelude(body: ModelProto, steps: str, restored: bool) -> ModelProto:
-    """Pixels to images."""
-    kept = ", int64[2] size" if restored else ""
+    """The graph from pixels to images; with `restored`, also the picture's size."""
+    size_output = ", int64[2] size" if restored else ""
     return _parsed(
         body,
-        f"""prelude (uint8[batch, height, width, 3] pixels) => (float[batch, 3, rows, columns] images{kept}) {{
+        f"""prelude (uint8[batch, height, width, 3] pixels) => (float[batch, 3, rows, columns] images{size_output}) {{
             before_planes = Transpose <perm = [0, 3, 1, 2]> (pixels)
             size = Shape <start = 2, end = 4> (before_planes)
             before_front = Shape <start = 0, end = 2> (before_planes)
@@ -116,10 +117,10 @@ def _prelude(body: ModelProto, steps: str, restored: bool) -> ModelProto:
 
 
 def _head(body: ModelProto, spec: TaskSpec, form: Form, size: tuple[int, int] | None, restored: bool) -> ModelProto:
-    """Logits to answers; maps of `size` if that is fixed, of the picture's own size if it was resized."""
+    """The graph from logits to outputs; maps have `size` if that is fixed, or with `restored` the picture's size."""
     classes, positions = spec.num_classes, _positions(body, spec, size)
-    every = f"[batch, {classes}{positions}]"
-    inputs, steps = f"float{every} network_logits", "after_logits = Identity (network_logits)"
+    shape_of_logits = f"[batch, {classes}{positions}]"
+    inputs, steps = f"float{shape_of_logits} network_logits", "after_logits = Identity (network_logits)"
     if restored:
         inputs = f"float[batch, {classes}, rows, columns] network_logits, int64[2] size"
         steps = f"""
@@ -127,10 +128,11 @@ def _head(body: ModelProto, spec: TaskSpec, form: Form, size: tuple[int, int] | 
             after_whole = Concat <axis = 0> (after_front, size)
             after_logits = Resize <{BILINEAR}> (network_logits, , , after_whole)"""
     if form.output == "logits":
-        return _parsed(body, f"head ({inputs}) => (float{every} logits) {{ {steps} logits = Identity (after_logits) }}")
+        output, last = f"float{shape_of_logits} logits", "logits = Identity (after_logits)"
+        return _parsed(body, f"head ({inputs}) => ({output}) {{ {steps} {last} }}")
     if form.output == "probabilities":
-        softmax = "probabilities = Softmax <axis = 1> (after_logits)"
-        return _parsed(body, f"head ({inputs}) => (float{every} probabilities) {{ {steps} {softmax} }}")
+        output, last = f"float{shape_of_logits} probabilities", "probabilities = Softmax <axis = 1> (after_logits)"
+        return _parsed(body, f"head ({inputs}) => ({output}) {{ {steps} {last} }}")
     if spec.name == "classification":
         best = min(GUESSES, classes)
         steps += f"""
@@ -147,7 +149,7 @@ def _head(body: ModelProto, spec: TaskSpec, form: Form, size: tuple[int, int] | 
 
 
 def _positions(body: ModelProto, spec: TaskSpec, size: tuple[int, int] | None) -> str:
-    """The declared axes of logits behind the classes: numbers where the network has only one size."""
+    """The declared position axes of logits: numbers if the network has only one size, else names."""
     if spec.name == "segmentation":
         return ", height, width" if size is None else f", {size[0]}, {size[1]}"
     sides = list(body.graph.output[0].type.tensor_type.shape.dim)[2:]
@@ -155,9 +157,9 @@ def _positions(body: ModelProto, spec: TaskSpec, size: tuple[int, int] | None) -
 
 
 def _best_of_maps(number: str) -> str:
-    """Class maps, and the probability 1 / Σ exp(x − max) of what they show: a softmax over all classes costs more."""
+    """Nodes for class maps and their probabilities 1 / Σ exp(x − max), which cost less than a whole softmax."""
     cast = "classes = Cast <to = 6> (after_index)"
-    if number == "uint8":  # by way of floating point, from which alone TensorRT makes bytes
+    if number == "uint8":  # through floating point, because TensorRT casts only that to bytes
         cast = "after_number = Cast <to = 1> (after_index)\nclasses = Cast <to = 2> (after_number)"
     return f"""
         after_axis = Constant <value_ints = [1]> ()

@@ -18,37 +18,37 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 LOG_NOTHING = 4
-"""What goes wrong is an exception too; onnxruntime's own lines about it are coloured and hold its source files."""
+"""Log level that silences onnxruntime: failures raise exceptions, and its log lines show its own source files."""
 
 
 def start(path: Path, provider: str, options: Mapping[str, Any]) -> ort.InferenceSession:
-    """A session on the provider of that name, with its own options.
+    """A session on the named provider, with `options` for it.
 
-    onnxruntime falls back to the CPU with a line on stderr if a GPU's libraries are missing; here that is an error.
-    Raises `UsageError` if the file cannot be loaded or the provider does not run.
+    If a GPU's libraries are missing, onnxruntime falls back to the CPU with a line on stderr; here that is an error.
+    Raises `UsageError` if the file cannot be loaded or the provider does not start.
     """
     if provider not in PROVIDERS:
-        raise UsageError(f"unknown provider {provider!r}: known are {', '.join(PROVIDERS)}")
+        raise UsageError(f"unknown provider {provider!r}: choose {', '.join(PROVIDERS)}")
     provider_name, settings = PROVIDERS[provider], ort.SessionOptions()
     settings.log_severity_level = LOG_NOTHING
     chain = [(provider_name, dict(options))] if provider == "cpu" else _gpu_chain(provider, options)
     if not path.is_file():
         raise UsageError(f"no ONNX file {path}")
     try:
-        with redirect_stdout(StringIO()):  # onnxruntime reports providers that do not start there
+        with redirect_stdout(StringIO()):  # onnxruntime prints on stdout which providers do not start
             session = ort.InferenceSession(path, settings, providers=chain)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise UsageError(f"onnxruntime cannot load {path}: {first_line(error)}; is it a complete ONNX file?") from error
     if session.get_providers()[0] != provider_name:
         raise UsageError(
             f"onnxruntime runs on {session.get_providers()[0]} instead of {provider}: its libraries are missing or do "
-            "not match; `compress doctor` says what is missing"
+            "not match; `compress doctor` shows what is missing"
         )
     return session
 
 
 def _gpu_chain(provider: str, options: Mapping[str, Any]) -> list[Any]:
-    """The provider, and those that run the nodes that it does not support."""
+    """The provider, followed by the fallbacks for nodes that it does not support."""
     if PROVIDERS[provider] not in ort.get_available_providers():
         raise UsageError(
             f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, after pip uninstall onnxruntime"
@@ -60,18 +60,18 @@ def _gpu_chain(provider: str, options: Mapping[str, Any]) -> list[Any]:
 
 def preload() -> str:
     """Load torch's CUDA libraries for onnxruntime; returns the first error, or an empty text."""
-    with redirect_stdout(StringIO()) as said:
+    with redirect_stdout(StringIO()) as printed:
         ort.preload_dlls()
-    return next(iter(said.getvalue().splitlines()), "")
+    return next(iter(printed.getvalue().splitlines()), "")
 
 
 def tensorrt_options(
     cache: Path, sizes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]], *, fp16: bool = False
 ) -> dict[str, Any]:
-    """Options that build one engine for all shapes between the first and the last of `sizes` and keep it in `cache`.
+    """Options with which TensorRT builds one engine for a range of shapes and keeps it in the folder `cache`.
 
-    `sizes` are the least, the usual and the greatest batch, height and width of an `images` input. TensorRT builds at
-    the first run, and again whenever a shape leaves that range.
+    `sizes` are the smallest, the typical and the largest batch, height and width of an `images` input. TensorRT builds
+    the engine at the first run, and again when a shape is outside that range.
     """
     least, usual, most = (f"images:{batch}x3x{height}x{width}" for batch, height, width in sizes)
     return {

@@ -19,38 +19,40 @@ from .sensitivity import layer_errors
 from .tolerance import INT8
 
 CALIBRATED_ON, CHECKED_ON = 256, 256
-"""Images at most, of those given for INT8: the first, and those after them."""
+"""Most images for calibration, and most for the check of decisions; the latter follow the former."""
 MOST_IMAGES = CALIBRATED_ON + CHECKED_ON
 PIXELS, FEWEST = 256 * 224 * 224, 32
-"""Of the images that are looked at together at most, and how many there are however large they are."""
+"""Most pixels of the images in each of the two halves, and the number of images that is used in any case."""
 SAVED_IN_INT8 = 0.75
-"""Of the bytes of a layer's weights."""
+"""Share of the bytes of a layer's weights that INT8 saves."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A network with some layers in float32."""
+    """An INT8 network with some layers in float32."""
 
     model: ModelProto
     decisions: float
-    """Share of float32's decisions that it keeps, or misses by a near-tie, on images that it was not calibrated on."""
+    """Share of decisions on held-out images that are equal to float32's or differ by a near-tie only."""
     kept_float: tuple[str, ...]
-    """Names of the layers."""
+    """Names of the layers in float32."""
 
 
 def to_int8(source: Source) -> Converted:
-    """The network with weights and activations of 8 bits, as QuantizeLinear/DequantizeLinear pairs.
+    """The network with 8-bit weights and activations, as QuantizeLinear/DequantizeLinear pairs.
 
-    Ranges of activations are read from the first half of the images, decisions are compared with float32's on the
-    second. Biases make up for the mean error that rounding leaves in each channel. If decisions change too often,
-    layers return to float32, those with the largest error of their own first: errors are measured in one pass, and the
-    number of layers is searched by halving. Raises `UsageError` without images, `GateError` if decisions change too
-    often however many layers stay in float32 that leave something to save.
+    The first half of the images gives the ranges of activations; on the second half, decisions are compared with
+    float32's. Biases compensate the mean rounding error of each channel. If decisions change too often, layers return
+    to float32, those with the largest error first. The errors are measured in one pass, and the number of float32
+    layers is found by binary search. Raises `UsageError` without images, and `GateError` if decisions change too often
+    for every number of float32 layers that still saves enough.
     """
     ranged, checked = _halves(source.images)
     with _quiet():
         network = NetworkToQuantise(
-            source.network, activation_ranges(source.network, ranged, RANGED), source.target.scheme
+            network=source.network,
+            ranges=activation_ranges(source.network, ranged, RANGED),
+            scheme=source.target.scheme,
         )
         errors = layer_errors(network, ranged)
         network = replace(network, corrections={layer: error.shift for layer, error in errors.items()})
@@ -60,20 +62,21 @@ def to_int8(source: Source) -> Converted:
         def attempt(count: int) -> Attempt:
             kept = worst_first[:count]
             model = network.with_float(kept)
-            return Attempt(model, _kept(logits_of(model, checked), expected), tuple(kept))
+            decisions = _kept(logits_of(model, checked), expected)
+            return Attempt(model=model, decisions=decisions, kept_float=tuple(kept))
 
         result = search(attempt, _most_float(source, network, worst_first))
-    said = (
+    summary = (
         f"INT8 keeps {result.decisions:.2%} of float32's decisions, near-ties apart, on {len(checked)} images that it "
         f"was not calibrated on; {len(network.layers) - len(result.kept_float)} of {len(network.layers)} layers are in "
         f"INT8, in float32: {', '.join(result.kept_float) or 'none'}"
     )
-    return Converted(network=result.model, said=said, kept_float=result.kept_float)
+    return Converted(network=result.model, said=summary, kept_float=result.kept_float)
 
 
 def search(attempt: Callable[[int], Attempt], most: int) -> Attempt:
-    """The attempt with the fewest layers in float32 that keeps enough: their number doubles until it does, and the last
-    step is halved."""
+    """The attempt with the fewest float32 layers that keeps enough decisions: their number is doubled until it does,
+    then reduced by binary search. Raises `GateError` if `most` layers are not enough."""
     result, failed, count = attempt(0), -1, 0
     while result.decisions < INT8.decisions:
         if count >= most:
@@ -86,16 +89,16 @@ def search(attempt: Callable[[int], Attempt], most: int) -> Attempt:
         result = attempt(count)
     while count - failed > 1:
         middle = (failed + count) // 2
-        tried = attempt(middle)
-        if tried.decisions >= INT8.decisions:
-            result, count = tried, middle
+        candidate = attempt(middle)
+        if candidate.decisions >= INT8.decisions:
+            result, count = candidate, middle
         else:
             failed = middle
     return result
 
 
 def _most_float(source: Source, network: NetworkToQuantise, worst_first: Sequence[str]) -> int:
-    """How many layers may stay in float32 so that the others save the least share of all bytes."""
+    """The largest number of float32 layers for which the other layers save the least share of all bytes."""
     needed, saved = source.least_saved * source.network.ByteSize(), 0.0
     for count in range(len(worst_first) - 1, 0, -1):
         saved += SAVED_IN_INT8 * network.weight_bytes(worst_first[count])
@@ -105,7 +108,7 @@ def _most_float(source: Source, network: NetworkToQuantise, worst_first: Sequenc
 
 
 def _halves(images: Array) -> tuple[Array, Array]:
-    """Images to read ranges from, and others to compare decisions on; fewer where they are large."""
+    """Images for calibration and images for the check of decisions; fewer if they are large."""
     if len(images) < 2:
         raise UsageError("INT8 needs calibration images: export a run, which has synthetic samples, or give some")
     at_most = max(PIXELS // (images.shape[-2] * images.shape[-1]), FEWEST)
@@ -119,7 +122,7 @@ def _kept(logits: Array, expected: Array) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantiser advises on preparing models, by the root logger; torch's exporter has done what it advises."""
+    """Silence the quantiser's advice to prepare the model, which torch's exporter has done already."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

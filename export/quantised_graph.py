@@ -18,35 +18,35 @@ from .targets import Scheme
 QUANTISED = ["Conv", "Gemm", "MatMul"]
 """Operators that are quantised: all multiplications. The others are cheap and stay in float32."""
 BOUNDED = ["Relu", "Clip"]
-"""What a range ends at: the pair behind one of these makes it superfluous, where one before it would round what it cuts
-off."""
+"""Operators that bound a range. The pair is placed after them and replaces them; before them it would also have to
+represent the values that they cut off."""
 RANGED = [*QUANTISED, *BOUNDED]
 """Operators whose inputs and outputs need a range."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkToQuantise:
-    """A network in float32 and all that decides its form in INT8."""
+    """A float32 network with the ranges, scheme and bias corrections for its INT8 form."""
 
     network: ModelProto
     ranges: TensorsData
-    """Of inputs and outputs of `RANGED`."""
+    """Ranges of inputs and outputs of the operators in `RANGED`."""
     scheme: Scheme
     corrections: Mapping[str, Array] = field(default_factory=dict)
-    """By layer, what rounding adds to each channel on average, `[c]`: its bias is less by that."""
+    """By layer, the mean rounding error of each channel, `[c]`, which is subtracted from its bias."""
 
     @cached_property
     def layers(self) -> Mapping[str, NodeProto]:
-        """Those that can be quantised, by name, in their order."""
+        """The layers that can be quantised, by name, in their order."""
         return {node.name: node for node in self.network.graph.node if node.op_type in QUANTISED}
 
     def weight_bytes(self, layer: str) -> int:
-        """Of a layer, in float32; 0 where it multiplies activations."""
+        """Bytes of a layer's weights in float32; 0 if it multiplies two activations."""
         names = set(self.layers[layer].input)
         return sum(len(tensor.raw_data) for tensor in self.network.graph.initializer if tensor.name in names)
 
     def with_float(self, kept: Collection[str] = ()) -> ModelProto:
-        """The network in INT8 with these layers in float32, which are not all of them."""
+        """The network in INT8, with the layers `kept` in float32."""
         copy = ModelProto()
         copy.CopyFrom(self.network)
         layers = [name for name in self.layers if name not in kept]
@@ -79,9 +79,9 @@ class NetworkToQuantise:
         return model
 
     def _behind(self, layers: Collection[str]) -> Iterator[str]:
-        """Outputs of convolutions that are to be rounded, behind what bounds them.
+        """Outputs of convolutions that are quantised, after the operator that bounds them if there is one.
 
-        Those that only layers in float32 read stay as they are: their rounding is what these were spared.
+        Outputs that only float32 layers read are not quantised, because these layers are kept free of rounding.
         """
         for name in layers:
             node = self.layers[name]
@@ -103,7 +103,7 @@ class NetworkToQuantise:
         return readers
 
     def _correct(self, model: ModelProto, layers: Collection[str]) -> None:
-        """Move the biases of layers in place, each a weight of its own afterwards."""
+        """Correct the biases of layers in place; each becomes a separate weight."""
         weights = {tensor.name: tensor for tensor in model.graph.initializer}
         for node in model.graph.node:
             shift = self.corrections.get(node.name)

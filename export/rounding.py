@@ -1,4 +1,4 @@
-"""The rounding error of torch's float32 against float64: a correct file may differ from torch by as much."""
+"""The rounding error of torch's float32 against float64, by which a correct file may differ from torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .reference_outputs import expected_logits
 
 @dataclass(frozen=True)
 class Rounding:
-    """The largest differences of a network in float32 and in float64."""
+    """The largest differences between a network in float32 and in float64."""
 
     logits: float
-    """As a share of how far the logits lie apart."""
+    """As a share of the spread of the logits."""
     probabilities: float
     """As a share of the largest probability."""
 
@@ -35,6 +35,6 @@ def rounding_of(network: nn.Module, card: FileCard, batches: Sequence[Tensor]) -
             logits = max(logits, (rounded - exact).abs().max().item() / spread(exact))
             shares, best = (values.softmax(dim=1) for values in (rounded, exact))
             probabilities = max(probabilities, ((shares - best).abs().max() / best.max()).item())
-    except Exception:  # code of its own that makes float32 of something, or a size that it refuses
+    except Exception:  # its code creates float32 tensors, or refuses this size
         return Rounding(0.0, 0.0)
     return Rounding(logits, probabilities)

@@ -1,4 +1,4 @@
-"""What another precision saves against float32: bytes, and time where it can be measured here."""
+"""Bytes, and time on this machine's CPU, that another precision saves compared with float32."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from .precision import Array
 from .processing import BODY_INPUT
 
 SECONDS = 0.2
-"""Of timing for each of the two."""
+"""Timing of each of the two networks, in seconds."""
 LEAST_SAVED = 0.1
-"""Share of the bytes, or of the time, that another precision has to save."""
+"""Default of the least share of bytes or time that another precision must save."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """A network in float32 beside the same in another precision."""
+    """Size and time of a network in float32 and in another precision."""
 
     before: int
-    """Bytes."""
+    """Bytes in float32."""
     after: int
+    """Bytes in the other precision."""
     milliseconds: tuple[float, float] | None
-    """For one image in onnxruntime on this machine's CPU, before and after; None where that tells nothing."""
+    """Time for one image in onnxruntime on this machine's CPU, before and after; None if the file is for another
+    processor."""
 
     @property
     def share(self) -> float:
-        """The larger of the shares of bytes and of time that are saved; negative where both grew."""
+        """The larger of the saved shares of bytes and time; negative if both grew."""
         saved = 1 - self.after / self.before
         if self.milliseconds is None:
             return saved
@@ -46,22 +48,22 @@ class Saving:
         return f"{size}; one image takes {after:.2f} ms instead of {before:.2f} on this CPU"
 
     def require(self, least: float, precision: str) -> None:
-        """Raise `GateError` if less than a share is saved, of the bytes as of the time."""
+        """Raise `GateError` if the saved shares of bytes and of time are both below `least`."""
         if least and self.share < least:
             raise GateError(
-                f"{precision} saves too little: {self}, where {least:.0%} of one of them are required; use `precision` "
+                f"{precision} saves too little: {self}; {least:.0%} of one of them are required; use `precision` "
                 "fp32, or accept any file with `least_saved` 0"
             )
 
 
 def saving_of(before: ModelProto, after: ModelProto, image: Array, *, timed: bool) -> Saving:
-    """For an image float32 `[1, 3, h, w]`."""
+    """Compare two networks; `timed` with an image float32 `[1, 3, h, w]`."""
     milliseconds = None
     if timed:
         first, second = session(before), session(after)
-        fed = {BODY_INPUT: image}
+        inputs = {BODY_INPUT: image}
         latencies = interleaved(
-            {"before": lambda: first.run(None, fed), "after": lambda: second.run(None, fed)}, SECONDS
+            {"before": lambda: first.run(None, inputs), "after": lambda: second.run(None, inputs)}, SECONDS
         )
         milliseconds = (1000 * latencies["before"].percentile(50), 1000 * latencies["after"].percentile(50))
     return Saving(before=before.ByteSize(), after=after.ByteSize(), milliseconds=milliseconds)

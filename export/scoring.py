@@ -14,7 +14,7 @@ from .runtime import Array
 
 
 class Runnable(Protocol):
-    """A file in a runtime: onnxruntime's or another one."""
+    """A file opened in onnxruntime or another runtime."""
 
     card: FileCard
 
@@ -26,13 +26,13 @@ class Runnable(Protocol):
 
 
 class OnnxScores:
-    """Scores `[n, k, *s]` that any metric takes for logits, of images `[n, 3, h, w]` in [0, 1]."""
+    """A file as a function from images `[n, 3, h, w]` in [0, 1] to scores `[n, k, *s]` that metrics take as logits."""
 
     def __init__(self, model: Runnable) -> None:
         self._model = model
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits or probabilities; of decisions, what they name and 0 elsewhere, or the classes as one-hot."""
+        """Logits or probabilities. For decisions: a classifier's scores with 0 for other classes, or one-hot maps."""
         outputs = answers(self._model, images)
         if "classes" not in outputs:
             return next(iter(outputs.values()))
@@ -43,15 +43,15 @@ class OnnxScores:
 
 
 def answers(model: Runnable, images: Tensor) -> dict[str, Tensor]:
-    """The file's outputs by name for images `[n, 3, h, w]` in [0, 1], whichever of the two inputs it has."""
+    """The file's outputs by name for images `[n, 3, h, w]` in [0, 1], for either form of input."""
     outputs = model.run(model.as_input(images.cpu().numpy()))
     return {name: torch.from_numpy(value.copy()) for name, value in outputs.items()}
 
 
 def spec_of(model: Runnable) -> TaskSpec:
-    """The facts about the task in a file's card."""
+    """The task's specification, from a file's card."""
     card = model.card
-    metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # a file does not know others
+    metric = {"classification": "top1", "segmentation": "miou"}.get(card.task, "")  # cards do not name metrics
     rows, palette = (3, *card.image_shape[1:]), card.palette
     ignored, side, framing = card.ignore_index, card.image_size, card.framing
     return TaskSpec(

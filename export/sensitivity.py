@@ -1,4 +1,4 @@
-"""What rounding does to each layer by itself, measured for all layers in one pass."""
+"""The rounding error of each layer separately, measured for all layers in one pass."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from .quantised_graph import NetworkToQuantise
 
 LEAST = 1e-12
 AXES = {"Conv": [0, 2, 3], "Gemm": [0], "MatMul": [0]}
-"""Over which a layer's channels have their means."""
+"""Axes over which the mean of each channel of a layer's output is computed."""
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """The error of a layer in INT8 whose input is right."""
+    """The error of a layer in INT8 for an exact input."""
 
     noise: float
-    """Its variance as a share of the output's, mean over channels: a channel that is lost counts as much as a loud
-    one."""
+    """Mean squared error as a share of the output's variance, averaged over channels, so that all channels count
+    equally."""
     shift: Array
-    """Its mean in each channel, `[c]`."""
+    """Mean error of each channel, `[c]`."""
 
 
 def layer_errors(network: NetworkToQuantise, images: Array) -> Mapping[str, LayerError]:
-    """The error of each layer on float32 `[n, 3, h, w]`.
+    """The error of each layer for images float32 `[n, 3, h, w]`.
 
-    One graph holds the network in float32 and beside every layer the same layer in INT8, which reads the network's own
-    values: no error of one layer reaches another.
+    One graph has the float32 network and, beside each layer, the same layer in INT8, which reads the float32 values. So
+    the error of one layer does not reach another.
     """
     compared = _compared(network)
     names = [output.name for output in compared.graph.output]
-    running, sums, count = session(compared), [np.zeros(1)] * len(names), 0
+    inference, sums, count = session(compared), [np.zeros(1)] * len(names), 0
     for batch in batches(images):
-        values = running.run(names, {BODY_INPUT: batch})
+        values = inference.run(names, {BODY_INPUT: batch})
         sums = [total + len(batch) * value.astype(np.float64) for total, value in zip(sums, values, strict=True)]
         count += len(batch)
     means = {name: total / count for name, total in zip(names, sums, strict=True)}
@@ -48,7 +48,7 @@ def layer_errors(network: NetworkToQuantise, images: Array) -> Mapping[str, Laye
 
 
 KINDS = ("shift", "squares", "mean", "power")
-"""Means over images and positions: of the error, of its square, of the output, of its square."""
+"""Means over images and positions of the error, its square, the output and its square."""
 
 
 def _error(shift: Array, squares: Array, mean: Array, power: Array) -> LayerError:
@@ -80,7 +80,7 @@ def _compared(network: NetworkToQuantise) -> ModelProto:
 
 
 def _bring(name: str, makers: Mapping[str, NodeProto], own: set[str], copied: set[str], nodes: Any) -> None:
-    """Copy the pairs that lead from the network's own values to a value."""
+    """Copy the QuantizeLinear/DequantizeLinear pairs from the network's own values to the value `name`."""
     if name in own or name in copied or name not in makers:
         return
     copied.add(name)
@@ -90,7 +90,7 @@ def _bring(name: str, makers: Mapping[str, NodeProto], own: set[str], copied: se
 
 
 def _beside(layer: NodeProto, exact: str) -> list[NodeProto]:
-    """The layer in INT8 and the four means, which compare it with the network's own value `exact`."""
+    """The layer in INT8, and the nodes for the four means, which compare it with the float32 value `exact`."""
     twin, name = NodeProto(), layer.name
     twin.CopyFrom(layer)
     twin.name = twin.output[0] = f"{name}_rounded"

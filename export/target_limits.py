@@ -1,8 +1,8 @@
-"""What runtimes do not take, by their documents.
+"""What runtimes do not support, according to their documentation.
 
-TensorRT: the operator table of its ONNX parser (onnx-tensorrt, docs/operators.md) and the types of its C++ API: only
-symmetric INT8, 8-bit images and class maps only at the edges of a network and only from and to floating point, no
-antialiasing.
+TensorRT: the operator table of its ONNX parser (onnx-tensorrt, docs/operators.md) and the types of its C++ API. INT8
+must be symmetric. 8-bit images and class maps are allowed only as inputs and outputs of a network, cast from and to
+floating point. There is no antialiasing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from .inner_graphs import nodes_of
+
 UNSUPPORTED = {
     "BitShift", "Compress", "ConcatFromSequence", "ConvInteger", "Det", "DynamicQuantizeLinear", "Hardmax",
     "IsInf", "MatMulInteger", "MaxRoiPool", "MaxUnpool", "Multinomial", "NegativeLogLikelihoodLoss", "Optional",
@@ -19,21 +21,21 @@ UNSUPPORTED = {
     "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
     "SoftmaxCrossEntropyLoss", "SplitToSequence", "StringNormalizer", "TfIdfVectorizer", "Unique",
 }  # fmt: skip
-"""Operators that the parser has none for."""
+"""Operators that the parser does not support."""
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "asymmetric", "align_corners")
 FIXED_INPUTS = {"TopK": 1, "CumSum": 1}
-"""Places of inputs that have to be weights."""
+"""Indices of inputs that must be weights."""
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def foreign_operators(model: ModelProto) -> list[str]:
-    """Operators of other domains than ONNX's own."""
+    """A reason for each operator domain other than ONNX's own."""
     domains = {node.domain for node in nodes_of(model.graph)} - {"", "ai.onnx"}
     return [f"it has operators of the domain {domain}" for domain in sorted(domains)]
 
 
 def tensorrt_limits(model: ModelProto) -> list[str]:
-    """Why TensorRT's parser refuses a file, a reason each; nothing for one that it should take."""
+    """The reasons why TensorRT's parser refuses a file; empty if it should accept it."""
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     reasons = foreign_operators(model) + list(_wrong_bytes(graph))
@@ -41,15 +43,6 @@ def tensorrt_limits(model: ModelProto) -> list[str]:
         reasons += _limits_of(node, weights)
     counted = {reason: reasons.count(reason) for reason in reasons}
     return [reason if count == 1 else f"{reason} ({count} times)" for reason, count in counted.items()]
-
-
-def nodes_of(graph: GraphProto) -> Iterator[NodeProto]:
-    """All nodes, those of inner graphs too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from nodes_of(inner)
 
 
 def _limits_of(node: NodeProto, weights: dict[str, TensorProto]) -> list[str]:
@@ -61,7 +54,7 @@ def _limits_of(node: NodeProto, weights: dict[str, TensorProto]) -> list[str]:
         return list(_wrong_resize(node))
     place = FIXED_INPUTS.get(node.op_type)
     if place is not None and node.input[place] not in weights:
-        return [f"input {place} of {node.op_type} has to be a weight"]
+        return [f"input {place} of {node.op_type} must be a weight"]
     return []
 
 
@@ -86,18 +79,18 @@ def _wrong_resize(node: NodeProto) -> Iterator[str]:
 
 
 def _wrong_bytes(graph: GraphProto) -> Iterator[str]:
-    """Values of 8 bits without sign, which only pass between the network's edge and floating point."""
+    """A reason for each uint8 input or output that is not cast to or from floating point directly."""
     entries = {value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8}
     readers = [node for node in graph.node if entries & set(node.input)]
     for node in readers:
         if node.op_type != "Cast" or _cast_to(node) not in FLOATS:
-            yield f"8-bit pixels have to become floating point at once, not after {node.op_type}"
+            yield f"8-bit pixels must be cast to floating point first, not after {node.op_type}"
     makers = {name: node for node in graph.node for name in node.output}
     exits = [value.name for value in graph.output if value.type.tensor_type.elem_type == TensorProto.UINT8]
     for name in exits:
         source = makers[makers[name].input[0]] if name in makers and makers[name].op_type == "Cast" else None
         if source is None or source.op_type != "Cast" or _cast_to(source) not in FLOATS:
-            yield "8-bit class maps have to be cast from floating point"
+            yield "8-bit class maps must be cast from floating point"
 
 
 def _cast_to(node: NodeProto) -> int:

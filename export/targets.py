@@ -1,4 +1,4 @@
-"""Where a file is to run: how INT8 is written for it, and what its documents say it does not take."""
+"""Runtimes that files are written for: their INT8 scheme, and the limits in their documentation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from onnx import ModelProto
 
-from compress.errors import unknown_name
 from compress.tables import OpenTable
 
 from .target_limits import foreign_operators, tensorrt_limits
@@ -17,25 +16,25 @@ Limits = Callable[[ModelProto], list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """How INT8 is written. Weights are always signed and symmetric, with a scale a channel."""
+    """An INT8 scheme. Weights are always signed and symmetric, with one scale per channel."""
 
     symmetric: bool
-    """Activations are signed with a zero point of 0; otherwise unsigned with one of their own."""
+    """Activations are signed with a zero point of 0; otherwise unsigned with a zero point of their own."""
     seven_bits: bool
-    """Weights leave a bit free: processors without VNNI add pairs of products in 16 bits, which others overflow."""
+    """Weights use 7 bits: CPUs without VNNI add pairs of products in 16 bits, which overflow with 8-bit weights."""
     integer_bias: bool
     """Biases are 32-bit integers; otherwise float32."""
     behind_layers: bool
-    """Convolutions' outputs are quantised wherever they lead to, not only in front of the next layer."""
+    """All outputs of convolutions are quantised, not only those that another quantised layer reads."""
 
 
 UNSIGNED = Scheme(symmetric=False, seven_bits=True, integer_bias=True, behind_layers=True)
-"""Fast on CPUs: onnxruntime runs a convolution in integers if its output is quantised, too."""
+"""Fast on CPUs: onnxruntime runs a convolution in integers only if its output is quantised too."""
 FUSED = replace(UNSIGNED, behind_layers=False)
-"""For OpenVINO, which computes a convolution and what stands behind it at once, up to where the next layer's input is
-rounded: a pair in between, as behind a convolution in front of an addition, it does not round by."""
+"""For OpenVINO, which fuses a convolution with the operators after it and ignores pairs in between, for example between
+a convolution and an addition. It rounds at the input of the next layer only."""
 SIGNED = Scheme(symmetric=True, seven_bits=False, integer_bias=False, behind_layers=False)
-"""What TensorRT takes, with pairs where its documents recommend them: in front of layers, and of what is added."""
+"""TensorRT's scheme, with pairs where its documentation recommends them: at inputs of layers and of additions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +45,9 @@ class Target:
     """One line for `compress list targets`."""
     scheme: Scheme
     limits: Limits
-    """What it does not take of a file, a reason each."""
+    """Lists the reasons why it does not support a file; empty if it does."""
     timed_here: bool
-    """Whether times in onnxruntime on this machine's CPU tell anything about it."""
+    """Whether times in onnxruntime on this machine's CPU are representative for it."""
 
 
 TARGETS = OpenTable(
@@ -71,14 +70,11 @@ TARGETS = OpenTable(
 def find_target(name: str) -> Target:
     """The target called `name`.
 
-    Raises `UsageError` if there is none, with the nearest name, or if its package is broken, with the package's name.
+    Raises `UsageError` for an unknown name, with the nearest known one, and for a broken package, with its name.
     """
-    target = TARGETS.find(name)
-    if target is None:
-        raise unknown_name("target", name, TARGETS.names())
-    return target
+    return TARGETS.require(name, "target")
 
 
 def limits_by_target(model: ModelProto) -> Mapping[str, list[str]]:
-    """For every built-in target, why it does not take the file; nothing where it does."""
+    """For every built-in target, the reasons why it does not support the file; empty if it does."""
     return {name: target.limits(model) for name, target in TARGETS.items()}

@@ -1,4 +1,4 @@
-"""What a file of some precision has to keep of the network that it was made from."""
+"""How far a file may differ from the network that it was exported from, by precision."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 TORCH_ROUNDING = 10
-"""How many times as far as torch itself a right file may be from float64: 3.7 at most in 71 segmenters."""
+"""A correct file may differ from float64 by this multiple of torch's own error; the worst of 71 segmenters had 3.7."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far a file may be from the network in float32."""
+    """How far a file may differ from the float32 network."""
 
     decisions: float
-    """Share of decisions to be kept."""
+    """Least share of decisions that are kept."""
     tie: float
-    """A decision is kept if the network gives it, too, a probability within this of its best."""
+    """A decision is kept if the network's probability for it is within this of its best probability."""
     difference: float
     """Largest difference of the scores, as a share of the largest score."""
     logits: float
-    """Largest difference of the logits, as a share of how far they lie apart."""
+    """Largest difference of the logits, as a share of their spread: see `parity_measures.spread`."""
 
     exact: bool = False
-    """Whether the file computes as the network does, so that rounding is all that may differ on any image."""
+    """Whether the file computes in float32, so that only rounding may differ."""
 
     def widened(self, rounding: float) -> Tolerance:
-        """For a network whose own answers in float32 are off by `rounding`: so may be the file's, the other way."""
+        """The tolerance for a network whose float32 outputs have the error `rounding`: the file may have it as well."""
         return replace(self, tie=self.tie + 2 * rounding, difference=self.difference + 2 * rounding)
 
     def least(self, images: int) -> float:
-        """Share of decisions to be kept on a sample of so many images.
+        """Least share of decisions that are kept on a sample of so many images.
 
-        Where logits are free to differ, a sample may have two standard errors fewer than the share that is promised.
+        If logits may differ freely, a sample may fall below the promised share by two standard errors.
         """
         slack = 2 * math.sqrt(self.decisions * (1 - self.decisions) / images) if math.isinf(self.logits) else 0.0
         return self.decisions - slack
 
     def kept(self, logits: Tensor, decisions: Tensor) -> float:
-        """Share of `decisions [n, *s]` that the network's `logits [n, k, *s]` make too, or miss by a near-tie."""
+        """Share of `decisions [n, *s]` that agree with the network's `logits [n, k, *s]` up to near-ties."""
         probabilities = logits.softmax(dim=1)
         chosen = probabilities.gather(1, decisions.unsqueeze(1)).squeeze(1)
         return (probabilities.amax(dim=1) - chosen <= self.tie).double().mean().item()
 
 
-FP32 = Tolerance(0.999, 1e-4, 2e-4, 2e-4, exact=True)  # correct files of 71 segmenters differ by 7e-5 at worst
-FP16 = Tolerance(0.995, 1e-2, 2e-2, 5e-2)
-INT8 = Tolerance(0.99, 0.1, math.inf, math.inf)  # 1/255 in every layer moves scores: decisions are the promise
+FP32 = Tolerance(decisions=0.999, tie=1e-4, difference=2e-4, logits=2e-4, exact=True)
+"""Correct files of 71 segmenters differ by at most 7e-5."""
+FP16 = Tolerance(decisions=0.995, tie=1e-2, difference=2e-2, logits=5e-2)
+INT8 = Tolerance(decisions=0.99, tie=0.1, difference=math.inf, logits=math.inf)
+"""Rounding by 1/255 in every layer changes scores, so only decisions are compared."""

@@ -1,4 +1,4 @@
-"""The resize and crop of `compress.framing` in torch, to compare files that take pixels with networks."""
+"""The resize and crop of `compress.framing` in torch, for comparing files that take pixels with networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .onnx_framing import HALF
 
 
 def shown(images: Tensor, card: FileCard) -> Tensor:
-    """The network's input for images `[n, 3, h, w]` in [0, 1] in a file that takes pixels: see `.onnx_framing`."""
+    """The network's input inside a file that takes pixels, for images `[n, 3, h, w]` in [0, 1]: see `.onnx_framing`."""
     own = images.shape[-2], images.shape[-1]
     framing, size = card.framed(own)
     if card.task == "segmentation" and size == own:

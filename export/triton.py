@@ -7,13 +7,13 @@ from typing import Any
 
 TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "int32": "TYPE_INT32", "int64": "TYPE_INT64"}
 LARGEST_BATCH = 64
-"""That the server puts together of what is asked at once."""
+"""Largest batch into which the server joins concurrent requests."""
 
 
 def triton_config(labels: Mapping[str, Any]) -> str:
-    """config.pbtxt of a file with these labels: its name is that of the folder that it is put into.
+    """The config.pbtxt of a file with these labels. Triton takes the model's name from its folder.
 
-    Where the batch is free the server batches, and `dims` are those of one image.
+    If the batch is free, the server forms batches, and `dims` are those of one image.
     """
     ports = [labels["input"], *labels["outputs"]]
     batched = all(not isinstance(port["shape"][0], int) for port in ports)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,29 +35,29 @@ from .writer import OPSET, exported, write_model
 LIBRARIES = ("compress-kd", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "timm", "segmentation-models-pytorch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
-    """The options of the file."""
+    """The options of an export."""
 
     form: Form = field(default_factory=Form)
     precision: str = "fp32"
     """A name in `PRECISIONS`."""
     opset: int = OPSET
     dynamic_size: bool = True
-    """Free height and width, where the network can."""
+    """Free height and width, if the network supports them."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """What the card says of where the network comes from."""
+    """The network's origin, for the card."""
     target: str = "cpu"
-    """A name in `TARGETS`: where the file is to run."""
+    """A name in `TARGETS`: the runtime for the file."""
     fixed_batch: int | None = None
-    """Images that the file takes at once; any number if None."""
+    """Fixed batch size; None for a free one."""
     least_saved: float = 0.0
-    """Share of the bytes, or of the time, that another precision has to save; 0 accepts any file."""
+    """Least share of bytes or time that another precision must save; 0 accepts any file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportFacts:
-    """The facts of the written file."""
+    """The facts about the written file."""
 
     path: Path
     card: FileCard
@@ -65,11 +66,11 @@ class ExportFacts:
     converted: Converted
     """The network in its precision."""
     saving: Saving | None = None
-    """What its precision saves against float32; None in float32."""
+    """What its precision saves compared with float32; None in float32."""
     fixed_batch: int | None = None
-    """Images that it takes at once; any number if None."""
+    """Fixed batch size; None for a free one."""
     limits: Mapping[str, list[str]] = field(default_factory=dict)
-    """By built-in target, why it does not take the file; nothing where it does."""
+    """By built-in target, the reasons why it does not support the file; empty if it does."""
 
 
 def export_verified(
@@ -84,11 +85,11 @@ def export_verified(
     """Write the ONNX file and compare it with the network on `images [n, 3, h, w]` in [0, 1], or on noise.
 
     Height and width are free if the network takes other sizes and the file's outputs for them are correct. Some
-    networks export without an error and are wrong at every size except the traced one, which only running the file can
-    show. A precision that is calibrated needs `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file takes
-    its name when it has been compared: what raises leaves none, and what stood there before. Raises `UsageError` for an
-    order that cannot be met, `GateError` for a precision that keeps or saves too little, and `CompressError` for a
-    network that torch cannot export.
+    networks export without an error but are wrong at every size except the traced one, so the file is run to find out.
+    A calibrated precision needs `calibration`, uint8 `[n, 3, h, w]`, real or synthetic. The file appears at `path` only
+    after the comparison; if an error is raised, an older file stays. Raises `UsageError` for invalid options,
+    `GateError` for a precision that changes too many decisions or saves too little, and `CompressError` for a network
+    that torch cannot export.
     """
     order = order or Order()
     target = find_target(order.target)
@@ -108,14 +109,22 @@ def export_verified(
         write_model(model, card, unfinished)
         shapes = shapes_to_check(spec, dynamic_size=dynamic or order.form.input == "uint8")
         results = check_parity(network, OnnxModel(unfinished), shapes, shown)
-        if converted.network is not exact:  # what is lost by rounding may hide what is wrong: that is looked for before
+        if converted.network is not exact:  # rounding could hide errors, so the float32 network is compared, too
             results.append(_before_rounding(network, spec, order, exact, shown))
-    reason = reason or ("" if dynamic else "as asked")
-    return ExportFacts(path, card, reason, converted, saving, order.fixed_batch, limits), results
+    facts = ExportFacts(
+        path=path,
+        card=card,
+        reason=reason or ("" if dynamic else "as requested"),
+        converted=converted,
+        saving=saving,
+        fixed_batch=order.fixed_batch,
+        limits=limits,
+    )
+    return facts, results
 
 
 def _require_fit(target: str, reasons: Sequence[str]) -> None:
-    """Raise `UsageError` if the file would not run where it is to."""
+    """Raise `UsageError` if the target runtime does not support the file."""
     if reasons:
         raise UsageError(f"{target} does not take this file: {'; '.join(reasons)}; leave `target` out, or change it")
 
@@ -123,7 +132,7 @@ def _require_fit(target: str, reasons: Sequence[str]) -> None:
 def _converted(
     exact: ModelProto, spec: TaskSpec, order: Order, calibration: Tensor | None
 ) -> tuple[Converted, Saving | None]:
-    """The network in the precision that is asked for, and what that saves."""
+    """The network in the precision of the order, and what that saves."""
     precision, target = find_precision(order.precision), find_target(order.target)
     shown = no_images(spec.image_shape)
     if calibration is not None:
@@ -138,38 +147,44 @@ def _converted(
 
 
 def _require_card(card: FileCard) -> None:
-    """Raise `UsageError` unless a file with this card can be read again, before anything is written."""
+    """Raise `UsageError` unless a file with this card could be read again; called before anything is written."""
     try:
         FileCard.read(card.entries())
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the file could not say what it is: {error}; mend the model's own card, or export it again from its run"
+            f"the file's card would be invalid: {error}; correct the model's own card, or export it again from its run"
         ) from error
 
 
 def _shown(images: Tensor | None, calibration: Tensor | None) -> Tensor | None:
-    """What the file is compared on: float images in [0, 1], or else those that it was calibrated on."""
+    """The images for the comparison, float in [0, 1]: `images`, or else those for calibration."""
     return calibration.float() / 255 if images is None and calibration is not None else images
 
 
 def _before_rounding(
     network: Deployable, spec: TaskSpec, order: Order, exact: ModelProto, images: Tensor | None
 ) -> Parity:
-    """The network in a file in float32, which a smaller one is made from."""
+    """Compare the float32 network in a file, before its conversion to a smaller precision."""
+    with _logits_file(network, spec, exact, dynamic=False) as model:
+        return replace(check_parts(network, model, images)[0], part="network in float32")
+
+
+@contextmanager
+def _logits_file(network: Deployable, spec: TaskSpec, body: ModelProto, *, dynamic: bool) -> Iterator[OnnxModel]:
+    """While entered, a temporary file that returns the logits of the exported network `body`."""
     form = Form(output="logits")
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "exact.onnx"
-        write_model(
-            with_processing(exact, spec, form, dynamic_size=False), _card(network, spec, Order(form), False), path
-        )
-        return replace(check_parts(network, OnnxModel(path), images)[0], part="network in float32")
+        path = Path(folder) / "logits.onnx"
+        card = _card(network, spec, Order(form=form), dynamic)
+        write_model(with_processing(body, spec, form, dynamic_size=dynamic), card, path)
+        yield OnnxModel(path)
 
 
 def _body(network: Deployable, spec: TaskSpec, order: Order, images: Tensor | None) -> tuple[ModelProto, str]:
-    """The exported network in float32 and, if its height and width are not free though they were to be, why.
+    """The exported float32 network, and the reason if height and width are fixed although free ones were requested.
 
-    One that pads images to whole windows is traced without its padding where the size needs none, and the file is wrong
-    at sizes that need some: it is traced again at another size.
+    If a network pads images to whole windows, tracing it at a size that needs no padding drops the padding, and the
+    file is wrong at other sizes. It is then traced again at another size.
     """
     if not order.dynamic_size:
         return exported(network, spec, opset=order.opset, dynamic_size=False), ""
@@ -193,12 +208,8 @@ def _wrong_at(
     shapes: Sequence[Shape], network: Deployable, spec: TaskSpec, body: ModelProto, images: Tensor | None
 ) -> str:
     """The first of the shapes at which file and network differ; empty if there is none."""
-    form = Form(output="logits")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "probe.onnx"
-        card = _card(network, spec, Order(form), dynamic=True)
-        write_model(with_processing(body, spec, form, dynamic_size=True), card, path)
-        results = check_shapes(network, OnnxModel(path), shapes, images)
+    with _logits_file(network, spec, body, dynamic=True) as model:
+        results = check_shapes(network, model, shapes, images)
     return next((f"at {result}" for result in results if not result.passed), "")
 
 
@@ -219,5 +230,5 @@ def _card(network: Deployable, spec: TaskSpec, order: Order, dynamic: bool) -> F
 def _version(library: str) -> str:
     try:
         return version(library)
-    except PackageNotFoundError:  # a bare checkout that was never installed, or a library that this system lacks
+    except PackageNotFoundError:  # a checkout that was never installed, or a library that is not installed
         return ""

@@ -1,6 +1,6 @@
-"""ONNX Runtime Web, which runs files in browsers and node: where it is installed, or from the npm registry.
+"""ONNX Runtime Web, which runs files in browsers and node: an installed copy, or one from the npm registry.
 
-It is not a part of this package. Two of its files go into a bundle, with their licence.
+It is not part of this package. A bundle contains two of its files, with their licence.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from compress.storage.untrusted import plain_json, read_bytes
 
 NAME, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""Of the package that is fetched, as the registry states it."""
+"""Checksum of the package in the registry."""
 CODE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 LIMITS = {CODE: 2_000_000, WASM: 60_000_000, "package.json": 100_000}
-"""Bytes at most."""
+"""Largest files in bytes."""
 SECONDS = 120
-"""That npm may take."""
+"""Time limit for npm."""
 NOTICES = ("LICENSE", "ThirdPartyNotices.txt")
-"""Of onnxruntime, which comes of the same source; its npm package holds neither."""
+"""Files of the Python package onnxruntime, which has the same source; the npm package has neither."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,22 @@ class WebRuntime:
 
     @property
     def code(self) -> bytes:
-        """The module that programs import."""
+        """The JavaScript module."""
         return read_bytes(self.folder / "dist" / CODE, LIMITS[CODE])
 
     @property
     def wasm(self) -> bytes:
-        """What it runs."""
+        """The WebAssembly that the module runs."""
         return read_bytes(self.folder / "dist" / WASM, LIMITS[WASM])
 
 
 def web_runtime(*, fetch: bool) -> WebRuntime:
-    """The package of a `node_modules` around the working directory, npm's global one, or the cache.
+    """The package in a `node_modules` of the working directory or its parents, in npm's global one, or in the cache.
 
-    With `fetch`, npm fetches version `VERSION` into the cache where there is none. Raises `UsageError` that says why
-    it cannot be had.
+    With `fetch`, npm downloads version `VERSION` into the cache if there is none. Raises `UsageError` with the reason
+    if it is not available.
     """
-    for folder in _places():
+    for folder in _candidates():
         if all((folder / "dist" / name).is_file() for name in (CODE, WASM)):
             return WebRuntime(folder, _version(folder))
     if not fetch:
@@ -79,9 +79,9 @@ def _cached() -> Path:
     return user_cache_path("compress-kd") / f"{NAME}-{VERSION}"
 
 
-def _places() -> Iterator[Path]:
-    here = Path.cwd()
-    roots = [folder / "node_modules" for folder in (here, *here.parents)]
+def _candidates() -> Iterator[Path]:
+    current = Path.cwd()
+    roots = [folder / "node_modules" for folder in (current, *current.parents)]
     roots += [Path(entry) for entry in os.environ.get("NODE_PATH", "").split(os.pathsep) if entry]
     if npm := shutil.which("npm"):
         roots.append(Path(npm).parent.parent / "lib" / "node_modules")
@@ -91,15 +91,15 @@ def _places() -> Iterator[Path]:
 
 def _version(folder: Path) -> str:
     content = plain_json(read_bytes(folder / "package.json", LIMITS["package.json"]))
-    said = content.get("version") if isinstance(content, dict) else None
-    return said if isinstance(said, str) and re.fullmatch(r"[\w.+-]{1,40}", said) else "of an unknown version"
+    number = content.get("version") if isinstance(content, dict) else None
+    return number if isinstance(number, str) and re.fullmatch(r"[\w.+-]{1,40}", number) else "of an unknown version"
 
 
 def _fetch(target: Path) -> None:
-    """Let npm download the package, and keep what is needed of it, if it is what the registry states."""
+    """Download the package with npm, check it, and keep the files that are needed."""
     npm = shutil.which("npm")
     if npm is None:
-        raise UsageError(f"{NAME} is not installed and npm is not there to fetch it: install node with npm")
+        raise UsageError(f"{NAME} is not installed, and neither is npm to fetch it: install node with npm")
     with TemporaryDirectory() as folder:
         command = [npm, "pack", f"{NAME}@{VERSION}", "--pack-destination", folder, "--silent"]
         try:
@@ -114,12 +114,12 @@ def _fetch(target: Path) -> None:
 
 def _unpack(archive: Path, target: Path) -> None:
     if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != SHA512:
-        raise UsageError(f"what npm fetched is not {NAME} {VERSION}: its SHA-512 is another one; it is not used")
+        raise UsageError(f"the package that npm fetched is not {NAME} {VERSION}: its SHA-512 differs; it is not used")
     with tarfile.open(archive) as packed:
         for name in LIMITS:
             member = f"package/{name}" if name == "package.json" else f"package/dist/{name}"
             stream = packed.extractfile(member)
-            assert stream is not None  # the digest says what the archive holds
+            assert stream is not None  # the checksum guarantees the archive's content
             file = target / Path(member).relative_to("package")
             with whole_file(file) as unfinished:
                 unfinished.write_bytes(stream.read())

@@ -12,29 +12,30 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import GraphProto, ModelProto
+from onnx import ModelProto
 from torch import nn
 
 from compress.errors import CompressError, UsageError, first_line
 from compress.task import Deployable, TaskSpec
 
 from .card import FileCard
+from .inner_graphs import graphs_of
 from .portable import make_portable, opset_of
 from .processing import BODY_INPUT, BODY_OUTPUT
 
 OPSET = 18
-"""The exporter's own; it makes lower ones by a converter that may leave them as they are."""
+"""The exporter's own opset. Lower ones need a converter that can fail without an error."""
 SIZE_LIMIT = 1_500_000_000
-"""Bytes: a protobuf message holds 2 GB at most, and what is done to a file copies it."""
+"""Largest file in bytes: a protobuf message is limited to 2 GB, and conversions add to it."""
 TRACED_BATCH = 2  # a batch of 1 would become a constant
 FREE_AXES = {0: "batch", 2: "height", 3: "width"}
 
 
 def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic_size: bool = True) -> ModelProto:
-    """The network as a graph, images `[n, 3, h, w]` to logits, with a free batch and, if asked, free height and width.
+    """Export the network as a graph from images `[n, 3, h, w]` to logits, with a free batch.
 
-    Nothing in it tells where it was made. Raises `UsageError` for an opset below 18 and `CompressError` if torch's
-    exporter refuses the network.
+    Height and width are free with `dynamic_size`. The graph has no paths or names of the machine that exported it.
+    Raises `UsageError` for an opset below 18, and `CompressError` if torch's exporter refuses the network.
     """
     if opset < OPSET:
         raise UsageError(f"opset {opset} is below {OPSET}, the exporter's own: choose {OPSET} or more")
@@ -53,7 +54,7 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
                 dynamic_shapes=(axes,),
                 verbose=False,
             )
-    except Exception as error:  # the exporter's own exceptions put the advice before the reason
+    except Exception as error:  # the exporter's own exceptions have advice before the reason
         why = first_line(error.__cause__ or error, 200)
         raise CompressError(f"torch cannot export this network to ONNX: {why}") from error
     if program is None or opset_of(program.model_proto) != opset:
@@ -68,7 +69,7 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
 
 
 def write_model(model: ModelProto, card: FileCard, path: Path) -> None:
-    """Write the checked model with its card to a path of the caller's own; the same of both give the same bytes."""
+    """Check the model and write it with its card to `path`; equal models and cards give equal bytes."""
     onnx.helper.set_model_props(model, card.entries())
     model.producer_name, model.producer_version = "compress", card.versions.get("compress-kd", "")
     onnx.checker.check_model(model, full_check=True)
@@ -77,7 +78,8 @@ def write_model(model: ModelProto, card: FileCard, path: Path) -> None:
 
 @contextlib.contextmanager
 def _plain_attention(network: nn.Module) -> Iterator[None]:
-    """timm's attention as the products that it is made of: torch cannot take its fused form apart for every network."""
+    """Replace timm's fused attention by separate products while entered: torch cannot export the fused form of all
+    networks."""
     fused: list[Any] = [module for module in network.modules() if getattr(module, "fused_attn", False)]
     for module in fused:
         module.fused_attn = False
@@ -90,7 +92,7 @@ def _plain_attention(network: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints its steps and warns about its own internals."""
+    """Silence the exporter, which prints its steps and warns about its own internals."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -105,9 +107,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(proto: ModelProto) -> None:
-    """Remove what leaks the builder's paths, source lines and parameter names; results stay the same.
+    """Remove paths, source lines and parameter names of the exporting machine; results stay the same.
 
-    Inferred shapes go too: torch writes some that are wrong at other sizes, and onnxruntime plans its memory by them.
+    Inferred shapes are removed too: some are wrong at other sizes, and onnxruntime plans memory with them.
     """
     del proto.graph.value_info[:]
     for graph in (proto.graph, *proto.functions):
@@ -122,8 +124,8 @@ def _strip(proto: ModelProto) -> None:
 
 
 def _rename(proto: ModelProto) -> None:
-    """Number nodes and values in their order: torch's own numbers count what it dropped, too, and differ by process."""
-    graphs = list(_with_inner(proto.graph))
+    """Number nodes and values in their order, because torch's own numbers differ between processes."""
+    graphs = list(graphs_of(proto.graph))  # torch makes names of values unique over all of them
     names = {value.name: value.name for value in (*proto.graph.input, *proto.graph.output)}
     for index, weight in enumerate(weight for graph in graphs for weight in graph.initializer):
         weight.name = names.setdefault(weight.name, f"weight_{index}")
@@ -136,12 +138,3 @@ def _rename(proto: ModelProto) -> None:
         node.input[:] = [names.get(name, name) for name in node.input]
     for value in (value for graph in graphs[1:] for value in graph.output):
         value.name = names.get(value.name, value.name)
-
-
-def _with_inner(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and those inside its nodes; torch gives every value of a file a name of its own."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _with_inner(inner)

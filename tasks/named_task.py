@@ -1,4 +1,4 @@
-"""Tasks by name: what `--task` and `DistillSettings(task=...)` can be."""
+"""Tasks by name, for `--task` and `DistillSettings(task=...)`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from compress.errors import unknown_name
 from compress.tables import OpenTable
 from compress.task import IGNORE_INDEX, HeldOut, Task, TaskSpec
 
@@ -21,7 +20,7 @@ class NamedTask:
     """A task by name: its two adapters, its networks, and the names that its commands use by default."""
 
     summary: str
-    """What it is, for `compress list tasks`."""
+    """A short description, for `compress list tasks`."""
     task: Callable[[DataSource, str], Task]
     """What the engine needs, from the data and the name of the targets to draw (see `targets`)."""
     held_out: Callable[[DataSource], HeldOut]
@@ -54,12 +53,9 @@ TASKS: OpenTable[NamedTask] = OpenTable("compress.tasks", NamedTask, {})
 def find_task(name: str) -> NamedTask:
     """The task called `name`.
 
-    Raises `UsageError` if there is none, with the nearest name, or if its package is broken, with the package's name.
+    Raises `UsageError` for an unknown name, with the nearest known one, and for a broken package, with its name.
     """
-    entry = TASKS.find(name)
-    if entry is None:
-        raise unknown_name("task", name, TASKS.names())
-    return entry
+    return TASKS.require(name, "task")
 
 
 def spec_of(source: DataSource) -> TaskSpec:

@@ -123,7 +123,9 @@ ONNX: dict[str, object] = {
 @pytest.mark.parametrize("case", ONNX)
 def test_a_card_in_an_onnx_file(case: str) -> None:
     changes = ONNX[case]
-    usual = json.loads(FileCard("segmentation", ("a", "b"), (3, 8, 8), 8).entries()["compress"])
+    usual = json.loads(
+        FileCard(task="segmentation", class_names=("a", "b"), image_shape=(3, 8, 8), image_size=8).entries()["compress"]
+    )
     text = changes if isinstance(changes, str) else json.dumps({**usual, **changes})
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         FileCard.read({"compress": text})
@@ -150,15 +152,15 @@ def onnx_file(folder: Path, card: FileCard, answers: int = 2, inputs: tuple[str,
 
 def test_an_onnx_file_that_does_not_do_what_its_card_says(tmp_path: Path, complaint) -> None:
     card, image = (
-        FileCard("classification", ("a", "b"), (3, 8, 8), 8, output="logits"),
+        FileCard(task="classification", class_names=("a", "b"), image_shape=(3, 8, 8), image_size=8, output="logits"),
         np.zeros((1, 3, 8, 8), np.float32),
     )
     assert OnnxModel(onnx_file(tmp_path, card)).run(image)["logits"].shape == (1, 2)
     assert "its card says classes" in complaint(
         lambda: OnnxModel(onnx_file(tmp_path, replace(card, output="decision")))
     )
-    assert "takes 2 inputs" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, inputs=("images", "more"))))
-    assert "not of its 2 classes" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, answers=3)).run(image))
+    assert "has 2 inputs" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, inputs=("images", "more"))))
+    assert "does not fit its 2 classes" in complaint(lambda: OnnxModel(onnx_file(tmp_path, card, answers=3)).run(image))
 
 
 def test_a_card_without_a_format_as_version_0_1_0_wrote_it_is_read_and_a_later_one_refused(

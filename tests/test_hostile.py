@@ -160,7 +160,12 @@ def onnx_file(folder: Path) -> Path:
     )
     graph = helper.make_graph([mean, flat], "graph", [input_info], [answered])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, FileCard("classification", NAMES, (3, 8, 8), 8, output="logits").entries())
+    helper.set_model_props(
+        model,
+        FileCard(
+            task="classification", class_names=NAMES, image_shape=(3, 8, 8), image_size=8, output="logits"
+        ).entries(),
+    )
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 

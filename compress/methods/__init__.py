@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from compress.distillation.distillation_loss import DistillationLoss, SameLogits, SoftLabels
 from compress.distillation.distiller import Distiller
-from compress.errors import unknown_name
 from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest, oldest
 from compress.settings import Section
 from compress.synthesis.objective import Objective, Term, View
@@ -93,9 +92,6 @@ METHODS = OpenTable(
 def find_method(name: str) -> Method:
     """The method called `name`.
 
-    Raises `UsageError` if there is none, with the nearest name, or if its package is broken, with the package's name.
+    Raises `UsageError` for an unknown name, with the nearest known one, and for a broken package, with its name.
     """
-    method = METHODS.find(name)
-    if method is None:
-        raise unknown_name("method", name, METHODS.names())
-    return method
+    return METHODS.require(name, "method")

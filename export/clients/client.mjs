@@ -1,4 +1,4 @@
-// What the sample input shows: node client.mjs. With `npm install onnxruntime-node`, import "onnxruntime-node" and
+// Prints the classes of the sample: node client.mjs. With `npm install onnxruntime-node`, import "onnxruntime-node" and
 // leave out the two lines about `wasm`.
 import { readFileSync } from "node:fs";
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";

@@ -1,5 +1,5 @@
-// The page itself: everything that it needs lies in it, as text.
-const LARGEST = 1024; // pixels of the longer side, where the network takes pictures at their own size
+// The code of the page. All of its data is in the page, as text.
+const LARGEST = 1024; // limit of the longer side in pixels, if the network takes pictures of any size
 const part = (name) => document.getElementById(name);
 const labels = JSON.parse(part("labels").textContent), sample = JSON.parse(part("sample").textContent);
 const say = (text) => { part("status").textContent = text; };
@@ -17,7 +17,7 @@ async function bytesOf(name, packed) {
 async function started() {
   const code = URL.createObjectURL(new Blob([await bytesOf("runtime", true)], { type: "text/javascript" }));
   const ort = await import(code);
-  ort.env.wasm.numThreads = 1; // a page from a disk has no more
+  ort.env.wasm.numThreads = 1; // a page opened from a file may use one thread only
   ort.env.wasm.wasmBinary = (await bytesOf("wasm", true)).buffer;
   const session = await ort.InferenceSession.create(await bytesOf("model", false));
   return async ({ data, shape }) => {
@@ -27,7 +27,7 @@ async function started() {
   };
 }
 
-// Whether the file answers the sample as it did where it was exported.
+// Whether the model returns the expected output for the sample.
 async function checked(answer) {
   const bytes = await bytesOf("values", false);
   const data = sample.input.type === "uint8" ? bytes : new Float32Array(bytes.buffer);
@@ -36,7 +36,7 @@ async function checked(answer) {
   return labels.task === "segmentation" ? same / classes.length >= sample.least_equal : classes[0] === sample.decision[0];
 }
 
-// {data, width, height} of a photograph, upright; smaller where nothing says how large the network's pictures are.
+// {data, width, height} of a photograph, upright; reduced if the network takes pictures of any size.
 async function pixelsOf(file) {
   const bitmap = await createImageBitmap(file);
   const fits = labels.task !== "segmentation" || labels.preprocessing.mode !== "none";
@@ -62,7 +62,7 @@ function drawMask({ classes, size: [height, width] }) {
   [canvas.width, canvas.height] = [width, height];
   classes.forEach((index, at) => image.data.set([...(labels.classes[index].colour ?? [0, 0, 0]), 255], at * 4));
   context.putImageData(image, 0, 0);
-  const whole = part("picture"); // over all of the photograph, whatever the network's own size is
+  const whole = part("picture"); // it covers the whole photograph, for any input size of the network
   [canvas.style.width, canvas.style.height, canvas.style.aspectRatio] = ["100%", "100%", `${whole.width} / ${whole.height}`];
 }
 
@@ -81,11 +81,11 @@ let last = Promise.resolve();
 function look(file, answer) {
   if (!file) return;
   last = last.then(async () => {
-    say(`Looking at ${file.name} …`);
+    say(`Running on ${file.name} …`);
     const decision = await answer(inputOf(await pixelsOf(file), labels));
     show(decision);
     window.decision = decision;
-    say(`${file.name}: answered in ${decision.milliseconds.toFixed(0)} ms.`);
+    say(`${file.name}: ${decision.milliseconds.toFixed(0)} ms.`);
   }).catch((error) => say(`${file.name} cannot be shown: ${error.message ?? error}`));
 }
 
@@ -101,6 +101,6 @@ started().then(async (answer) => {
       if (kind === "drop") look(event.dataTransfer.files[0], answer);
     });
   }
-  say(sound ? "Ready. The sample input is answered here as where the file was exported." : "Do not trust this page: the sample input is answered differently here than where the file was exported.");
+  say(sound ? "Ready. The output for the sample is the expected one." : "Do not trust this page: the output for the sample is not the expected one.");
   document.body.dataset.ready = sound ? "yes" : "no";
 }).catch((error) => { say(`This browser cannot run the network: ${error.message ?? error}`); document.body.dataset.ready = "no"; });

@@ -1,6 +1,6 @@
-// Pictures for model.onnx, and its answers: what labels.json says, in JavaScript. A picture is resized as Pillow does
-// it, in whole shades across and then down, so that the network sees here what it was trained and scored on. (Pillow 13
-// goes down first in some pictures, and differs by a shade in few of their pixels.)
+// Pre- and postprocessing for model.onnx, as labels.json describes it. A picture is resized as in Pillow, horizontally
+// and then vertically with rounding in between, so that the network gets the input that it was trained and scored on.
+// (Pillow 13 resizes some pictures vertically first; a few of their pixels then differ by one shade.)
 
 const SHIFT = 1 << 22; // Pillow's weights are whole numbers of this unit
 const sinc = (x) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
@@ -17,7 +17,7 @@ function cubic(x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
 }
 
-// Of each place along an axis: the first place that it is made of, and the weights of that and those after it.
+// For each output index along an axis: the first input index, and the weights of that and the following inputs.
 function weights(from, to, name) {
   if (name === "nearest") return nearest(from, to);
   const [reach, filter] = FILTERS[name];
@@ -68,7 +68,7 @@ function round(x) {
   return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;
 }
 
-// Height and width that the whole picture is resized to, and those of the image that is kept of it.
+// Height and width of the resized picture, and those of the crop.
 export function sizes({ mode, size, resize, shorter }, [height, width]) {
   if (mode === "none") return [[height, width], [height, width]];
   if (mode === "shorter side") {

@@ -8,7 +8,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
-from compress.errors import UsageError, unknown_name
+from compress.errors import UsageError
 from compress.settings import DistillSettings, HeldOutSettings, LabelSettings, TeachSettings
 from compress.storage.files import digest
 from compress.tables import OpenTable
@@ -51,14 +51,22 @@ def _embedded(listing: str, side: digits.Side) -> DataSource:
 
 def _embedded_listing(name: str, side: digits.Side, description: str) -> Listing:
     source = _embedded(name, side)
-    return Listing(name, source.task, description, lambda place: source, on_disk=False)
+    return Listing(name=name, task=source.task, description=description, open=lambda place: source, on_disk=False)
 
 
 def _labelled_photographs(
     name: str, description: str, open_place: Callable[[Place], DataSource], takes: frozenset[str] = frozenset()
 ) -> Listing:
     """The listing of a data set of photographs with label maps of any size."""
-    return Listing(name, "segmentation", description, open_place, resizes=True, crops=True, label_settings=takes)
+    return Listing(
+        name=name,
+        task="segmentation",
+        description=description,
+        open=open_place,
+        resizes=True,
+        crops=True,
+        label_settings=takes,
+    )
 
 
 _OURS = (
@@ -125,9 +133,7 @@ def find_data(name: str | None, task: str) -> Listing:
     usual = find_task(task).data
     if name == NO_DATA:
         raise UsageError("this model was made without data: name images to score it on by `data` and `data_root`")
-    listing = SOURCES.find(name or usual)
-    if listing is None:
-        raise unknown_name("data set", str(name), SOURCES.names())
+    listing = SOURCES.require(name or usual, "data set")
     if listing.task != task:
         raise UsageError(
             f"data set {listing.name!r} is for {listing.task}, not {task}: use `task` {listing.task} or `data` {usual}"

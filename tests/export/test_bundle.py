@@ -58,7 +58,7 @@ def test_the_smoke_test_of_an_unchanged_bundle_passes(
     form: str, bundles: Bundled, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(bundles(form) / "smoke_test.py", monkeypatch=monkeypatch) == 0
-    assert capsys.readouterr().out == "CPUExecutionProvider: ok, the answer is the expected one\n"
+    assert capsys.readouterr().out == "CPUExecutionProvider: ok, the output is the expected one\n"
 
 
 def spoiled_decisions(folder: Path) -> None:
@@ -104,8 +104,11 @@ def test_the_smoke_test_fails_where_anything_differs(
 
 
 FRAMINGS = {
-    **{mode: Framing(mode, 1.0, "bilinear", (9, 99, 199)) for mode in CROP_MODES},
-    **{f"{mode} of more": Framing(mode, 0.875, "bicubic", (9, 99, 199)) for mode in CROP_MODES},
+    **{mode: Framing(crop_mode=mode, crop_pct=1.0, interpolation="bilinear", fill=(9, 99, 199)) for mode in CROP_MODES},
+    **{
+        f"{mode} of more": Framing(crop_mode=mode, crop_pct=0.875, interpolation="bicubic", fill=(9, 99, 199))
+        for mode in CROP_MODES
+    },
 }
 
 

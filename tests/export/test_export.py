@@ -222,7 +222,7 @@ def test_every_form_answers_as_torch_does_on_images_of_every_size(
     input: str, output: str, positions: bool, shades: Shades, traced_once: None, tmp_path: Path
 ) -> None:
     network, spec = shades(positions)
-    facts, results = export_verified(network, spec, tmp_path / "model.onnx", Order(Form(input, output)))
+    facts, results = export_verified(network, spec, tmp_path / "model.onnx", Order(form=Form(input, output)))
     require_parity(results)
     proto = onnx.load(facts.path)
     assert tuple(value.name for value in proto.graph.output) == Form(input, output).output_names
@@ -236,7 +236,7 @@ def test_every_form_answers_as_torch_does_on_images_of_every_size(
 
 
 def test_a_network_of_one_size_takes_pixels_of_every_size(shades: Shades, tmp_path: Path) -> None:
-    order = Order(Form("uint8"), dynamic_size=False)
+    order = Order(form=Form("uint8"), dynamic_size=False)
     facts, results = export_verified(*shades(True), tmp_path / "model.onnx", order)
     assert [result.part for result in results] == ["file"] * 5 + [*INSIDE, "preprocessing"]
     require_parity(results)

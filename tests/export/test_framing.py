@@ -22,7 +22,7 @@ from compress.task import TaskSpec
 
 MEAN = (0.485, 0.456, 0.406)
 FRAMINGS = [
-    Framing(mode, share, interpolation, border_of(MEAN))
+    Framing(crop_mode=mode, crop_pct=share, interpolation=interpolation, fill=border_of(MEAN))
     for mode, share, interpolation in product(CROP_MODES, (0.875, 0.95, 1.0), ("bilinear", "bicubic"))
 ]
 SIZES = [(224, 224), (288, 288), (299, 299), (48, 64)]
@@ -81,7 +81,9 @@ def test_the_graph_and_torch_show_what_pillow_shows_but_for_rounding(framing: Fr
     for (height, width), size in zip(PICTURES, SIZES, strict=True):
         photograph = picture(height, width)
         expected = planes(framing.image(photograph, size)).astype(int)
-        card = FileCard("classification", ("a", "b"), (3, *size), None, framing=framing)
+        card = FileCard(
+            task="classification", class_names=("a", "b"), image_shape=(3, *size), image_size=None, framing=framing
+        )
         images = torch.from_numpy(planes(photograph).copy())[None].float() / 255
         in_torch = shown(images, card)[0].mul(255).round().int().numpy()
         for pixels in (in_a_graph(framed(framing, size), photograph), in_torch):
@@ -98,7 +100,7 @@ def test_label_maps_are_scaled_in_the_graph_as_with_pillow(side: int) -> None:
         photograph = picture(height, width)
         size = scaled((height, width), side)
         difference = np.abs(
-            in_a_graph(scaled_to_side(side), photograph) - planes(Framing("squash").image(photograph, size))
+            in_a_graph(scaled_to_side(side), photograph) - planes(Framing(crop_mode="squash").image(photograph, size))
         )
         assert difference.max() <= FEW_SHADES
 
@@ -130,7 +132,7 @@ class Darkness(torch.nn.Module):
 
 @pytest.fixture(scope="module", params=["float", "uint8"])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    framing = Framing("border", 0.875, "bicubic", (124, 116, 104))
+    framing = Framing(crop_mode="border", crop_pct=0.875, interpolation="bicubic", fill=(124, 116, 104))
     spec = TaskSpec(
         name="classification",
         image_shape=(3, 32, 32),
@@ -143,7 +145,7 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("framed") / "model.onnx"
     # noise has no lighter half: both logits would be the same but for the rounding of a shade
     shaded = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 1, 32)
-    order = Order(Form(request.param, "logits"), dynamic_size=False)
+    order = Order(form=Form(request.param, "logits"), dynamic_size=False)
     _, results = export_verified(Darkness().eval(), spec, path, order, images=shaded)
     assert all(result.passed for result in results), [str(result) for result in results]
     return path
@@ -151,7 +153,9 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_file_carries_its_framing_and_shows_pictures_by_it(file: Path) -> None:
     model = OnnxModel(file)
-    assert model.card.framing == Framing("border", 0.875, "bicubic", (124, 116, 104))
+    assert model.card.framing == Framing(
+        crop_mode="border", crop_pct=0.875, interpolation="bicubic", fill=(124, 116, 104)
+    )
     for height, width in PICTURES:
         photograph = picture(height, width)
         seen = torch.from_numpy(planes(model.card.framing.image(photograph, (32, 32))).copy())[None].float() / 255
@@ -183,7 +187,7 @@ def test_a_file_answers_alike_however_the_camera_was_held(file: Path, tmp_path: 
 
 
 def test_a_card_of_before_shows_the_central_square() -> None:
-    card = FileCard("classification", ("a", "b"), (3, 8, 8), 8)
+    card = FileCard(task="classification", class_names=("a", "b"), image_shape=(3, 8, 8), image_size=8)
     entries = card.entries()
     entries[CARD_KEY] = entries[CARD_KEY].replace(
         ', "framing": {"crop_mode": "center", "crop_pct": 1.0, "interpolation": "bilinear", "fill": [0, 0, 0]}', ""
@@ -209,4 +213,4 @@ def test_pixels_are_not_taken_where_the_graph_cannot_resize_them_so(tmp_path: Pa
         framing=Framing(interpolation="lanczos"),
     )
     with pytest.raises(UsageError, match="lanczos"):
-        export_verified(Darkness().eval(), spec, tmp_path / "x.onnx", Order(Form("uint8"), dynamic_size=False))
+        export_verified(Darkness().eval(), spec, tmp_path / "x.onnx", Order(form=Form("uint8"), dynamic_size=False))

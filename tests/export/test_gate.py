@@ -57,7 +57,7 @@ def good(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         name=task[0], image_shape=(3, 12, 12), class_names=NAMES, metric=task[1], ignore_index=task[2], image_size=12
     )
     path = tmp_path_factory.mktemp("good") / "model.onnx"
-    facts, results = export_verified(network, spec, path, Order(FORMS[form], dynamic_size=False))
+    facts, results = export_verified(network, spec, path, Order(form=FORMS[form], dynamic_size=False))
     require_parity(results)
     return network, spec, facts.path
 
@@ -155,7 +155,7 @@ def test_what_is_exchanged_is_said_by_name(good: Good, tmp_path: Path) -> None:
     classes_swapped(proto, network)
     onnx.save(proto, tmp_path / "planted.onnx")
     said = " ".join(str(result) for result in checked(good, tmp_path / "planted.onnx") if not result.passed)
-    assert "classes are exchanged: owl answers as fox, fox answers as owl" in said
+    assert "classes are exchanged: owl has the logits of fox, fox has the logits of owl" in said
 
 
 def test_fifty_right_files_of_loud_networks_pass(good: Good, tmp_path: Path) -> None:

@@ -48,12 +48,19 @@ def twice_resized(picture: Image.Image, framing: Framing, size: tuple[int, int])
 def test_pictures_are_resized_and_cropped_in_javascript_as_pillow_does_it(node: str, tmp_path: Path) -> None:
     rng, cases, expected = np.random.default_rng(0), [], []
     for at in range(72):
-        framing = Framing(CROP_MODES[at % 3], (1.0, 0.875)[at // 36], INTERPOLATIONS[at % 6], (9, 99, 199))
+        framing = Framing(
+            crop_mode=CROP_MODES[at % 3],
+            crop_pct=(1.0, 0.875)[at // 36],
+            interpolation=INTERPOLATIONS[at % 6],
+            fill=(9, 99, 199),
+        )
         height, width = (int(side) for side in rng.integers(5, 90, 2))
         size = (24, 24) if at % 4 else (18, 30)
         pixels = rng.integers(0, 2, (height, width, 4), dtype=np.uint8) * 255
         (tmp_path / f"{at}.rgba").write_bytes(pixels.tobytes())
-        card = FileCard("classification", NAMES, (3, *size), None, framing=framing)
+        card = FileCard(
+            task="classification", class_names=NAMES, image_shape=(3, *size), image_size=None, framing=framing
+        )
         cases.append({"width": width, "height": height, "preparation": preparation_of(card)})
         expected.append(twice_resized(Image.fromarray(pixels[..., :3]), framing, size))
     (tmp_path / "cases.json").write_text(json.dumps(cases))

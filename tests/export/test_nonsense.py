@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.errors import UsageError
 from compress.export import FileCard, OnnxModel
 from compress.export.card import CARD_KEY, is_own_file
-from compress.export.runtime import BATCH_PIXELS, _alike
+from compress.export.runtime import BATCH_PIXELS, _batches_of_one_shape
 from compress.storage.untrusted import IMAGE_PIXELS
 
 Answer = dict[str, np.ndarray]
-DECISION = FileCard("classification", ("a", "b", "c"), (3, 8, 8), 8)
+DECISION = FileCard(task="classification", class_names=("a", "b", "c"), image_shape=(3, 8, 8), image_size=8)
 MAPS = replace(DECISION, task="segmentation")
 GOOD_SCORES = np.array([[0.7, 0.2, 0.1]], np.float32)
 IMAGE = np.zeros((1, 3, 8, 8), np.float32)
@@ -67,7 +67,7 @@ NONSENSE: dict[str, tuple[FileCard, Answer]] = {
 @pytest.mark.parametrize("case", NONSENSE)
 def test_an_answer_that_is_none(case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     card, answer = NONSENSE[case]
-    with pytest.raises(UsageError, match=r"model\.onnx answers [^\n]*export it again$"):
+    with pytest.raises(UsageError, match=r"model\.onnx returns [^\n]*export it again$"):
         constant(tmp_path, card, answer).run(IMAGE)
     assert capfd.readouterr() == ("", "")
 
@@ -107,8 +107,8 @@ def test_images_that_fill_the_memory_are_refused_by_their_pixels(change: dict[st
 def test_large_pictures_are_run_in_smaller_batches() -> None:
     small, large = np.zeros((3, 8, 8), np.uint8), np.zeros((3, 2500, 4000), np.uint8)
     assert BATCH_PIXELS == 20_000_000
-    assert [len(places) for places in _alike([small] * 20 + [large] * 5, 16)] == [16, 4, 2, 2, 1]
-    assert [len(places) for places in _alike([np.zeros((2500, 4000, 3), np.uint8)] * 3, 16)] == [2, 1]
+    assert [len(places) for places in _batches_of_one_shape([small] * 20 + [large] * 5, 16)] == [16, 4, 2, 2, 1]
+    assert [len(places) for places in _batches_of_one_shape([np.zeros((2500, 4000, 3), np.uint8)] * 3, 16)] == [2, 1]
 
 
 def test_a_file_of_somebody_else_is_not_our_own(tmp_path: Path) -> None:

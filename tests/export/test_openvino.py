@@ -98,7 +98,7 @@ def test_without_openvino_the_extra_is_named(bundles: Bundled, tmp_path: Path, m
 def test_a_file_without_a_card_is_refused(openvino: Any, bundles: Bundled, tmp_path: Path) -> None:
     model = openvino.Core().read_model(bundles("maps float decision") / "model.onnx")
     openvino.save_model(model, tmp_path / "model.xml")
-    with pytest.raises(UsageError, match="it carries no card"):
+    with pytest.raises(UsageError, match="it has no card"):
         OpenVinoModel(tmp_path / "model.xml")
     (tmp_path / "model.xml").write_text("no network")
     with pytest.raises(UsageError, match="OpenVINO cannot load"):

@@ -74,9 +74,9 @@ def test_what_tensorrt_has_no_place_for_is_named(graph: str) -> None:
 
 def test_tensorrt_is_given_no_file_of_pixels_and_the_card_says_where_others_run(shades: Shades, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"tensorrt does not take this file: 8-bit pixels .* without antialiasing"):
-        export_verified(*shades(False), tmp_path / "x.onnx", Order(Form("uint8"), target="tensorrt"))
+        export_verified(*shades(False), tmp_path / "x.onnx", Order(form=Form("uint8"), target="tensorrt"))
     assert not list(tmp_path.iterdir())
-    facts, _ = export_verified(*shades(True), tmp_path / "x.onnx", Order(Form("float"), target="tensorrt"))
+    facts, _ = export_verified(*shades(True), tmp_path / "x.onnx", Order(form=Form("float"), target="tensorrt"))
     assert facts.card.fits == OnnxModel(facts.path).card.fits == tuple(TARGETS)
 
 
@@ -92,7 +92,7 @@ def test_a_file_of_fixed_batch_and_size_declares_both_and_answers_any_number_of_
     assert shapes == {"images": [4, 3, 32, 32], "classes": [4, 32, 32], "scores": [4, 32, 32]}
     model, images = OnnxModel(facts.path), torch.rand(7, 3, 32, 32)
     assert np.array_equal(model.run(images.numpy())["classes"], network(images).argmax(dim=1).numpy())
-    with pytest.raises(UsageError, match="takes 4 images at once, not 1"):
+    with pytest.raises(UsageError, match="has the fixed batch 4, not 1"):
         model.bound(images[:1].numpy())
 
 

@@ -62,7 +62,7 @@ def in_int8(target: str = "cpu", outlier: float = 1.0, least_saved: float = 0.0)
 
 def prepared(target: str, outlier: float = 1.0) -> NetworkToQuantise:
     ranges = activation_ranges(network(outlier), images(), RANGED)
-    return NetworkToQuantise(network(outlier), ranges, TARGETS[target].scheme)
+    return NetworkToQuantise(network=network(outlier), ranges=ranges, scheme=TARGETS[target].scheme)
 
 
 def weights_of(converted: Converted) -> dict[str, np.ndarray]:
@@ -148,7 +148,9 @@ def test_the_fewest_layers_that_suffice_are_searched_for_in_few_attempts(enough:
 
     def attempt(count: int) -> Attempt:
         attempts.append(count)
-        return Attempt(onnx.ModelProto(), 1.0 if count >= enough else 0.5, ("layer",) * count)
+        return Attempt(
+            model=onnx.ModelProto(), decisions=1.0 if count >= enough else 0.5, kept_float=("layer",) * count
+        )
 
     assert len(search(attempt, most=39).kept_float) == enough
     assert len(attempts) <= 13
@@ -156,7 +158,7 @@ def test_the_fewest_layers_that_suffice_are_searched_for_in_few_attempts(enough:
 
 def test_a_search_ends_where_nothing_would_be_saved() -> None:
     with pytest.raises(GateError, match=r"keeps 50\.0% of the decisions with 3 layers in float32"):
-        search(lambda count: Attempt(onnx.ModelProto(), 0.5, ()), most=3)
+        search(lambda count: Attempt(model=onnx.ModelProto(), decisions=0.5, kept_float=()), most=3)
 
 
 def test_a_file_in_int8_that_saves_too_little_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def halves(width: int, height: int) -> Image.Image:
 
 
 def written(network: tuple[Deployable, TaskSpec], path: Path, form: Form | None = None) -> OnnxModel:
-    facts, _ = export_verified(*network, path, Order(form or Form()))
+    facts, _ = export_verified(*network, path, Order(form=form or Form()))
     return OnnxModel(facts.path)
 
 

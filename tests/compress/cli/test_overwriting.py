@@ -129,7 +129,7 @@ def test_a_card_that_no_file_can_carry_is_refused_before_anything_is_written(
     monkeypatch.setattr(exported_model, "open_model", infinite)
     out = tmp_path / "model.onnx"
     assert run("export", model, "--out", out) == 2
-    assert "could not say what it is" in complaint(capsys)
+    assert "the file's card would be invalid" in complaint(capsys)
     assert not out.exists()
 
 

@@ -29,15 +29,21 @@ COLOURS = """<ir_version: 10, opset_import: ["" : 18]> colours (float[n, 3, 8, 8
 def exported(tmp_path: Path) -> Exported:
     """A file that names the strongest colour, as if it had been compared with a network."""
     file = tmp_path / "model.onnx"
-    card = FileCard("classification", ("red", "green", "blue"), (3, 8, 8), 8, output="logits")
+    card = FileCard(
+        task="classification",
+        class_names=("red", "green", "blue"),
+        image_shape=(3, 8, 8),
+        image_size=8,
+        output="logits",
+    )
     network = parser.parse_model(COLOURS)
     write_model(network, card, file)
-    parity = Parity((2, 3, 8, 8), 1.0, 1e-7, 1e-8, 1e-7, passed=True)
+    parity = Parity(shape=(2, 3, 8, 8), agreement=1.0, largest=1e-7, mean=1e-8, p99=1e-7, passed=True)
     scores = (
         Score(metric="top1", numbers={"top1": 0.9125}, count=40),
         Score(metric="top1", numbers={"top1": 0.9}, count=40),
     )
-    facts = ExportFacts(file, card, "", Converted(network=network))
+    facts = ExportFacts(path=file, card=card, reason="", converted=Converted(network=network))
     return Exported(facts=facts, parity=[parity], scores=scores, most_lost=0.02)
 
 
@@ -141,7 +147,7 @@ def test_without_the_runtime_the_rest_is_written_and_the_reason_said(
     for name, value in {"NODE_PATH": "", "PATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     result = bundle(exported, tmp_path, tmp_path / "street")
-    assert "npm is not there to fetch it" in result.without_page
+    assert "neither is npm to fetch it" in result.without_page
     assert result.without_page in (tmp_path / "street" / "README.md").read_text()
     assert not (tmp_path / "street" / "page.html").exists()
     assert (tmp_path / "street" / "smoke_test.py").exists()
