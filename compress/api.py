@@ -35,7 +35,7 @@ from compress.training.random_state import preserved_random_state
 
 @dataclass(frozen=True, kw_only=True)
 class Distilled:
-    """What `distill` hands over."""
+    """The result of `distill`."""
 
     student: nn.Module
     """Trained, on the CPU, in evaluation mode; float images `[n, 3, h, w]` in [0, 1] in, logits `[n, k, *s]` out."""
@@ -219,7 +219,7 @@ def to_onnx(
     `distill`. INT8 is calibrated on a run's samples, on
     `calibrate_on`, a folder of photographs, on `calibration`, uint8 `[n, 3, h, w]`, of a module, or else on images that
     are synthesised for the model, which takes minutes. `precision` and `target` are names of `compress.export`'s
-    `PRECISIONS` and `TARGETS`. Raises `UsageError` for what cannot be exported as asked, and `GateError` if the file
+    `PRECISIONS` and `TARGETS`. Raises `UsageError` for a model that cannot be exported so, and `GateError` if the file
     differs; it stays; or if another precision saves less than the share `least_saved` of bytes or time.
     """
     options = exporting.ExportOptions(

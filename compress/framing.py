@@ -38,7 +38,7 @@ class Geometry:
     """Of the window."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Framing:
     """Crop and interpolation of a network's images; the size is an argument, since data and networks have one anyway.
 
@@ -101,7 +101,7 @@ class Framing:
 
 CENTRAL_SQUARE = Framing()
 """Of data and networks that say nothing else."""
-WHOLE = Framing("squash")
+WHOLE = Framing(crop_mode="squash")
 """All of the picture, at exactly a size: for label maps."""
 
 

@@ -15,7 +15,7 @@ LIMITS = ("max_params", "max_mb", "max_ms")
 
 
 class StudentSettings(WeightSettings):
-    """What is said of a student beside its name. The limits choose one where no name does."""
+    """Settings of a student beside its name. The limits choose one if no name is set."""
 
     student_weights: Annotated[str | None, MODELS] = Field(
         None,

@@ -38,19 +38,19 @@ class Teacher:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """All that its network is made with beside its name and classes: said, read beside the weights, or inferred."""
     weights: Mapping[str, Tensor] | None = None
-    """Tensors of its file by their paths there; None where the name brings them, or nothing does."""
+    """Tensors of its file by their paths there; None if the name includes the weights, or if there are none."""
     choice: WeightChoice = field(default_factory=WeightChoice)
     classes: int | None = None
-    """How many it tells apart; None if only the data can say."""
+    """Number of classes (1 for one logit); None if only the data has it."""
     threshold: float | None = None
-    """Of one that tells two classes apart by one logit: from which probability a pixel is the second; else None."""
+    """For a binary segmenter of one logit: a pixel above this probability is of the second class; else None."""
     class_names: tuple[str, ...] | None = None
-    """In the order of its answers; None if nothing says them."""
+    """In the order of its outputs; None if they are not known."""
     image_size: int | None = None
     """The side of its images, pixels; None if it takes any."""
     mean: Colours | None = None
-    """By channel, of images in [0, 1]; None leaves it to the network, as `std`."""
+    """Mean of each channel, for images in [0, 1]; None uses the network's own, as for `std`."""
     std: Colours | None = None
     framing: Framing = CENTRAL_SQUARE
     notes: tuple[str, ...] = ()
-    """What was decided in reading it, a line each, for whoever asked for it."""
+    """Decisions made in reading it, one line each, for the user."""

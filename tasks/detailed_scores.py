@@ -1,4 +1,4 @@
-"""More scores of label maps than the headline: what papers and other tools of segmentation report."""
+"""Further scores of label maps that papers and other segmentation tools report."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from compress.task import Batch, HeldOut, TaskSpec
 from .metrics import ConfusionMatrix
 
 BACKGROUND = {"background", "bg", "back ground"}
-"""What a class is called, in lower case, that fills what no object covers."""
+"""Lower-case name of the class of all pixels without an object."""
 WIDTH = 0.02
-"""Of a boundary region, as a share of the image's diagonal: Cheng et al. 2021."""
+"""Width of a boundary region, as a share of the image's diagonal (Cheng et al. 2021)."""
 
 
 def detailed_scores(counts: Tensor, names: Sequence[str]) -> dict[str, float | Mapping[str, float]]:
-    """Of counts `[k, k]`, true class by predicted class: Dice, precision and recall by class, and means.
+    """Dice, precision and recall by class, and means, from counts `[k, k]` of true by predicted class.
 
     `mean_dice` (the macro F1 score), `mean_accuracy` (mean recall), `frequency_weighted_iou`, and
     `miou_without_background` where a class is called background. As in `miou`, a class that is neither in the labels
@@ -80,7 +80,7 @@ class BoundaryIoU:
 
 
 def _strip(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """The pixels of a mask that are at most so far from its boundary or from the edge of the image."""
+    """The pixels of a mask within a distance of its boundary or of the image's edge."""
     inside: NDArray[np.uint8] = minimum_filter(mask.astype(np.uint8), size=2 * width + 1, mode="constant", cval=0)
     strip: NDArray[np.bool_] = mask & (inside == 0)
     return strip
@@ -115,20 +115,20 @@ class InDetail:
         self._held_out, self.spec = held_out, held_out.spec
 
     def batches(self) -> Iterator[Batch]:
-        """Those of the held-out data."""
+        """The batches of the held-out data."""
         yield from self._held_out.batches()
 
     def metric(self) -> DetailedConfusion:
-        """A new, empty one."""
+        """A new metric without counts."""
         return DetailedConfusion(self.spec.class_names, self.spec.ignore_index)
 
     def picture(self, batch: Batch, *answers: Tensor, target: str = "aimed at") -> Tensor:
-        """That of the held-out data."""
+        """The picture of the held-out data."""
         return self._held_out.picture(batch, *answers, target=target)
 
 
 def confusion_csv(counts: Tensor, spec: TaskSpec) -> str:
-    """Counts `[k, k]` as a table: a row a true class, a column a predicted class."""
+    """Counts `[k, k]` as a table: one row for each true class, one column for each predicted class."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["true / predicted", *spec.class_names])

@@ -99,7 +99,7 @@ def pairs(targets: Tensor, answers: Tensor, size: int) -> Tensor:
 
 
 def _by_luck(share: float, count: int) -> float:
-    """A share of `count` answers and three standard errors, but no nearer to 1 than to the share: few images are few.
+    """A share of `count` predictions plus three standard errors, but at most half way to 1, for few images.
 
     0 where all answers are right that name the only class: such data tell nothing.
     """

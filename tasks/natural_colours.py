@@ -1,4 +1,4 @@
-"""Colours that look right for classes that everybody knows, and that all kinds of eyes still tell apart."""
+"""Natural colours for common classes that remain distinguishable with colour vision deficiency."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NATURAL: dict[str, Colour] = {
     "book": (60, 80, 160), "picture": (220, 190, 60), "tv": (60, 60, 90), "skin": (240, 190, 160),
     "hair": (95, 60, 35), "vessel": (220, 30, 40), "lesion": (220, 60, 60), "tumor": (220, 60, 60),
 }  # fmt: skip
-"""By a word of a class's name: what it looks like, or what pictures of its kind usually show it as."""
+"""Colour by a word of a class's name: its natural or its conventional colour."""
 APART = {8: 0.10, 14: 0.08, 20: 0.06}
-"""How far two colours of so many classes at most should lie apart, for the eyes that see them nearest."""
+"""Least distance of two colours by number of classes, for the kind of vision that sees them nearest."""
 FARTHER_COUNTS = 12.0
 
 
 @lru_cache
 def class_colours(names: tuple[str, ...], background: int | None = None) -> tuple[Colour, ...]:
-    """A colour a class: near its natural one where it has one, and apart from all others. `background` is black."""
+    """One colour per class: near its natural colour if it has one, distant from all others; `background` is black."""
     natural = {index: colour for index, name in enumerate(names) if index != background and (colour := _natural(name))}
     if not natural:
         return distinct_colours(len(names), background)
@@ -51,7 +51,7 @@ def class_colours(names: tuple[str, ...], background: int | None = None) -> tupl
 
 
 def _best(points: Points, nearest: Points, natural: Colour | None, apart: float) -> int:
-    """The candidate that is like its natural colour and far enough from those before; without one the farthest."""
+    """The candidate nearest to the natural colour among those far enough from earlier colours, or else the farthest."""
     if natural is None:
         return int(nearest.argmax())
     unlike = np.linalg.norm(points[0] - perceived(np.array([natural], float))[0], axis=1)
@@ -59,7 +59,7 @@ def _best(points: Points, nearest: Points, natural: Colour | None, apart: float)
 
 
 def _natural(name: str) -> Colour | None:
-    """By the last word of a name that has a colour, `traffic light` or `wall-brick`; plurals are alike."""
+    """The colour of the last word of a name that has one, as in `traffic light` or `wall-brick`, also in plural."""
     words = re.findall(r"[a-z]+", name.lower())
     matches = [NATURAL[stem] for word in words for stem in (word, word.removesuffix("s")) if stem in NATURAL]
     return matches[-1] if matches else None

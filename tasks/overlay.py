@@ -1,4 +1,4 @@
-"""A photograph under the colours of its classes: a picture to show, whose lines and letters grow with its size."""
+"""A photograph overlaid with the colours of its classes; lines and letters scale with its size."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Map = NDArray[np.uint8]
 Shades = NDArray[np.float32]
 
 OPACITY = 0.5
-"""Of a class's colour over the photograph."""
+"""Opacity of a class's colour over the photograph."""
 KEPT_LIGHT = 0.7
-"""Of the light that a dark colour would take from the photograph, so much is given back."""
+"""Share of the brightness lost under a dark colour that is restored."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SIDES_PER_LINE, SIDES_PER_LETTER = 400, 26
-"""The shorter side in lines' widths and in letters' heights."""
+"""The shorter side, measured in widths of lines and in heights of letters."""
 SMALLEST_LETTER = 14
 SMALLEST_SHARE = 0.001
-"""Of the photograph that a class in the legend covers."""
+"""Least share of the photograph for a class in the legend."""
 STRIP = 256
-"""Rows that are painted at once: each pixel takes some sixty bytes meanwhile."""
+"""Rows that are painted at once; each pixel takes about sixty bytes during that."""
 
 
 def overlay(
     photograph: Image.Image, classes: Map, names: Sequence[str], palette: Sequence[Colour], *, legend: bool = True
 ) -> Image.Image:
-    """A photograph under the colours of its class map `[h, w]`, with a legend of what is there and how much of it.
+    """A photograph overlaid with the colours of its class map `[h, w]`, with a legend of the classes and their shares.
 
     A black class, such as a background, is left as it is. Classes are outlined; values that are no class stay bare.
     """
@@ -53,7 +53,7 @@ def shares(classes: Map, names: Sequence[str]) -> dict[int, tuple[str, float]]:
 
 
 def _painted(pixels: Map, index: Map, edges: NDArray[np.bool_], colours: Shades, bare: NDArray[np.bool_]) -> Map:
-    """Some rows of the photograph under their colours, and under full colours where there is an edge."""
+    """Some rows of the photograph overlaid with their colours, opaque at edges."""
     photograph, over = pixels.astype(np.float32), colours[index]
     mixed = (1 - OPACITY) * photograph + OPACITY * over
     lost = np.clip((photograph - mixed) @ LUMA, 0, None)[..., None]
@@ -64,7 +64,7 @@ def _painted(pixels: Map, index: Map, edges: NDArray[np.bool_], colours: Shades,
 
 
 def _edges(classes: Map, line: int) -> Image.Image:
-    """Where a class ends, in lines of so many pixels on either side."""
+    """The edges between classes, as lines of so many pixels on either side."""
     different = np.zeros(classes.shape, bool)
     different[:, 1:] |= classes[:, 1:] != classes[:, :-1]
     different[1:] |= classes[1:] != classes[:-1]
@@ -98,7 +98,7 @@ def _with_legend(picture: Image.Image, shown: dict[int, tuple[str, float]], pale
 
 
 def smooth(scores: Iterable[Shades], size: tuple[int, int]) -> tuple[Map, Shades]:
-    """Class and score of every pixel of a larger picture, of scores `[h, w]` by class: bilinearly between them.
+    """Class and score of every pixel of a larger picture, by bilinear interpolation of scores `[h, w]` by class.
 
     `size` is width and height; one class after the other is enlarged, so that memory is that of three pictures.
     """

@@ -1,4 +1,4 @@
-"""The teacher that comes with the package: of the embedded scenes, so that the first command has nothing to teach.
+"""The teacher of the embedded scenes that comes with the package, so that the first command trains no teacher.
 
 `python tests/benchmarks/packaged_teacher.py` makes its file anew; its weights are rounded to 16 bits.
 """
@@ -13,20 +13,20 @@ FOLDER = Path(__file__).parent / "teachers"
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedTeacher:
-    """A taught network on disk, and what it is used for."""
+    """A trained network that comes with the package, and the data sets for which it is used."""
 
     name: str
-    """What it is asked for by; elsewhere the same name means what its library makes of it."""
+    """The short name for these data sets; for other data, the same name is the library's network."""
     network: str
-    """What it is, by its full name."""
+    """The full name of the network."""
     data: tuple[str, ...]
-    """The data sets that it was taught for."""
+    """The data sets for which it was trained."""
     folder: Path
     """Its model directory."""
     sha256: str
-    """Of its weights."""
+    """Checksum of its weights."""
     score: float
-    """Its mIoU on the held-out side of the first of them."""
+    """Its mIoU on the held-out split of the first of them."""
 
 
 PACKAGED = (

@@ -42,7 +42,7 @@ def perceived(colours: Points) -> Points:
 
 @lru_cache
 def candidates() -> tuple[Points, Points]:
-    """Colours `[n, 3]` that look like no shadow and no haze on a photograph, and how all eyes see them: `seen`."""
+    """Candidate colours `[n, 3]`, neither as dark as shadows nor as pale as haze, and their `seen` values."""
     shades = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(-1, 3)
     shades = shades[(perceived(shades)[0, :, 0] > DARKEST) & (np.ptp(shades, axis=1) > PALEST)]
     return shades, perceived(shades)

@@ -1,4 +1,4 @@
-"""Pictures of samples: what was aimed at beside what the models answer."""
+"""Pictures of samples: targets beside the models' predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def painted(label_maps: Tensor, palette: Palette) -> Tensor:
 
 
 def roles(answers: int) -> tuple[str, ...]:
-    """Whose answers a picture shows: the one model's, or the teacher's and the student's."""
+    """Headings of the models whose predictions a picture shows: one model, or teacher and student."""
     return ("model",) if answers == 1 else ("teacher", "student")[:answers]
 
 
@@ -60,7 +60,7 @@ def rows_of_maps(
 
 
 def _headings(places: Sequence[tuple[int, str]], width: int) -> Tensor:
-    """A strip of words, each from its place in pixels on: uint8 RGB `[3, LINE_HEIGHT + 2, width]`."""
+    """A strip of words, each starting at its position in pixels: uint8 RGB `[3, LINE_HEIGHT + 2, width]`."""
     strip = Image.new("RGB", (width, LINE_HEIGHT + 2), "white")
     for left, heading in places:
         ImageDraw.Draw(strip).text((left, 1), heading, fill="black")

@@ -1,4 +1,4 @@
-"""Label maps as polygons, in COCO's format: for those who go on to label."""
+"""Label maps as polygons in COCO's format, for labelling tools."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from scipy.ndimage import find_objects, label
 from .detailed_scores import BACKGROUND
 
 SMALLEST = 1e-4
-"""Of a photograph that a region covers; smaller ones are specks that a person would delete."""
+"""Least share of a photograph for a region; smaller ones are specks."""
 TOLERANCE = 0.6
-"""Pixels by which a polygon with fewer points may leave the region's edge."""
+"""Largest distance in pixels of a simplified polygon from the region's edge."""
 
 Points = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Region:
     """Connected pixels of one class."""
 
     index: int
-    """Of the class."""
+    """Index of the class."""
     points: Points
-    """`[n, 2]`: x and y of its outline, pixels from the upper left corner of the photograph."""
+    """`[n, 2]`: x and y of its outline, in pixels from the upper left corner of the photograph."""
     area: int
-    """Pixels, without its holes."""
+    """Area in pixels, without its holes."""
 
 
 def regions(classes: NDArray[np.uint8], names: Sequence[str]) -> list[Region]:
-    """The regions of a class map `[h, w]`, the largest first: painted in this order they give the map again.
+    """The regions of a class map `[h, w]`, the largest first: painting them in this order reproduces the map.
 
     Holes belong to the outline, since COCO's polygons have none; what lies in them is painted later. A class that is
     called background, and regions of less than 0.01 % of the map, are left out.
@@ -54,7 +54,7 @@ def _of_class(mask: NDArray[np.bool_], index: int, least: float) -> Iterator[Reg
         area = int(part.sum())
         if area >= max(least, 2):
             corner = place[1].start, place[0].start
-            yield Region(index, _outline(part) + corner, area)
+            yield Region(index=index, points=_outline(part) + corner, area=area)
 
 
 def _outline(part: NDArray[np.bool_]) -> Points:
@@ -79,7 +79,7 @@ def _enclosed(points: Points) -> float:
 
 
 class CocoFile:
-    """What COCO's instance annotations hold, photograph after photograph."""
+    """The content of COCO's instance annotations, collected over photographs."""
 
     def __init__(self) -> None:
         self._images: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ from .pictures import roles, rows_of_maps
 from .targets import LABEL_MAPS
 
 BATCH_PIXELS = 500_000
-"""Held-out images, which may be large, that are scored at once."""
+"""Number of held-out images, which may be large, that are scored at once."""
 
 
 def palette_of(source: DataSource) -> tuple[tuple[int, int, int], ...]:

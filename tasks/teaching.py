@@ -26,7 +26,7 @@ from compress.training.schedules import Cosine, Polynomial, Schedule, Warmup
 from .data import DataSource, LabelledImages
 
 VERSION = 2
-"""To be raised when the same plan teaches another network: those in the cache are then not used."""
+"""Increase this when the same plan trains another network, so that cached teachers are not reused."""
 FOCUS = 2.0  # γ of the focal loss
 STEPS_BETWEEN_LOOKS = 50  # on an accelerator: until then the loss that is shown is an earlier one
 NUMBERS_PER_IMAGE = 6  # random ones, about
@@ -41,7 +41,7 @@ class TeachingPlan:
     learning_rate: float
     weight_decay: float
     shift: int = 0
-    """Largest random shift, pixels, of images that are seen whole."""
+    """Largest random shift, in pixels, of images that are not cropped."""
     zoom: float = 1.0
     """Largest factor of random scaling before a crop; 1 trains on whole images."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -55,12 +55,12 @@ EMBEDDED_PLANS: dict[str, TeachingPlan] = {
     "classification": TeachingPlan(steps=350, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=3),
     "segmentation": TeachingPlan(steps=800, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=4),
 }
-"""By task, for the embedded data: what is taught unasked has to be taught within a minute or, segmenters, some."""
+"""Plans by task for the embedded data: default teachers must train within a minute, or a few for segmenters."""
 USUAL_PLANS = {
     "classification": TeachingPlan(steps=400, batch=64, learning_rate=1e-3, weight_decay=0.05, shift=3),
     "segmentation": TeachingPlan(steps=4000, batch=16, learning_rate=1e-3, weight_decay=0.05, zoom=2.0),
 }
-"""By task, for a user's own images; segmenters see windows of photographs."""
+"""Plans by task for a user's own images; segmenters are trained on crops."""
 OTHER_PLAN = TeachingPlan(steps=400, batch=64, learning_rate=1e-3, weight_decay=0.05)
 """For tasks that are not built in: whole images without shifts, which would move what belongs to a position."""
 

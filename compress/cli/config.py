@@ -48,7 +48,7 @@ def validate(*configs: str) -> None:
             bad += 1
             print(f"{config!r}: {error}")
     if bad:
-        raise UsageError(f"{bad} of {len(configs)} cannot be used: what is wrong is said above, mend them")
+        raise UsageError(f"{bad} of {len(configs)} cannot be used: correct the errors printed above")
 
 
 def schema() -> None:

@@ -22,7 +22,7 @@ from compress.training.progress import output
 RUNTIMES, CPU = ("onnxruntime", "onnxruntime-gpu"), PROVIDERS["cpu"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """The result of one check."""
 
@@ -68,9 +68,15 @@ def _runtimes(find: Callable[[str], str | None] = _installed) -> Finding:
     """Both packages install the same module, so the order of installation decides which one is imported."""
     installed = [f"{package} {number}" for package in RUNTIMES if (number := find(package))]
     if len(installed) < 2:
-        return Finding("onnxruntime", installed[0] if installed else f"{onnxruntime.__version__}, from no package")
+        return Finding(
+            subject="onnxruntime", said=installed[0] if installed else f"{onnxruntime.__version__}, from no package"
+        )
     advice = "keep one: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-    return Finding("onnxruntime", f"{' and '.join(installed)} are both installed and overwrite each other", advice)
+    return Finding(
+        subject="onnxruntime",
+        said=f"{' and '.join(installed)} are both installed and overwrite each other",
+        advice=advice,
+    )
 
 
 def _torch_cuda() -> Finding:
@@ -78,8 +84,10 @@ def _torch_cuda() -> Finding:
     if torch.cuda.is_available():
         cudnn: Any = torch.backends.cudnn
         said = f"CUDA {built}, cuDNN {cudnn.version()}, {torch.cuda.get_device_name()}"
-        return Finding("torch", said)
-    return Finding("torch", f"no GPU is visible; built for {f'CUDA {built}' if built else 'the CPU alone'}")
+        return Finding(subject="torch", said=said)
+    return Finding(
+        subject="torch", said=f"no GPU is visible; built for {f'CUDA {built}' if built else 'the CPU alone'}"
+    )
 
 
 def _provider(name: str) -> Finding:
@@ -87,16 +95,22 @@ def _provider(name: str) -> Finding:
     provider = PROVIDERS[name]
     if provider not in onnxruntime.get_available_providers():
         if name == "cpu" or not torch.cuda.is_available():
-            return Finding(name, "onnxruntime was built without it")
+            return Finding(subject=name, said="onnxruntime was built without it")
         return Finding(
-            name, "onnxruntime was built without it", "pip uninstall -y onnxruntime; pip install onnxruntime-gpu"
+            subject=name,
+            said="onnxruntime was built without it",
+            advice="pip uninstall -y onnxruntime; pip install onnxruntime-gpu",
         )
     complaint = preload()
     if _started(provider):
-        return Finding(name, "runs")
+        return Finding(subject=name, said="runs")
     if not torch.cuda.is_available():
-        return Finding(name, "does not run: no GPU is visible")
-    return Finding(name, f"does not run: {complaint or 'the versions of its libraries do not match'}", _remedy(name))
+        return Finding(subject=name, said="does not run: no GPU is visible")
+    return Finding(
+        subject=name,
+        said=f"does not run: {complaint or 'the versions of its libraries do not match'}",
+        advice=_remedy(name),
+    )
 
 
 def _started(provider: str) -> bool:

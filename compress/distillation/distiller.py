@@ -73,12 +73,12 @@ class Distiller:
     ) -> None:
         """Run the remaining rounds; `after_round` reports, draws pictures and writes checkpoints.
 
-        `moved` is called before every inversion and before every step of the student, for whoever watches:
-        `next_round`, `partial` and `step` then say where the run is.
+        `moved` is called before every inversion and before every step of the student; `next_round`, `partial` and
+        `step` then give the position of the run.
 
-        Raises `Interrupted` when `stopping` is asked, at a place that `state_dict()` can tell and from which the run
-        goes on to the same student: between two steps of the student, several workers between two rounds. Raises
-        `Diverged` when losses or weights are NaN or infinite.
+        Raises `Interrupted` after a stop signal in `stopping`, at a point from which `state_dict()` can resume to the
+        same student: between two steps of the student, or with several workers between two rounds. Raises `Diverged`
+        when losses or weights are NaN or infinite.
         """
         stopping = stopping or StopSignal("step")
         for index in range(self.next_round, self.plan.rounds):
@@ -227,7 +227,7 @@ class Distiller:
         }
 
     def scale_learning_rates(self, scale: float) -> None:
-        """From now on all learning rates, of the student and of the inversion, are `scale` times what was asked for."""
+        """From now on, all learning rates of student and inversion are `scale` times those of the settings."""
         self.learning_rate_scale = self.inversion.learning_rate_scale = scale
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ class PartialRound:
     """`[k]`: the sum over the steps that were taken of their totals; None before the first."""
 
     def note(self, line: str | None) -> None:
-        """Say it of this round, beside what is said already."""
+        """Add a line to this round's notice."""
         self.notice = "; ".join(filter(None, (self.notice, line))) or None
 
     def plain(self) -> dict[str, Any]:

@@ -164,7 +164,9 @@ def after_warmup(context: MethodContext) -> From:
 
 def stairs(context: MethodContext) -> Stairs:
     """HiDFD's learning rate: it falls to a tenth at 150, 180 and 210 of 240 parts of the run."""
-    return Stairs(context.settings.distillation.lr, _student_steps(context), (150 / 240, 180 / 240, 210 / 240))
+    return Stairs(
+        first=context.settings.distillation.lr, steps=_student_steps(context), at=(150 / 240, 180 / 240, 210 / 240)
+    )
 
 
 def collected_images(context: MethodContext, *batches: int) -> Collected:

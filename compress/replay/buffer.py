@@ -15,7 +15,7 @@ from compress.training.compute import Compute
 from compress.training.random_numbers import RandomNumbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Draw:
     """Samples drawn for one distillation step."""
 
@@ -198,7 +198,7 @@ class ReplayBuffer:
         index = torch.searchsorted(cumulative, points).clamp(max=self._size - 1)
         weights = self._draw_policy.weights(probabilities[index], self._size)
         self._draws.index_add_(0, index, torch.ones_like(index, dtype=torch.int32))
-        return Draw(index, self._compute.rows(self._images, index), weights)
+        return Draw(index=index, images=self._compute.rows(self._images, index), weights=weights)
 
     def refresh(self, drawn: Draw, divergence: Tensor, step_taken: Tensor) -> None:
         """Set the priorities of drawn samples: δ_i = w_{i−1}·KL_i, with w_{i−1} of the sample's previous draw."""

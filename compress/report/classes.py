@@ -17,7 +17,7 @@ MOST_CELLS = 20
 MISTAKES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bar:
     """The scores of one class; None if a network has none."""
 
@@ -26,7 +26,7 @@ class Bar:
     student: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bars:
     """The scores of both networks by class."""
 
@@ -36,7 +36,7 @@ class Bars:
     """Number of classes that are not shown, for which the student scores higher."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mistake:
     """A confusion of one class with another, as a share of the true class."""
 
@@ -70,8 +70,11 @@ def bars(record: Record) -> list[Bars]:
         shown = classes
         if len(classes) > MOST_BARS:
             shown = sorted(classes, key=lambda class_name: student.get(class_name, 1.0))[:MOST_BARS]
-        rows = [Bar(class_name, teacher.get(class_name), student.get(class_name)) for class_name in shown]
-        confusions.append(Bars(metric_name(name), rows, len(classes) - len(shown)))
+        rows = [
+            Bar(name=class_name, teacher=teacher.get(class_name), student=student.get(class_name))
+            for class_name in shown
+        ]
+        confusions.append(Bars(title=metric_name(name), rows=rows, left_out=len(classes) - len(shown)))
     return confusions
 
 
@@ -96,7 +99,7 @@ def _worst(names: Sequence[str], shares: torch.Tensor) -> list[Mistake]:
     wrong = shares.clone().fill_diagonal_(0).flatten()
     highest = wrong.topk(min(MISTAKES, len(wrong)))
     return [
-        Mistake(names[place // len(names)], names[place % len(names)], share)
+        Mistake(true=names[place // len(names)], predicted=names[place % len(names)], share=share)
         for share, place in zip(highest.values.tolist(), highest.indices.tolist(), strict=True)
         if share > 0
     ]

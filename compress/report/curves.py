@@ -63,7 +63,7 @@ class Curve:
     """Points of an SVG polyline."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Plots that belong together."""
 
@@ -76,7 +76,7 @@ class Group:
 def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] | None = None) -> list[Group]:
     """All numbers of a run except the round index; empty groups are left out.
 
-    `meanings` say what the loss terms of a method of somebody else's are.
+    `meanings` explain the loss terms that installed methods define.
     """
     names = list(dict.fromkeys(name for row in history for name in row if name != "round"))
     names.sort(key=lambda name: list(KNOWN).index(name) if name in KNOWN else -1)
@@ -95,7 +95,7 @@ def groups(history: Sequence[Mapping[str, float]], meanings: Mapping[str, str] |
             else:
                 curves.append(_curve(label, meaning, kind, points, history[-1]["round"]))
         if curves or unchanging:
-            groups.append(Group(title, curves, unchanging))
+            groups.append(Group(title=title, curves=curves, unchanging=unchanging))
     return groups
 
 

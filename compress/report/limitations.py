@@ -31,9 +31,9 @@ def _unfinished(record: Record) -> str:
 
 
 def _worthless(record: Record) -> str:
-    """What a student is that has learnt nothing, before anything else is said of it."""
-    said = str(record.results.get("worthless", ""))
-    return f"{said[:1].upper()}{said[1:]}: do not use it." if said else ""
+    """The warning that a student has learnt nothing, which comes first; empty for other students."""
+    finding = str(record.results.get("worthless", ""))
+    return f"{finding[:1].upper()}{finding[1:]}: do not use it." if finding else ""
 
 
 def _scored_on(record: Record) -> str:

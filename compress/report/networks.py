@@ -10,7 +10,7 @@ from .record import Record
 from .wording import amount, megabytes, metric_name, percent, several, times
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A row of the table, as text; unknown values are empty."""
 
@@ -40,11 +40,15 @@ def networks(record: Record) -> Networks:
     metric, results = record.metric, record.results
     columns = [metric_name(metric), "kept", "parameters", "multiply-adds", "file", "one image"]
     rows = [
-        Network(role, name, _cells(facts, results["teacher"], metric, kept=record.labelled and role != "teacher"))
+        Network(
+            role=role,
+            name=name,
+            cells=_cells(facts, results["teacher"], metric, kept=record.labelled and role != "teacher"),
+        )
         for role, name, facts in _facts(results)
     ]
     filled = [place for place in range(len(columns)) if any(row.cells[place] for row in rows)]
-    thinned = [Network(row.role, row.name, [row.cells[place] for place in filled]) for row in rows]
+    thinned = [Network(role=row.role, name=row.name, cells=[row.cells[place] for place in filled]) for row in rows]
     return Networks([columns[place] for place in filled], thinned)
 
 

@@ -21,7 +21,7 @@ LIMIT = 200_000_000
 """Bytes of a file of a run; the numbers of a million rounds take as many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """A run, finished or not."""
 

@@ -50,9 +50,9 @@ class Exported(Network):
     precision: str = "fp32"
     sha256: str = ""
     fits: list[str] = []
-    """Names of the runtimes whose documents say that they take it."""
+    """Names of the runtimes that support it according to their documentation."""
     notes: list[str] = []
-    """What whoever uses it should know."""
+    """Notes for users of the file."""
 
 
 class Source(_Open):

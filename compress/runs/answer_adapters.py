@@ -51,10 +51,10 @@ def _named_as_here(module: nn.Module, state: dict[str, Any], prefix: str, *_: ob
 
 
 def adapt_answer(network: object, role: str, place: Place | None, image_shape: tuple[int, int, int]) -> nn.Module:
-    """The module as one that answers with a tensor of logits, on the CPU.
+    """Wrap a module so that it returns a tensor of logits, and move it to the CPU.
 
-    Raises `UsageError` for what is no plain `torch.nn.Module`, and for an answer without logits at the place, or of
-    which nobody said where they are.
+    Raises `UsageError` for anything but a plain `torch.nn.Module`, if there are no logits at `place`, and if the module
+    returns another object than a tensor and no `place` is given.
     """
     module = _plain(network, role)
     label = f"the {role} {type(module).__name__}"

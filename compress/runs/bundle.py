@@ -1,4 +1,4 @@
-"""The job of a bundle: a verified file with everything that whoever runs it needs, in a folder to hand over."""
+"""The job of a bundle: a folder with a verified file and everything that is needed to run it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from compress.storage.files import whole_folder
 from compress.storage.marker import clear, holds_more_than, mark, require_own
 
 KIND = "bundle"
-"""What the mark of a bundle says."""
+"""The kind in the marker file of a bundle."""
 TASKS = ("classification", "segmentation")
 LOOKED_AT = 32
-"""Samples, of which one is handed over."""
+"""Number of samples from which the bundle's one is selected."""
 LEAST_SHARE = 0.02
-"""Of a map, for a class to count."""
+"""Least share of a map for a class to count."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Bundle:
 
     folder: Path
     without_page: str
-    """Why it holds no page and no JavaScript client; empty if it does."""
+    """Why it has no page and no JavaScript clients; empty if it has them."""
 
 
 def require_bundle_place(folder: Path) -> None:
@@ -53,9 +53,9 @@ def require_bundle_place(folder: Path) -> None:
 def bundle(exported: Exported, model: Path, folder: Path, *, fetch: bool = True) -> Bundle:
     """Put a file that passed its checks into `folder`, with labels, a sample, clients, a page and a card.
 
-    The sample is a synthetic one of the run `model`, or noise where that is no run: never a held-out image, which may
-    not be the user's to hand over. The page needs ONNX Runtime Web, which npm fetches with `fetch`. Files of an earlier
-    bundle are replaced, whatever else lies there stays. Raises `UsageError` as `require_bundle_place` does, and for
+    The sample is a synthetic one of the run `model`, or noise if that is not a run. It is never a held-out image, which
+    the user may not be allowed to pass on. The page needs ONNX Runtime Web, which npm downloads with `fetch`. Files of
+    an earlier bundle are replaced, and other files stay. Raises `UsageError` as `require_bundle_place` does, and for
     tasks of other packages.
     """
     require_bundle_place(folder)

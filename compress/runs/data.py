@@ -26,7 +26,7 @@ def inspect(source: DataSource) -> None:
 
 
 def say_split(name: str, split: LabelledImages) -> None:
-    """Say what there is to say of an opened split, a line each: what was passed over, whether published sums match."""
+    """Print the notes on an opened split, one line each: skipped files, and whether published checksums match."""
     for note in split.notes:
         console.print(f"{name}: {note}", soft_wrap=True)
     if not split.sums:

@@ -106,9 +106,9 @@ def export(
 ) -> Exported:
     """Write a model as one ONNX file, compare it with torch and, if held-out images are available, score both.
 
-    `out` is RUN/export/model.onnx, with the precision in its name, if None. `settings` say what the model does not, as
-    the network of a file of weights. Raises `UsageError` for what cannot be exported as asked; `Exported.require`
-    raises `GateError` for a file that differs.
+    `out` is RUN/export/model.onnx, with the precision in its name, if None. `settings` supply facts that the model does
+    not contain, such as the network of a file of weights. Raises `UsageError` for a model that cannot be exported with
+    these options; `Exported.require` raises `GateError` for a file that differs from the model.
     """
     options = options or ExportOptions()
     require_consistent(options, calibrate_on)
@@ -169,8 +169,8 @@ def _file_of(model: Path, out: Path | None, options: ExportOptions) -> Path:
     require_no_onnx(model)
     if out is None:
         plain = {"precision": "fp32", "target": "cpu"}
-        said = [value for name, usual in plain.items() if (value := getattr(options, name)) != usual]
-        return file_in_run(model, [*said, "onnx"])
+        changed = [value for name, usual in plain.items() if (value := getattr(options, name)) != usual]
+        return file_in_run(model, [*changed, "onnx"])
     if out.is_dir():
         raise UsageError(f"`out` {out} is a folder: name the file to write")
     weights = own_weights(model)
@@ -182,11 +182,11 @@ def _file_of(model: Path, out: Path | None, options: ExportOptions) -> Path:
 def require_no_onnx(model: Path) -> None:
     """Raise `UsageError` for a model that is an exported file itself."""
     if model.suffix == ".onnx":
-        raise UsageError(f"{model} is an ONNX file already: export the run or the weights that it was made of")
+        raise UsageError(f"{model} is an ONNX file already: export the run or the weights from which it was exported")
 
 
 def file_in_run(model: Path, endings: list[str]) -> Path:
-    """The file of a run, whose name nobody chose; raises `UsageError` for a model that lies in none."""
+    """The default file in a run's folder; raises `UsageError` for a model that is not in a run's folder."""
     if not model.is_dir() or not is_own(model):
         raise UsageError("name the file to write with `out`: the model is not in a run directory")
     return model / "export" / ".".join(["model", *endings])

@@ -28,19 +28,19 @@ SYNTHETIC = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The data that a file is compared on."""
+    """The data on which a file is compared."""
 
     held_out: HeldOut | None
     """The task with held-out data; None if there is none."""
     images: Tensor | None
     """`[n, 3, h, w]` in [0, 1] for the comparison of outputs: held-out images, or else synthetic ones."""
     calibration: Tensor | None
-    """uint8 `[n, 3, h, w]`, for INT8; None if it is to be synthesised."""
+    """uint8 `[n, 3, h, w]`, for INT8; None if the images must be synthesised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A model that is exported: opened once, whatever formats are written of it."""
+    """A model to export, opened once for all formats."""
 
     network: nn.Module
     card: Card
@@ -48,18 +48,18 @@ class Opened:
 
     @property
     def exported(self) -> Deployable:
-        """The part of it that files hold."""
+        """The module that is exported."""
         return deployable(self.network)
 
 
 def opened(model: Path, settings: ModelSettings | None, calibrate_on: Path | None, data_root: Path | None) -> Opened:
-    """The model and what files of it are compared on; raises `UsageError` for what cannot be opened."""
+    """The model and the data on which its files are compared; raises `UsageError` if it cannot be opened."""
     network, card = open_model(model, settings)
     return Opened(network=network, card=card, evidence=_evidence(model, card, data_root, calibrate_on))
 
 
 def _evidence(model: Path, card: Card, root: Path | None, photographs: Path | None) -> Evidence:
-    """What a file is compared on and calibrated with, of what there is."""
+    """The data for comparison and calibration, as far as it is available."""
     samples = synthetic_samples(model)
     calibration = read_photographs(photographs, card.image_shape, card.framing) if photographs is not None else samples
     listing = SOURCES.find(card.data)

@@ -119,12 +119,12 @@ def _answers_of(photograph: str) -> list[str]:
 
 
 def _listed(file: Path) -> set[str]:
-    """What an earlier answer wrote into the folder, by its own list; nothing where there is none."""
+    """The files that an earlier prediction wrote into the folder, from its list; empty if there is none."""
     try:
         listing = plain_json(read_bytes(file, LISTING_LIMIT))
         names = [entry["file"] for entry in listing["predictions"]]
         return {LISTED, COCO_FILE, *(name for photograph in names for name in _answers_of(photograph))}
-    except Exception:  # no such file, no JSON, or that of somebody else
+    except Exception:  # no such file, or not a list that this package wrote
         return set()
 
 

@@ -30,7 +30,7 @@ BASES = {"classification": "cifar10/ssd-kd-cpu", "segmentation": "camvid/ssd-kd"
 """The packaged recipes for a CPU that were measured: see docs/results.md."""
 LENGTH = ("distillation.rounds", "distillation.warmup", "distillation.steps", "inversion.steps")
 FITTED = (*LENGTH, "distillation.hints")
-"""What is fitted to the networks and the machine, where nobody says it."""
+"""Settings that are fitted to the networks and the machine unless they are set."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def require_one_length(flags: Mapping[str, Any], method: str) -> None:
 
 
 def with_possible_hints(context: MethodContext, settings: ResolvedSettings) -> ResolvedSettings:
-    """The settings without hints that nobody chose, where the networks have no feature maps of one size."""
+    """The settings without hints if these were not set and the networks have no feature maps of equal size."""
     learning = settings.distillation
     if settings.data is not None or "distillation.hints" in settings.chosen or not learning.hints:
         return settings

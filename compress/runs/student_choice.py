@@ -1,4 +1,4 @@
-"""Which student a teacher gets where nobody names one: of about a quarter of its size, or the best within limits."""
+"""Choose a student if none is named: about a quarter of the teacher's size, or the best within limits."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Student:
-    """A network of the table, as it would answer for the data."""
+    """A network of the table, with as many outputs as the data has classes."""
 
     name: str
     parameters: int
     milliseconds: float | None = None
-    """For one image in onnxruntime here; None if nobody asked."""
+    """Time for one image in onnxruntime on this machine; None if it was not measured."""
 
     def __str__(self) -> str:
         timed = "" if self.milliseconds is None else f", {self.milliseconds:.1f} ms"
@@ -62,7 +62,7 @@ class Student:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The student that was chosen, why, and what would be nearest to it."""
+    """The chosen student, the reason, and the nearest alternatives."""
 
     student: Student
     reason: str

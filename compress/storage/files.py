@@ -92,7 +92,7 @@ def require_replaceable(path: Path, ours: Callable[[Path], bool], *, overwrite: 
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """While entered, a full disk raises `UsageError` with `path`, whatever the library raises."""
+    """While entered, a full disk raises `UsageError` with `path` in place of the library's own exception."""
     try:
         yield
     except Exception as error:  # torch raises RuntimeError, safetensors its own error

@@ -1,6 +1,6 @@
-"""The mark in folders that this package writes. A folder without it belongs to somebody else.
+"""The marker file in folders that this package writes; folders without it are not ours.
 
-Only a folder with the mark is written over, and only names that this package writes are deleted in it.
+Only a folder with the marker is overwritten, and only names that this package writes are deleted in it.
 """
 
 from __future__ import annotations

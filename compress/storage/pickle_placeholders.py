@@ -153,7 +153,7 @@ def _within(offset: int, shape: Any, stride: Any, count: int) -> bool:
 
 
 def rebuilt(storage: object, offset: Any, shape: Any, stride: Any, *more: object) -> object:
-    """What stands for `torch._utils._rebuild_tensor`, `_v2` and `_v3`."""
+    """Placeholder for `torch._utils._rebuild_tensor`, `_v2` and `_v3`."""
     if not isinstance(storage, Storage):
         return Inert()
     named = more[2] if len(more) > 2 and isinstance(more[2], Named) else None
@@ -161,17 +161,17 @@ def rebuilt(storage: object, offset: Any, shape: Any, stride: Any, *more: object
 
 
 def unwrapped(tensor: object, *_: object) -> object:
-    """What stands for `torch._utils._rebuild_parameter` and its like: the tensor in it."""
+    """Placeholder for `torch._utils._rebuild_parameter` and similar functions: returns the tensor."""
     return tensor
 
 
 def retyped(rebuild: Any, _: object, arguments: Any, *__: object) -> object:
-    """What stands for `torch._tensor._rebuild_from_type_v2`: a tensor of a class of somebody's own."""
+    """Placeholder for `torch._tensor._rebuild_from_type_v2`: the tensor of a user-defined tensor class."""
     return rebuild(*arguments) if isinstance(rebuild, Call) else Inert()
 
 
 class Dictionaries:
-    """What stands for `OrderedDict` and `defaultdict`; `COPIED_LIMIT` entries at most are given as arguments."""
+    """Placeholder for `OrderedDict` and `defaultdict`, with at most `COPIED_LIMIT` entries as arguments in total."""
 
     def __init__(self) -> None:
         self._copied = 0
@@ -186,7 +186,7 @@ class Dictionaries:
 
 
 class Latin1(Fixed):
-    """Bytes as Python 3 writes them in protocol 2, left as text: a file could have the same ones made for ever."""
+    """Bytes as Python 3 writes them in protocol 2, kept as text: a file could repeat their conversion endlessly."""
 
     __slots__ = ("text",)
 
@@ -195,7 +195,7 @@ class Latin1(Fixed):
 
 
 class NumpyType:
-    """What stands for numpy's number formats."""
+    """Placeholder for numpy's dtypes."""
 
     __slots__ = ("name", "swapped")
 
@@ -204,12 +204,12 @@ class NumpyType:
         self.swapped = False
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like."""
+        """Take the byte order from numpy's state."""
         self.swapped = len(state) > 1 and state[1] in (">", b">")
 
 
 class NumpyArray:
-    """What stands for numpy's arrays: a tensor whose numbers lie in the pickle."""
+    """Placeholder for numpy's arrays: a tensor whose values are in the pickle."""
 
     __slots__ = ("_state",)
 

@@ -63,7 +63,7 @@ def _refused(constant: str) -> float:
 
 
 def require_pixels(height: int, width: int) -> None:
-    """Raise `ValueError` unless images of that size fit in memory, whatever their sides are."""
+    """Raise `ValueError` unless images of that size, of any proportions, fit in memory."""
     if height * width > IMAGE_PIXELS:
         raise ValueError(f"its images of {height}x{width} pixels are too large: {IMAGE_PIXELS:,} pixels are read")
 

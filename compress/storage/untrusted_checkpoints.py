@@ -105,7 +105,7 @@ class _Reader(PlainReader):
         return Inert
 
     def persistent_load(self, pid: object) -> object:
-        """The storage `("storage", type, key, place, elements, view)`; whatever else a file names is inert."""
+        """The storage `("storage", type, key, place, elements, view)`; an inert placeholder for anything else."""
         match pid:
             case (b"storage" | "storage", Named() as named, key, _, int(count), *view) if not any(view):
                 name = key.decode("latin-1") if isinstance(key, bytes) else str(key)

@@ -70,10 +70,10 @@ class Captured:
         self._allowed = 0.0
 
     def begin_round(self, conditions: Hashable = ()) -> None:
-        """Say what Python decides in the steps that follow; a graph of other conditions is given up.
+        """Set the conditions of the steps that follow, which Python decides; a graph of other conditions is dropped.
 
-        None: these steps are not like later ones, and nothing is recorded. In the rounds 1, 2, 4, 8... after the
-        recording the first step is taken in both ways: a network or loss of somebody else's may decide in Python, too.
+        With None, the steps differ from later ones, and nothing is recorded. In rounds 1, 2, 4, 8... after the
+        recording, the first step is taken in both ways, because a user's network or loss may also decide in Python.
         """
         if conditions != self._conditions:
             self._conditions = conditions

@@ -15,7 +15,7 @@ from compress.errors import Diverged
 IN_A_ROW = 10  # steps that are not taken before a run gives up going on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SkippedSteps:
     """The skipped steps since the last read."""
 
@@ -89,7 +89,7 @@ class FiniteSteps:
             raise Diverged(f"the losses of {IN_A_ROW} steps in a row were not finite")
         for count in (0, 2):
             self._counts[count].zero_()
-        return SkippedSteps(int(skipped), last == 0, numbers)
+        return SkippedSteps(skipped=int(skipped), last_taken=last == 0, numbers=numbers)
 
     def state_dict(self) -> dict[str, Any]:
         """The counts."""

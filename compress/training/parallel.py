@@ -149,10 +149,10 @@ class Workers:
         torch._foreach_copy_(real, [part.view(tensor.shape) for part, tensor in zip(parts, real, strict=True)])
 
     def exchange(self, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> Callable[[], None]:
-        """What turns gradients of a mean over this worker's share into those over the whole batch.
+        """A function that turns gradients of a mean over this worker's share into those over the whole batch.
 
-        Those of `parameters`, which all workers have, are averaged; whatever else `optimizer` moves belongs to this
-        worker's samples (latents, pixels) and is scaled.
+        Gradients of `parameters`, which are the same on all workers, are averaged. Other tensors of `optimizer` belong
+        to this worker's samples (latents, pixels), and their gradients are scaled.
         """
         shared = list(parameters)
         shared_ids = {id(parameter) for parameter in shared}

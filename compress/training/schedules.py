@@ -74,7 +74,7 @@ class Warmup:
         return self.then(0) * (step + 1) / self.steps if step < self.steps else self.then(step - self.steps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stairs:
     """`first`, divided by ten at each of the given fractions of `steps`."""
 

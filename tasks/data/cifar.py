@@ -142,4 +142,4 @@ def _labels(labels: object, count: int, files: CifarFiles) -> Tensor:
 
 
 def _sum(file: Path, md5: str, files: CifarFiles) -> FileSum:
-    return FileSum(file.name, md5, md5 == files.md5[file.name])
+    return FileSum(file=file.name, md5=md5, official=md5 == files.md5[file.name])

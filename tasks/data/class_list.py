@@ -38,7 +38,7 @@ COLOUR_KEYS = ("color", "colour", "rgb")
 VALUE_KEYS = ("value", "id", "index")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One class as its line or its JSON object says it."""
 
@@ -65,7 +65,7 @@ def read_class_list(file: Path) -> ClassList:
     entries = sorted(entries, key=lambda entry: entry.value or 0)  # stable: as they stand where there are no values
     colours = tuple(entry.colour for entry in entries if entry.colour)
     values = tuple(entry.value for entry in entries if entry.value is not None)
-    return ClassList(tuple(entry.name for entry in entries), colours, values)
+    return ClassList(names=tuple(entry.name for entry in entries), colours=colours, values=values)
 
 
 def _require_whole(file: Path, entries: Sequence[Entry]) -> None:
@@ -129,7 +129,7 @@ def _entry(line: str) -> Entry:
     if not rest:  # nothing but numbers: names such as `0` and `1`, a line each
         if len(first) + len(last) > 1 or colours or not first:
             raise ValueError("has no name")
-        return Entry(first[0])
+        return Entry(name=first[0])
     return _read(rest, first, last, colours)
 
 
@@ -150,7 +150,7 @@ def _read(name: str, first: list[str], last: list[str], colours: list[Colour]) -
             name = f"{name} {numbers[0]}"
         elif numbers:
             raise ValueError(f"holds {len(numbers)} numbers together: a colour has three, from 0 to 255")
-    return Entry(_unquoted(name), colours[0] if colours else None, values[0] if values else None)
+    return Entry(name=_unquoted(name), colour=colours[0] if colours else None, value=values[0] if values else None)
 
 
 def _cut(pattern: re.Pattern[str], text: str) -> tuple[list[str], str]:
@@ -196,16 +196,16 @@ def _json_entries(content: object) -> list[Entry]:
         return [_json_pair(str(key), value) for key, value in content.items()]
     if not isinstance(content, list):
         raise ValueError("it is no list of classes")
-    return [Entry(entry) if isinstance(entry, str) else _json_object(entry) for entry in content]
+    return [Entry(name=entry) if isinstance(entry, str) else _json_object(entry) for entry in content]
 
 
 def _json_pair(key: str, value: object) -> Entry:
     if isinstance(value, str) and key.isdecimal():
-        return Entry(value, value=_whole(key, 65_535))
+        return Entry(name=value, value=_whole(key, 65_535))
     if isinstance(value, int) and not isinstance(value, bool):
-        return Entry(key, value=_whole(str(value), 65_535))
+        return Entry(name=key, value=_whole(str(value), 65_535))
     if isinstance(value, list):
-        return Entry(key, _json_colour(value))
+        return Entry(name=key, colour=_json_colour(value))
     raise ValueError(f"{key!r:.60} leads to {value!r:.60}, which is neither a name nor a number nor a colour")
 
 
@@ -218,9 +218,9 @@ def _json_object(entry: object) -> Entry:
     if not isinstance(name, str):
         raise ValueError(f"{dict(entry)!r:.60} has no name")
     return Entry(
-        name,
-        None if colour is None else _json_colour(colour),
-        None if value is None else _whole(str(value), 65_535),
+        name=name,
+        colour=None if colour is None else _json_colour(colour),
+        value=None if value is None else _whole(str(value), 65_535),
     )
 
 

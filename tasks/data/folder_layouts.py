@@ -143,7 +143,7 @@ def _parted(tree: Tree, folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _called(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    """The folder with the first of these names, whatever its case."""
+    """The folder with the first of these names, ignoring case."""
     by_folder_name = {folder.name.lower(): folder for folder in folders}
     return next((by_folder_name[name] for name in names if name in by_folder_name), None)
 

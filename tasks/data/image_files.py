@@ -51,8 +51,8 @@ _ONE_AT_A_TIME = RLock()  # the same thread may hold an image and its label map
 def opened(file: Path, *, deep: bool = False) -> Iterator[Image.Image]:
     """The image in a file, not yet decoded; the first one of an animation.
 
-    Raises `UsageError` that names the file if it is of none of `FORMATS` whatever its name says, has more than 8 bits a
-    channel (unless `deep`) or more than 50 million pixels, or cannot be decoded while the context is entered.
+    Raises `UsageError` with the file's name if its content is of none of `FORMATS`, has more than 8 bits a channel
+    (unless `deep`) or more than 50 million pixels, or cannot be decoded while the context is entered.
     """
     try:
         require_regular(file)

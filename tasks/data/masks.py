@@ -23,16 +23,17 @@ from .image_files import opened
 from .public_classes import Colour
 
 UNDECLARED = 254
-"""Marks a pixel value that is no class."""
+"""Marks a pixel value that is not a class."""
 VALUES = 1 << 16
 MUCH = 0.5
-"""Share of pixels that do not count, beyond which that is said."""
+"""Share of ignored pixels above which a note is printed."""
 STRIP = 64
-"""Rows of a mask whose colours are looked up at once: each pixel takes some fifty bytes meanwhile."""
+"""Rows of a mask whose colours are looked up at once; each pixel takes about fifty bytes during that."""
 
 Classes = NDArray[np.uint8]
 Decode = Callable[[Image.Image], Classes]
-"""The class of every pixel `[h, w]` of a label image, 255 where none counts; `ValueError` for what is no class."""
+"""A function from a label image to the class of every pixel `[h, w]`, 255 where ignored; `ValueError` for values that
+are not a class."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Reading:
 
     decode: Decode
     void_by_default: bool = False
-    """Whether 255 does not count because nobody said anything else: then masks of one class and 255 are doubtful."""
+    """Whether 255 is ignored by default rather than by a setting: masks of only one class and 255 are then doubtful."""
 
 
 @contextmanager
@@ -124,7 +125,7 @@ def indices(table: Classes, advice: str = "") -> Decode:
 
 
 def by_colour(colours: Sequence[Colour], classes: Classes, advice: str = "") -> Decode:
-    """Decodes masks in colours: `colours[i]` stands for `classes[i]`."""
+    """Decodes masks in colours: `colours[i]` is `classes[i]`."""
     keys = _key(np.array(colours, np.int64))
     order = keys.argsort()
 

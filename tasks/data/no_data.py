@@ -1,4 +1,4 @@
-"""What stands for a data set where there is none: classes and a size, and not one image."""
+"""A placeholder for a data set in runs without data: classes and an image size, but no images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from compress.errors import UsageError
 from .source import DataSource, LabelledImages
 
 NO_DATA = "no-data"
-"""The name of what stands for the data of a run without any, on the card of its student too."""
+"""The data's name in runs without data, also on the card of the student."""
 
 
 def without_images(

@@ -58,7 +58,7 @@ def open_nyuv2(variant: Variant, place: Place) -> DataSource:
 
 
 def _folders(variant: Variant, place: Place, images: Path, labels: Path) -> DataSource:
-    # 255 is no class here: it stands for void in maps that count classes from 0, which would be misread
+    # 255 is not a class here: it marks void in maps that count classes from 0, which would be misread
     masks = Reading(indices(index_table(range(1, len(variant.class_names) + 1), void=(0,))))
     split = (images / HELD_OUT).is_dir()
     folders = (images / HELD_OUT, labels / HELD_OUT) if split else (images, labels)

@@ -22,10 +22,10 @@ FOLDERS, NAMED_SPLIT = "((?:.*/)?)", "(?P<split>[^/]+)"
 
 
 def files_matching(tree: Tree, pattern: str, setting: str) -> dict[str | None, dict[str, Path]]:
-    """The image files below `root` whose path fits a pattern: by split, then by what its wildcards stand for.
+    """The image files below `root` whose path matches a pattern: by split, then by the text that its wildcards match.
 
-    `*` stands for any name, `**` for any folders, `{split}` for the name of a split. Raises `UsageError` for a pattern
-    that leads out of the folder, fits nothing, or fits two files that are told apart by their ending only.
+    `*` matches any name, `**` any folders, and `{split}` the name of a split. Raises `UsageError` for a pattern that
+    leads out of the folder, matches nothing, or matches two files that differ by their ending only.
     """
     root = tree.root
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:

@@ -18,9 +18,9 @@ PRESETS = {
     "voc": "PASCAL VOC under `data_root`, as VOCdevkit/VOC2012: objects, 21 classes; 1,449 are held out",
     "ade20k": "ADE20K under `data_root`, as ADEChallengeData2016: scenes, 150 classes; 2,000 are held out",
 }
-"""What is said of each in `compress list data`."""
+"""Descriptions for `compress list data`."""
 PRESET_SETTINGS = frozenset({"images", "masks", "list_file", "split", "ignore_index"})
-"""What may be said otherwise than the data set's owners do."""
+"""Settings that may override a published layout."""
 FOLDERS = {
     "cityscapes": ("leftImg8bit", ("", "cityscapes")),
     "voc": ("JPEGImages", ("", "VOC2012", "VOCdevkit/VOC2012", "VOC2007", "VOCdevkit/VOC2007")),

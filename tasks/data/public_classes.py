@@ -9,7 +9,7 @@ from .nyuv2_classes import NAMES_13, NAMES_40
 Colour = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassList:
     """Classes by index, `void` among them: those pixels do not count."""
 
@@ -83,22 +83,22 @@ _CITYSCAPES_COLOURS = """
 0000e6 770b20
 """
 _LAND_USE = ClassList(
-    ("impervious surface", "building", "low vegetation", "tree", "car", "clutter"),
-    _colours("ffffff 0000ff 00ffff 00ff00 ffff00 ff0000"),
+    names=("impervious surface", "building", "low vegetation", "tree", "car", "clutter"),
+    colours=_colours("ffffff 0000ff 00ffff 00ff00 ffff00 ff0000"),
 )
 KNOWN_LISTS = {
-    "ade20k": ClassList(_names(ADE20K)),
-    "camvid": ClassList((*_names(CAMVID), "void")),
-    "cityscapes": ClassList(_names(CITYSCAPES), _colours(_CITYSCAPES_COLOURS)),
-    "coco-stuff": ClassList(_names(COCO_STUFF)),
+    "ade20k": ClassList(names=_names(ADE20K)),
+    "camvid": ClassList(names=(*_names(CAMVID), "void")),
+    "cityscapes": ClassList(names=_names(CITYSCAPES), colours=_colours(_CITYSCAPES_COLOURS)),
+    "coco-stuff": ClassList(names=_names(COCO_STUFF)),
     "loveda": ClassList(
-        ("background", "building", "road", "water", "barren", "forest", "agricultural"),
-        _colours("ffffff ff0000 ffff00 0000ff 9f81b7 00ff00 ffc380"),
+        names=("background", "building", "road", "water", "barren", "forest", "agricultural"),
+        colours=_colours("ffffff ff0000 ffff00 0000ff 9f81b7 00ff00 ffc380"),
     ),
-    "nyuv2": ClassList(NAMES_13),
-    "nyuv2-40": ClassList(NAMES_40),
+    "nyuv2": ClassList(names=NAMES_13),
+    "nyuv2-40": ClassList(names=NAMES_40),
     "potsdam": _LAND_USE,
     "vaihingen": _LAND_USE,
-    "voc": ClassList(_names(VOC), tuple(_bits(index) for index in range(21))),
+    "voc": ClassList(names=_names(VOC), colours=tuple(_bits(index) for index in range(21))),
 }
 """By the names that `class_names` takes; their colours are those that the data sets publish."""

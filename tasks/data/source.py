@@ -15,7 +15,7 @@ from compress.settings import LabelSettings
 from compress.task import Batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileSum:
     """The md5 sum of a file that was read, and whether it is the published one."""
 
@@ -35,7 +35,7 @@ class LabelledImages:
     sizes: Tensor | None = None
     """`[n, 2]`: height and width of each image where they differ; what lies beyond is 0 and not counted."""
     notes: tuple[str, ...] = ()
-    """What was passed over or decided in reading it, a line each, for whoever asked for it."""
+    """Skipped files and decisions made in reading it, one line each, for the user."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,7 +53,7 @@ class LabelledImages:
                 yield Batch(images.float().div(255), targets.long())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSource:
     """A data set for one task. Opening one split never reads the other."""
 
@@ -86,7 +86,7 @@ class DataSource:
     present: tuple[int, ...] | None = None
     """The classes that its held-out images have, where these are not all of `class_names`."""
     notes: tuple[str, ...] = ()
-    """What was decided in opening it, a line each, for whoever asked for it."""
+    """Decisions made in opening it, one line each, for the user."""
 
 
 ClassOrder = Literal["text", "natural"]
@@ -116,7 +116,7 @@ class Place:
     """Where images and masks are and how masks are read, for data with label maps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """A data set by name: what is known before its folder is given, and the function that opens it."""
 

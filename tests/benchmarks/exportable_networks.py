@@ -79,7 +79,15 @@ def tried(task: str, name: str) -> dict[str, Any]:
     started, side = time.perf_counter(), side_of(task, name)
     nothing = LabelledImages(torch.empty(0, 3, side, side, dtype=torch.uint8), torch.empty(0, dtype=torch.long))
     names = tuple(f"class {index}" for index in range(10))
-    source = DataSource("none", task, names, (3, side, side), lambda: nothing, lambda: nothing, image_size=side)
+    source = DataSource(
+        name="none",
+        task=task,
+        class_names=names,
+        image_shape=(3, side, side),
+        training=lambda: nothing,
+        held_out=lambda: nothing,
+        image_size=side,
+    )
     torch.manual_seed(0)
     images = varied_images(32, side)
     shown = images / 255

@@ -74,7 +74,14 @@ def efficientnet(root: Path) -> Case:
     images = read_photographs(root / "imagenet-500", shape)  # in the order of their folders, one each
     folders = sorted(folder.name for folder in (root / "imagenet-500").iterdir() if folder.is_dir())
     labelled = LabelledImages(images, torch.tensor([names.index(name) for name in folders]))
-    source = DataSource("imagenet-500", "classification", names, shape, lambda: labelled, lambda: labelled)
+    source = DataSource(
+        name="imagenet-500",
+        task="classification",
+        class_names=names,
+        image_shape=shape,
+        training=lambda: labelled,
+        held_out=lambda: labelled,
+    )
     return Case(fit_teacher(replace(teacher, mean=HALF, std=HALF), source, 0), source, lambda: labelled.images)
 
 

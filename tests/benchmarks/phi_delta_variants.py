@@ -94,7 +94,11 @@ class FreshPriorities:
                 with compute.autocast():
                     distance = losses.kl(self._context.student(images), self._context.teacher(images), temperature)
                 for _ in range(2):  # the first sets w to 1, the second δ to w·KL
-                    self._buffer.refresh(Draw(index, held[index], torch.ones(len(index))), distance, torch.tensor(True))
+                    self._buffer.refresh(
+                        Draw(index=index, images=held[index], weights=torch.ones(len(index))),
+                        distance,
+                        torch.tensor(True),
+                    )
         return admitted
 
 

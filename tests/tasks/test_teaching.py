@@ -23,7 +23,14 @@ def training(targets: torch.Tensor, plan: TeachingPlan = PLAN, size: int = 6) ->
     data = LabelledImages(pixels, targets)
     names = tuple(map(str, range(CLASSES)))
     task = "segmentation" if positions == [] else "classification"
-    source = DataSource("made up", task, names, (3, size, size), training=lambda: data, held_out=lambda: data)
+    source = DataSource(
+        name="made up",
+        task=task,
+        class_names=names,
+        image_shape=(3, size, size),
+        training=lambda: data,
+        held_out=lambda: data,
+    )
     return Training(model, data, source, plan, Compute.choose("cpu", "fp32"), 0)
 
 

@@ -71,7 +71,14 @@ def training(place: torch.device, *, positions: bool) -> Training:
     targets = torch.randint(4, (8, 16, 16) if positions else (8,), generator=noise)
     data = LabelledImages(pixels, targets)
     task = "segmentation" if positions else "classification"
-    source = DataSource("made up", task, tuple("abcd"), (3, 16, 16), training=lambda: data, held_out=lambda: data)
+    source = DataSource(
+        name="made up",
+        task=task,
+        class_names=tuple("abcd"),
+        image_shape=(3, 16, 16),
+        training=lambda: data,
+        held_out=lambda: data,
+    )
     plan = TeachingPlan(steps=6, batch=4, learning_rate=1e-2, weight_decay=1e-4, shift=2)
     if positions:
         plan = replace(plan, zoom=2.0, class_weights=True, loss="focal", optimizer="sgd")

@@ -96,7 +96,7 @@ def test_alignment_is_the_mean_square_at_the_coarser_size_and_only_the_student_l
 
 
 def test_the_rate_falls_in_stairs() -> None:
-    stairs = Stairs(1.0, 240, (150 / 240, 180 / 240, 210 / 240))
+    stairs = Stairs(first=1.0, steps=240, at=(150 / 240, 180 / 240, 210 / 240))
     assert [stairs(step) for step in (0, 149, 150, 180, 210)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
 
 

@@ -8,7 +8,7 @@ from compress.report.record import Record
 
 
 def record(**results: Any) -> Record:
-    return Record(Path(), {}, {}, [], results, {})
+    return Record(folder=Path(), settings={}, environment={}, history=[], results=results, buffer={})
 
 
 def test_rows_of_the_confusion_are_shares_and_its_mistakes_the_largest_off_the_diagonal() -> None:

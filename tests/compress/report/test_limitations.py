@@ -17,7 +17,19 @@ def said(results: dict[str, Any] | None = None, **changed: Any) -> str:
     contents = {} if results is None else {**SCORES, **usual, **results}
     settings = {"seed": 7, "distillation": {"rounds": 10}}
     environment = {"threads": 2, "cuda": None, "platform": "Linux x86_64"}
-    return " ".join(limitations(Record(Path(), settings, environment, [{"round": 0}], contents, {}, **changed)))
+    return " ".join(
+        limitations(
+            Record(
+                folder=Path(),
+                settings=settings,
+                environment=environment,
+                history=[{"round": 0}],
+                results=contents,
+                buffer={},
+                **changed,
+            )
+        )
+    )
 
 
 def test_every_run_names_its_data_its_seed_and_its_machine() -> None:
