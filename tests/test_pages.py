@@ -198,7 +198,7 @@ def test_the_page_opens_with_whom_it_is_for(page: Path) -> None:
     title, empty, opening, *_ = page.read_text().splitlines()
     assert title.startswith("# ")
     assert not empty
-    assert opening.startswith("For whoever ")
+    assert opening.startswith("This page is for ")
 
 
 def test_readme_begins_with_commands_that_install_and_run_the_main_job_and_the_tests() -> None:
