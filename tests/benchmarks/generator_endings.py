@@ -133,9 +133,9 @@ def main() -> None:
     """Run what is missing, then write the table."""
     torch.set_num_threads(1)
     runs = []
-    for ending in ENDINGS:
-        for seed in SEEDS:
-            for method in ARMS:
+    for seed in SEEDS:
+        for method in ARMS:
+            for ending in ENDINGS:
                 file = RESULTS / "endings" / f"{method}-{ending.replace(' ', '-')}-seed{seed}.json"
                 if not file.is_file():
                     write_text(file, json.dumps(measured(method, ending, seed), indent=1) + "\n")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from compress.errors import UsageError
@@ -159,3 +160,16 @@ def test_whatever_is_put_in_any_place_is_shown_or_refused(copied: RunDirectory) 
         except UsageError as error:
             said += "\n" not in str(error)
     assert said > 10
+
+
+def test_the_page_says_what_the_collected_photographs_were_for(copied: RunDirectory) -> None:
+    config, page = copied.path / "config.yaml", copied.path / "report.html"
+    assert "no one drew or photographed them" in page.read_text()
+    beside = {**yaml.safe_load(config.read_text()), "collected": "photographs"}
+    config.write_text(yaml.safe_dump(beside))
+    write_page(copied)
+    assert "The student learnt from collected photographs beside them" in page.read_text()
+    del beside["distillation"]["collected_share"]
+    config.write_text(yaml.safe_dump({**beside, "method": "kd"}))
+    write_page(copied)
+    assert "Collected images, and what was made of them" in page.read_text()
