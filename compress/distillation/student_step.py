@@ -22,7 +22,7 @@ from compress.training.optimizers import rates_on_device, set_rate
 
 @dataclass(frozen=True)
 class Taken:
-    """What a step leaves, on the device: nobody has waited for it."""
+    """The results of a step, on the device, without a wait."""
 
     divergence: Tensor
     """`[n]`: the loss of each image, of all workers."""

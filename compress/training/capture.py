@@ -1,8 +1,8 @@
-"""Steps that run as a CUDA graph: one launch in place of thousands, for steps that are shorter than their launches.
+"""Steps that run as a CUDA graph: one launch instead of thousands, for steps that take less time than their launches.
 
-A graph repeats operations on the memory that they had when they were recorded; Python does not run again. So a graph
-is used only after it has given, in this very run, what the plain step gives from the same state, and it is compared
-again in later rounds. Whatever goes wrong on the way, the plain step goes on, and one line says why.
+A graph repeats recorded operations at the same memory addresses, without running Python. So a graph is used only after
+its result has been equal to that of the plain step from the same state in this run, and it is compared again in later
+rounds. After any failure the plain step is used, and one line gives the reason.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from compress.training.graphs import CudaGraph, Graph
 
 WARM = 3  # plain steps first: cuDNN chooses its kernels, optimisers allocate
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
-"""How far a graph's step may be from the plain one, as a share of the change that the step makes."""
+"""Largest difference of a graph's step from the plain one, as a share of the change that the step makes."""
 LIKE_PLAIN = 2.0
-"""How many times as far as two plain steps are from one another, whose sums may be in another order."""
-UNSTEADY = 0.1  # two plain steps that are further apart than this say nothing about a graph
-RECORDINGS = 5  # of a step that comes to differ from what was recorded; then it stays plain
+"""The same as a multiple of the difference between two plain steps, whose sums may be in another order."""
+UNSTEADY = 0.1  # if two plain steps differ by more than this, a graph cannot be checked
+RECORDINGS = 5  # most recordings of a step whose graph comes to differ; after that it stays plain
 Step = Callable[..., tuple[Tensor, ...]]
 
 GRAPHS: Mapping[str, Callable[[], Graph]] = {"cuda": CudaGraph}
-"""By type of device: how its steps are recorded."""
+"""The recorder of steps for each type of device."""
 
 
 class Captured:
-    """A step `(inputs) -> outputs` of tensors, which changes a state of tensors; as a graph where that is right.
+    """A step `(inputs) -> outputs` of tensors that changes a state of tensors, run as a graph where that is correct.
 
     The outputs are valid until the next step. `execution.compute.capture` decides: `off` never records, `auto` falls
     back to the plain step with a notice, `on` raises `CompressError` instead.
@@ -52,7 +52,7 @@ class Captured:
 
     @property
     def wanted(self) -> bool:
-        """Whether a graph may come."""
+        """Whether a graph is possible now or later."""
         return self._compute.capture != "off" and self._make is not None and self._alone and self._refused is None
 
     @property
@@ -61,7 +61,7 @@ class Captured:
         return self._recorded
 
     def forget(self) -> None:
-        """Begin anew: what was recorded is about other memory."""
+        """Drop the recording, whose memory addresses are no longer valid."""
         self._graph = self._make() if self._make is not None and self.wanted else None
         self._recorded = self._due = False
         self._inputs: list[Tensor] = []
@@ -82,12 +82,12 @@ class Captured:
         self._due = self._recorded and self._rounds & (self._rounds - 1) == 0
 
     def notice(self) -> str | None:
-        """Why there is no graph; told once."""
-        said, self._notice = self._notice, None
-        return said
+        """The reason why there is no graph, returned once."""
+        notice, self._notice = self._notice, None
+        return notice
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The step."""
+        """Take the step."""
         graph, fits = self._graph, [i.shape for i in inputs] == [i.shape for i in self._inputs]
         if graph is None or not self.wanted or self._conditions is None or (self._recorded and not fits):
             return self._step(*inputs)
@@ -103,13 +103,13 @@ class Captured:
         return self._outputs
 
     def _aside(self, graph: Graph, inputs: tuple[Tensor, ...], *, strictly: bool = False) -> tuple[Tensor, ...]:
-        """A plain step where it will be recorded; `strictly`, what cannot be recorded is an error."""
+        """A plain step on the stream of the recording; with `strictly`, operations that cannot be recorded raise."""
         outputs: list[Tensor] = []
         graph.rehearse(lambda: outputs.extend(self._step(*inputs)), strictly=strictly)
         return tuple(outputs)
 
     def _first_recorded(self, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """This step plainly, plainly again, and as a graph, from the same state; the graph is kept if all agree."""
+        """Take this step twice plainly and once as a graph, from the same state; keep the graph if all agree."""
         start = _Moment(self._state(), graph)
         try:
             plain = _cloned(self._aside(graph, inputs, strictly=True))
@@ -120,7 +120,7 @@ class Captured:
             self._refuse(first_line(error))
             return self._step(*inputs)
         end = _Moment(start.state, graph)
-        if not _finite(plain):  # nothing is learnt from a step that is not taken: the next one will be recorded
+        if not _finite(plain):  # a skipped step cannot be compared: the next one is recorded
             return plain
         start.restore()
         self._aside(graph, inputs)
@@ -138,7 +138,7 @@ class Captured:
         return plain
 
     def _record(self, graph: Graph, inputs: tuple[Tensor, ...], start: _Moment) -> str | None:
-        """Record the step and take it as a graph from its start; returns what went wrong."""
+        """Record the step and run the graph from the same start; returns the error, None if there is none."""
         self._inputs, self.recording = [value.clone() for value in inputs], True
         outputs: list[Tensor] = []
         try:
@@ -154,7 +154,7 @@ class Captured:
         return None
 
     def _compared_again(self, graph: Graph, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """This step in both ways; a graph that has come to differ is recorded anew in the steps that follow."""
+        """Take this step in both ways; a graph that differs is recorded again in the following steps."""
         self._due, start = False, _Moment(self._state(), graph)
         plain = _cloned(self._aside(graph, inputs))
         end = _Moment(start.state, graph)
@@ -172,7 +172,7 @@ class Captured:
         return plain
 
     def _difference(self, start: _Moment, end: _Moment, plain: tuple[Tensor, ...]) -> str | None:
-        """What a graph's step does otherwise than the plain one; None where they agree but for rounding."""
+        """How a graph's step differs from the plain one, in words; None if they agree up to rounding."""
         apart = _apart(start.values, end.values, start.state)
         if not apart <= self._allowed:
             return f"its weights differ from those of the plain step by {apart:.2g} of the change that it makes"
@@ -190,7 +190,7 @@ class Captured:
 
 
 class _Moment:
-    """What a step starts from or ends in: the values of a state, and the device's random numbers."""
+    """A copy of the values of a state and of the device's random state, before or after a step."""
 
     def __init__(self, state: Iterable[Tensor], graph: Graph) -> None:
         self.state, self._graph = list(state), graph
@@ -199,7 +199,7 @@ class _Moment:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Go there."""
+        """Set the state and the random state to the copy."""
         for value, place in zip(self.values, self.state, strict=True):
             place.copy_(value)
         self._graph.set_random_state(self._random)
@@ -214,15 +214,16 @@ def _finite(tensors: Iterable[Tensor]) -> bool:
 
 
 def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
-    """`[]`; of two infinities that are the same it is 0."""
+    """`[]`; equal infinities count as 0."""
     return torch.where(one == other, 0.0, one - other).square().sum()
 
 
 @torch.no_grad()
 def _apart(before: Iterable[Tensor], one: Iterable[Tensor], other: Iterable[Tensor]) -> float:
-    """How far apart two steps from one state are, as a share of the change that the first one makes.
+    """The difference of two steps from one state, as a share of the change that the first one makes.
 
-    The mean over all numbers of the state, each tensor measured by its own change: some are a thousand times larger.
+    It is a mean over all numbers of the state. Each tensor is measured relative to its own change, because some are a
+    thousand times larger than others.
     """
     shares, counts = [], 0
     for old, here, there in zip(before, one, other, strict=True):

@@ -18,11 +18,11 @@ from compress.training.progress import console
 PrecisionName = Literal["auto", "fp32", "bf16"]
 CaptureName = Literal["auto", "on", "off"]
 DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
-"""What a device may be called: `cuda` is the current card, `cuda:1` the second one."""
+"""Allowed names of devices: `cuda` is the current GPU, `cuda:1` the second one."""
 MOST_PIXELS = 1 << 22
-"""That a network on an accelerator is shown at once without gradients: with more, launches are no shorter a share."""
+"""Most pixels in a batch without gradients on an accelerator: larger batches do not reduce the share of launches."""
 SHARE = 0.4
-"""Of an accelerator's memory: stored images that would take more stay in the processor's."""
+"""Largest share of an accelerator's memory for stored images; otherwise they stay in the CPU's memory."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Compute:
 
     @classmethod
     def choose(cls, device: str = "auto", precision: PrecisionName = "auto", capture: CaptureName = "auto") -> Compute:
-        """Resolve `auto`: CUDA if there is a card that works; bf16 if the processor supports it natively.
+        """Resolve `auto`: CUDA if there is a GPU that works; bf16 if the device supports it natively.
 
-        Raises `UsageError` if a card is asked for and cannot be used.
+        Raises `UsageError` if a GPU is requested and cannot be used.
         """
         chosen = _device(device)
         if precision == "auto":
@@ -80,11 +80,11 @@ class Compute:
         return self.device if memory is None or size <= SHARE * memory else torch.device("cpu")
 
     def pixels_at_once(self) -> int | None:
-        """How many a network is shown at once without gradients; None on a processor, whose caches are small."""
+        """Most pixels in a batch without gradients; None on a CPU, whose caches are small."""
         return None if self.device.type == "cpu" else MOST_PIXELS
 
     def rows(self, stored: Tensor, index: Tensor) -> Tensor:
-        """`stored[index]` on the device, wherever the rows are kept; from the processor's memory it costs a wait."""
+        """`stored[index]` on the device; if the rows are in the CPU's memory, this waits."""
         if stored.device.type == self.device.type:
             return stored[index]
         picked = stored[index.cpu()]
@@ -108,12 +108,12 @@ CPU_FLOAT32 = Compute(torch.device("cpu"), torch.float32)
 
 
 def device_memory(device: torch.device) -> int | None:
-    """Bytes that an accelerator has in all; None for the processor, whose memory is that of everybody."""
+    """Total memory of an accelerator in bytes; None for a CPU, which shares its memory with other processes."""
     return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
 def _device(name: str) -> torch.device:
-    """The device of that name; raises `UsageError` if it is a card that is not there or does not work."""
+    """The device of that name; raises `UsageError` for a GPU that is missing or does not work."""
     if not DEVICES.fullmatch(name):
         raise UsageError(
             f"`device` {name!r:.40} is none of auto, cpu, cuda and cuda:N: `compress doctor` lists the cards"
@@ -132,15 +132,15 @@ def _device(name: str) -> torch.device:
     fault = _fault(chosen)
     if fault is None:
         return chosen
-    said = f"torch cannot use {torch.cuda.get_device_name(chosen)}: {fault}"
+    reason = f"torch cannot use {torch.cuda.get_device_name(chosen)}: {fault}"
     if explicit:
-        raise UsageError(f"`device` {name}: {said}; use `device` cpu, or a torch that is built for this card")
-    console.print(f"{said}; the run goes on the CPU", style="yellow", soft_wrap=True)
+        raise UsageError(f"`device` {name}: {reason}; use `device` cpu, or a torch that is built for this card")
+    console.print(f"{reason}; the run goes on the CPU", style="yellow", soft_wrap=True)
     return torch.device("cpu")
 
 
 def _why_no_cuda() -> str:
-    """What torch says of it: no driver, one that is too old, or a build without CUDA."""
+    """torch's reason: no driver, a driver that is too old, or a build without CUDA."""
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
@@ -149,7 +149,7 @@ def _why_no_cuda() -> str:
 
 
 def _fault(device: torch.device) -> str | None:
-    """Why nothing runs on a card that is there, such as one older than torch was built for; None if it works."""
+    """Why nothing runs on a GPU, for example if it is too old for this torch; None if it works."""
     try:
         torch.ones(2, device=device).add_(1).cpu()
     except RuntimeError as error:
@@ -159,9 +159,9 @@ def _fault(device: torch.device) -> str | None:
 
 @contextmanager
 def _all_bits() -> Iterator[None]:
-    """While entered, float32 convolutions and products on CUDA keep all their bits, which cuDNN's default does not.
+    """While entered, float32 convolutions and products on CUDA have full precision, unlike cuDNN's default.
 
-    cuDNN then tries no kernels either: what is scored may have another size every time.
+    cuDNN's benchmark is off too, because scored batches may differ in size every time.
     """
     places: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
     before, tries = [place.fp32_precision for place in places], torch.backends.cudnn.benchmark
@@ -178,7 +178,7 @@ def _all_bits() -> Iterator[None]:
 
 @contextmanager
 def preserved_backends() -> Iterator[None]:
-    """While entered, the current card and what `Compute.choose` sets of torch may change; it is restored on exit."""
+    """Restore the current GPU and the settings of torch that `Compute.choose` changes, on exit."""
     tries = torch.backends.cudnn.benchmark
     began: Callable[[], bool] = torch.cuda.is_initialized
     card = torch.cuda.current_device() if began() else 0

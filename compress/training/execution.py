@@ -33,5 +33,5 @@ class Execution:
         return RandomNumbers.of(self.randomness, self.device, max(ahead, 1))
 
     def guarded(self, optimizer: Optimizer, shared: Iterable[Tensor], buffers: Iterable[Tensor]) -> FiniteSteps:
-        """Steps of an optimiser; `shared` are what all workers have of what it moves."""
+        """Guarded steps of an optimiser; `shared` are those of its tensors that are the same on all workers."""
         return FiniteSteps(optimizer, buffers, self.workers.exchange(optimizer, shared))

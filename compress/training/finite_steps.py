@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from compress.errors import Diverged
 
-IN_A_ROW = 10  # steps that are not taken before a run gives up going on
+IN_A_ROW = 10  # skipped steps in a row after which a run has diverged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,18 @@ class SkippedSteps:
     skipped: int
     last_taken: bool
     numbers: list[float]
-    """What else was read with it."""
+    """The values of other tensors that were read at the same time."""
 
 
 class FiniteSteps:
-    """Optimiser steps, of which those with a NaN or Inf in losses or gradients are skipped.
+    """Optimiser steps that are skipped if there is a NaN or Inf in losses or gradients.
 
-    A step that is not taken changes neither weights nor what the optimiser remembers nor the buffers of the networks
-    (the statistics of batch normalisation). Nobody waits for the decision: the count is read once a round.
+    A skipped step changes neither weights nor the optimiser's state nor the networks' buffers (the statistics of batch
+    normalisation). The decision needs no wait: the count is read once per round.
     """
 
     def __init__(self, optimizer: Optimizer, buffers: Iterable[Tensor], exchange: Callable[[], None]) -> None:
-        """`exchange` is called between the gradients of a step and the look at them: workers share them there."""
+        """`exchange` is called with a step's gradients complete and not yet checked: workers share them there."""
         self._optimizer, self._exchange = optimizer, exchange
         self._buffers = _Buffers(buffers)
         device = optimizer.param_groups[0]["params"][0].device
@@ -43,18 +43,18 @@ class FiniteSteps:
         self._on_device = getattr(optimizer, "_step_supports_amp_scaling", False)
 
     def begin(self) -> None:
-        """Before a step's forward pass: no gradients, and buffers to which it can go back."""
+        """Call before a step's forward pass: clears the gradients and remembers the buffers."""
         self._optimizer.zero_grad()
         self._buffers.remember()
 
     def undo(self) -> None:
-        """Abandon the step and restore the buffers, to begin it again."""
+        """Abandon the step and restore the buffers, so that it can start again."""
         self._buffers.restore()
         self._optimizer.zero_grad()
 
     @torch.no_grad()
     def end(self, losses: Tensor) -> Tensor:
-        """After the backward pass: the step, if it can be taken; whether it was, `[]` on the device.
+        """Call after the backward pass: takes the step if all is finite; returns whether it did, `[]` on the device.
 
         `losses`, of any shape, are those of all workers.
         """
@@ -71,17 +71,17 @@ class FiniteSteps:
         return step_taken
 
     def _step(self) -> None:
-        """As a gradient scaler takes it: the fused kernels look at `found_inf` themselves."""
+        """Take the step as a gradient scaler does: the fused kernels check `found_inf` themselves."""
         if self._on_device:
             self._optimizer.grad_scale, self._optimizer.found_inf = None, self._not_finite  # type: ignore[attr-defined]
             self._optimizer.step()
-        elif not bool(self._not_finite):  # an optimiser that is not ours: it costs a wait
+        elif not bool(self._not_finite):  # an optimiser without fused kernels: this waits
             self._optimizer.step()
 
     def read(self, *others: Tensor) -> SkippedSteps:
-        """What became of the steps since the last look, with the values of other numbers `[]`: one wait for all.
+        """Read the counts since the last call, and the values of other numbers `[]`, with one wait.
 
-        Raises `Diverged` when ten in a row were not taken.
+        Raises `Diverged` if ten steps in a row were skipped.
         """
         values = torch.cat([self._counts, torch.stack([other.float() for other in others])]) if others else self._counts
         skipped, _, most, last, *numbers = values.tolist()
@@ -101,7 +101,7 @@ class FiniteSteps:
 
 
 class _Buffers:
-    """Tensors, and what they held before a step; those of one type go in one piece, in a few operations."""
+    """Tensors and their values before a step; tensors of one type are copied together, in a few operations."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         by_type: dict[torch.dtype, list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Recordings of operations on a device."""
+"""Recorded graphs of operations on a device."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ class Graph(Protocol):
     """A recording of operations, for one step."""
 
     def rehearse(self, step: Callable[[], None], *, strictly: bool) -> None:
-        """Run the step where it will be recorded; `strictly` raises `RuntimeError` where the processor has to wait."""
+        """Run the step as it will be recorded; with `strictly`, raise `RuntimeError` if the CPU has to wait."""
 
     def record(self, step: Callable[[], None]) -> None:
-        """Record what the step does."""
+        """Record the operations of the step."""
 
     def replay(self) -> None:
-        """Do it again."""
+        """Repeat the recorded operations."""
 
     def random_state(self) -> Tensor:
-        """That of the device's own random numbers, such as dropout's."""
+        """The state of the device's own generator, which dropout uses."""
 
     def set_random_state(self, state: Tensor) -> None:
         """Continue from there."""
 
 
 class CudaGraph:
-    """torch's, for the current card.
+    """A CUDA graph on the current GPU.
 
-    Plain steps and recordings share one stream beside the usual one: autograd adds up the gradients of a weight on the
-    stream of its first use, and a recording may not depend on the usual one.
+    Plain steps and recordings share one side stream. Autograd accumulates the gradients of a weight on the stream of
+    its first use, and a recording must not depend on the default stream.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class CudaGraph:
         self._stream = _side_stream(torch.cuda.current_device())
 
     def rehearse(self, step: Callable[[], None], *, strictly: bool) -> None:
-        """A recording that fails on its way leaves torch's memory unsettled: what waits is noticed before, here."""
+        """Find waits before the recording: a recording that fails leaves torch's memory in an undefined state."""
         before = torch.cuda.get_sync_debug_mode()
         self._stream.wait_stream(torch.cuda.current_stream())
         if strictly:
@@ -54,16 +54,16 @@ class CudaGraph:
             torch.cuda.current_stream().wait_stream(self._stream)
 
     def record(self, step: Callable[[], None]) -> None:
-        """Nothing runs yet. The outer context leaves the stream where torch's own, after an error, does not."""
+        """Record without running. The outer context resets the stream after an error, which torch's own does not."""
         with torch.cuda.stream(self._stream), torch.cuda.graph(self._graph, stream=self._stream):
             step()
 
     def replay(self) -> None:
-        """One launch."""
+        """Run the graph with one launch."""
         self._graph.replay()
 
     def random_state(self) -> Tensor:
-        """The card's generator, which a graph moves on as plain steps do."""
+        """The state of the GPU's generator, which a graph advances as plain steps do."""
         return torch.cuda.get_rng_state()
 
     def set_random_state(self, state: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Mixing the images of a batch, so that a student is asked about more images than were synthesised."""
+"""Mixing the images of a batch, so that a student is trained on more images than were synthesised."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ NUMBERS_PER_BATCH = 3  # random numbers that a mix takes at most
 
 @dataclass(frozen=True)
 class MixedImages:
-    """Images `[n, 3, h, w]` of which a share is their own; the rest is the image in the same place from the end."""
+    """Images `[n, 3, h, w]`, each mixed with a partner: the image at the same position from the end of the batch."""
 
     images: Tensor
     own: Tensor
-    """`[]`: the share, in [0, 1], the same for all images of a batch."""
+    """`[]`: the share of the image itself, in [0, 1]; it is the same for all images of a batch."""
 
     def of_both(self, values: Tensor, parts: int = 1) -> Tensor:
-        """What a value of each image `[n]` is when both images count by their share of the mixed one.
+        """Average a value of each image `[n]` with its partner's, weighted by their shares of the mixed image.
 
-        Importance weights of images give those of the mixed images, and divergences on mixed images are credited to the
-        images that they are made of. `parts` says of how many equal, separately mixed parts the `n` images consist.
+        This turns importance weights of images into those of mixed images, and attributes divergences on mixed images
+        to the original ones. `parts` is the number of equal, separately mixed parts of the `n` images.
         """
         partners = values.view(parts, -1).flip(1).flatten()
         return torch.lerp(partners, values, self.own.to(values.dtype))
 
 
 Mix = Callable[[Tensor, RandomNumbers], MixedImages]
-"""Mixes a batch of images in the range [0, 1] with itself in reverse order; nothing waits for the device."""
+"""A function that mixes a batch of images in [0, 1] with itself in reverse order, without waiting for the device."""
 
 
 def cutmix(images: Tensor, numbers: RandomNumbers) -> MixedImages:
     """CutMix (Yun et al., ICCV 2019): a box of each image is its partner's, one box for the batch.
 
     The box has the images' aspect ratio, a share of the area drawn from Beta(1, 1) before it is cut off at the border,
-    and its centre anywhere. The teacher answers the mixed image, so that no label has to be mixed.
+    and its centre anywhere. The teacher labels the mixed image, so labels are not mixed.
     """
     share, *centre = numbers.uniform(NUMBERS_PER_BATCH).float()
     inside = torch.ones((), dtype=torch.bool, device=images.device)
@@ -57,4 +57,4 @@ def mixup(images: Tensor, numbers: RandomNumbers) -> MixedImages:
 
 
 MIXES: dict[str, Mix] = {"cutmix": cutmix, "mixup": mixup}
-"""By name; both need nothing but the images."""
+"""Mixes by name; both need only the images."""

@@ -1,4 +1,4 @@
-"""Optimisers whose whole step runs on the device, and that can be told there not to take it."""
+"""Optimisers whose whole step runs on the device, where it can also be skipped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_optimizer(kind: Literal["sgd", "adamw"], model: nn.Module, lr: float, w
         return _capturable(AdamW(groups, lr, fused=True))
     optimizer = SGD(groups, lr, momentum=0.9, nesterov=True, fused=True)
     for parameter in model.parameters():
-        # torch leaves the first step's momentum as it was allocated when that step is not taken
+        # if the first step is skipped, torch leaves its momentum uninitialised
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
@@ -35,18 +35,18 @@ Moments = TypeVar("Moments", Adam, AdamW)
 
 
 def _capturable(optimizer: Moments) -> Moments:
-    """On CUDA the same optimiser, whose steps may be recorded; torch refuses to say so of another device's."""
+    """The optimiser, set to `capturable` on CUDA so that its steps can be recorded; torch refuses that elsewhere."""
     if optimizer.param_groups[0]["params"][0].device.type == "cuda":
         for group in (*optimizer.param_groups, optimizer.defaults):  # the defaults are those of groups added later
             group["capturable"] = True
-        # or torch warns at the first step that is not recorded, as if a fused one were slower for it
+        # prevents torch's warning at the first step without a graph, which does not apply to fused optimisers
         optimizer._warned_capturable_if_run_uncaptured = True
     return optimizer
 
 
 @torch.no_grad()
 def restart(optimizer: Optimizer) -> None:
-    """Forget all steps, in place: a recorded step goes on with the same memory."""
+    """Reset the state in place, because a recorded step uses the same memory."""
     for state in optimizer.state.values():
         for value in state.values():
             value.zero_()
@@ -73,9 +73,9 @@ def set_rates(optimizer: Optimizer, rates: Iterable[float]) -> None:
 
 
 def rates_on_device(optimizer: Optimizer, device: torch.device | None) -> None:
-    """Keep learning rates as tensors there, where a recorded step looks them up; None: as plain numbers.
+    """Keep learning rates as tensors on `device`, where a recorded step reads them; with None, as plain numbers.
 
-    A state from another device, which may have been loaded, says whether steps can be recorded there, not here.
+    `capturable` is set again, because a state that was loaded may come from another device.
     """
     for group in optimizer.param_groups:
         if "capturable" in group:
