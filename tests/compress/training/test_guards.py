@@ -45,8 +45,8 @@ def recorded_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirector
     return RunDirectory.create(tmp_path)
 
 
-# a round asks the teacher twice for the inversion and, from the second on, three times for the student
-@pytest.mark.parametrize(("asked", "where"), [(1, "inversion"), (6, "distillation")])
+# a round calls the teacher twice for the inversion, once to measure samples and, from the second on, for the student
+@pytest.mark.parametrize(("asked", "where"), [(1, "inversion"), (7, "distillation")])
 def test_a_step_whose_loss_is_no_number_is_skipped_and_counted(make_distiller, asked: int, where: str) -> None:
     distiller = make_distiller(teacher=Faulty(lambda count: count == asked))
     rounds = run(distiller)
@@ -66,8 +66,8 @@ def test_weights_that_are_no_numbers_are_found_wherever_they_are() -> None:
 def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
     make_distiller, recorded_run: RunDirectory
 ) -> None:
-    # two steps of the inversion a round, four of the student from the second round on, and two pictures before
-    distiller = make_distiller(teacher=Faulty(lambda count: count in {17, 18}), rounds=6, steps=4)
+    # a round has two calls for the inversion, one to measure and, from the second on, four for the student; two pictures
+    distiller = make_distiller(teacher=Faulty(lambda count: count in {20, 21}), rounds=6, steps=4)
     lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == distiller.inversion.learning_rate_scale == 0.5
     require_finite(distiller.state_dict())
