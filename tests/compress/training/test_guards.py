@@ -66,7 +66,7 @@ def test_weights_that_are_no_numbers_are_found_wherever_they_are() -> None:
 def test_a_run_that_diverges_goes_back_and_goes_on_with_half_the_learning_rates(
     make_distiller, recorded_run: RunDirectory
 ) -> None:
-    # a round has two calls for the inversion, one to measure and, from the second on, four for the student; two pictures
+    # a round calls it twice for the inversion, once to measure and, from the second on, four times for the student
     distiller = make_distiller(teacher=Faulty(lambda count: count in {20, 21}), rounds=6, steps=4)
     lead(distiller, recorded_run, {"history": []}, picture=distiller.task.picture)
     assert distiller.learning_rate_scale == distiller.inversion.learning_rate_scale == 0.5
