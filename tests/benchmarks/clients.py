@@ -1,11 +1,12 @@
 """Which clients take which files of a run, how many decisions are onnxruntime's, and how long one image takes.
 
-    python tests/benchmarks/clients.py RUN... [--images N]
+    python tests/benchmarks/clients.py RUN... [--images N] [--variant NAME]... [--client NAME]...
 
-Clients that are not installed are left out: OpenVINO (the extra `openvino`), onnxruntime-node (in `node_modules` of the
-working directory), ONNX Runtime Web in node and as a bundle's page in Chromium. The images are held-out ones of the
-run's embedded data. One thread, one image at a time; times are medians of one run and say little on a busy machine.
-Results are one JSON a run under `results/clients/`; the table is printed.
+Clients that are not installed are left out: OpenVINO (the extra `openvino`), OpenCV (`opencv-python-headless`),
+onnxruntime-node (in `node_modules` of the working directory), ONNX Runtime Web in node and as a bundle's page in
+Chromium. The images are held-out ones of the run's embedded data. One thread, one image at a time; times are medians
+of one run and say little on a busy machine. Results are one JSON a run under `results/clients/`, to which what is
+missing is added; the table is printed.
 """
 
 from __future__ import annotations
@@ -43,39 +44,16 @@ VARIANTS = {
     "fp32": ExportOptions(),
     "fp16": ExportOptions(precision="fp16"),
     "int8": ExportOptions(precision="int8"),
+    "int8 for openvino": ExportOptions(precision="int8", target="openvino"),
     "fp32, uint8 input": ExportOptions(input="uint8"),
 }
-NODE = """
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { decisionOf } from "./pictures.mjs";
-const [which, place] = process.argv.slice(2);
-const web = "./runtime/ort.wasm.bundle.min.mjs";
-const ort = which === "web" ? await import(web) : createRequire(place + "/x.js")("onnxruntime-node");
-if (which === "web") {
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmBinary = new Uint8Array(readFileSync("runtime/ort-wasm-simd-threaded.wasm")).buffer;
-}
-const labels = JSON.parse(readFileSync("labels.json")), { input } = JSON.parse(readFileSync("sample/sample.json"));
-const options = which === "web" ? {} : { intraOpNumThreads: 1, interOpNumThreads: 1 };
-const session = await ort.InferenceSession.create(new Uint8Array(readFileSync("model.onnx")), options);
-const bytes = new Uint8Array(readFileSync("images.bin"));
-const size = input.shape.reduce((a, b) => a * b) * (input.type === "uint8" ? 1 : 4);
-const decisions = [], times = [];
-for (let at = 0; at < bytes.length; at += size) {
-  const part = bytes.slice(at, at + size);
-  const values = input.type === "uint8" ? part : new Float32Array(part.buffer);
-  const before = performance.now();
-  const outputs = await session.run({ [input.name]: new ort.Tensor(input.type, values, input.shape) });
-  times.push(performance.now() - before);
-  const { classes } = decisionOf(outputs, labels);
-  decisions.push(labels.task === "segmentation" ? classes : classes.slice(0, 1));
-}
-console.log(JSON.stringify({ decisions, milliseconds: times.sort((a, b) => a - b)[times.length >> 1] }));
-"""
+NODE = Path(__file__).parent / "clients_node.mjs"
 Array = NDArray[Any]
 Answer = tuple[Array, float]
 """Decisions of each image, `[n, m]`, and milliseconds of one."""
+Record = dict[str, Any]
+Chosen = Callable[[str, str], bool]
+"""Whether a variant is to be measured in a client."""
 
 
 def timed(run: Callable[[Array], dict[str, Array]], images: Array, *, maps: bool) -> Answer:
@@ -110,10 +88,26 @@ def by_openvino(folder: Path, images: Array, *, maps: bool, own_format: bool) ->
     return timed(OpenVinoModel(file).run, images, maps=maps)
 
 
+def by_opencv(folder: Path, images: Array, *, maps: bool) -> Answer:
+    """OpenCV's own importer and engine."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    ports = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    names, taken = [port.name for port in ports.get_outputs()], ports.get_inputs()[0].name
+    network = cv2.dnn.readNetFromONNX(str(folder / "model.onnx"))
+
+    def run(some: Array) -> dict[str, Array]:
+        network.setInput(some, taken)
+        return dict(zip(names, network.forward(names), strict=True))
+
+    return timed(run, images, maps=maps)
+
+
 def by_node(folder: Path, images: Array, *, maps: bool, which: str) -> Answer:
     """ONNX Runtime Web, or onnxruntime-node, in node."""
     (folder / "images.bin").write_bytes(images.tobytes())
-    (folder / "measure.mjs").write_text(NODE)
+    shutil.copy(NODE, folder / "measure.mjs")
     command = ["node", "measure.mjs", which, str(Path.cwd())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -155,6 +149,8 @@ def clients() -> Iterator[tuple[str, Callable[..., Answer], dict[str, Any]]]:
     if find_spec("openvino"):
         yield "OpenVINO, the ONNX file", by_openvino, {"own_format": False}
         yield "OpenVINO, its own format", by_openvino, {"own_format": True}
+    if find_spec("cv2"):
+        yield "OpenCV", by_opencv, {}
     if shutil.which("node"):
         if Path("node_modules/onnxruntime-node").is_dir():
             yield "onnxruntime-node", by_node, {"which": "node"}
@@ -163,33 +159,35 @@ def clients() -> Iterator[tuple[str, Callable[..., Answer], dict[str, Any]]]:
         yield "the page in Chromium", by_page, {}
 
 
-def measured(run: Path, count: int) -> list[dict[str, Any]]:
-    """One record a variant and client."""
+def measured(run: Path, count: int, chosen: Chosen, records: list[Record]) -> Iterator[Record]:
+    """One record a variant and client that is chosen and of which there is none yet."""
     card = load_model(run)[1]
     held_out = open_data(card.data, card.task).held_out()
-    images = (held_out.images[:count].float() / 255).numpy()
-    records, maps = [], card.task == "segmentation"
+    images, maps = (held_out.images[:count].float() / 255).numpy(), card.task == "segmentation"
     for variant, options in VARIANTS.items():
+        there = {record["client"] for record in records if record["variant"] == variant}
+        missing = [client for client in clients() if client[0] not in there and chosen(variant, client[0])]
+        if not missing:
+            continue
         with TemporaryDirectory() as folder:
             place = Path(folder) / "bundle"
             place.mkdir()
             try:
                 export(run, Path(folder) / "model.onnx", options).require()
             except CompressError as error:
-                records.append({"variant": variant, "client": "", "refusal": first_line(error, 200)})
+                yield {"variant": variant, "client": "", "refusal": first_line(error, 200)}
                 continue
             write_bundle(place, Path(folder) / "model.onnx", images[:1], Story("measured", []), web_runtime(fetch=True))
-            values, expected = OnnxModel(place / "model.onnx").as_input(images), None
-            for name, answer, more in clients():
+            values = OnnxModel(place / "model.onnx").as_input(images)
+            expected = by_onnxruntime(place, values, maps=maps)[0]
+            for name, answer, more in missing:
                 record = {"variant": variant, "client": name, **answered(answer, place, values, maps=maps, **more)}
                 decisions = record.pop("decisions", None)
-                expected = decisions if expected is None else expected
                 if decisions is not None:
                     record["same decisions"] = float(np.mean(decisions == expected))
                     record["images"] = len(decisions)
-                records.append(record)
                 print(record, flush=True)
-    return records
+                yield record
 
 
 def answered(answer: Callable[..., Answer], place: Path, values: Array, **more: Any) -> dict[str, Any]:
@@ -201,7 +199,7 @@ def answered(answer: Callable[..., Answer], place: Path, values: Array, **more: 
     return {"decisions": decisions, "milliseconds": round(milliseconds, 3)}
 
 
-def row(run: str, record: dict[str, Any]) -> list[str]:
+def row(run: str, record: Record) -> list[str]:
     """A line of the table."""
     said = record.get("refusal") or record.get("failure")
     if said:
@@ -215,13 +213,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--client", action="append")
     arguments = parser.parse_args()
+
+    def chosen(variant: str, client: str) -> bool:
+        return variant in (arguments.variant or VARIANTS) and client in (arguments.client or [client])
+
     rows = list[list[str]]()
     for run in arguments.runs:
         kept = RESULTS / f"{run.name}.json"
-        if not kept.is_file():
-            write_text(kept, json.dumps(measured(run, arguments.images), indent=1) + "\n")
-        rows += [row(run.name, record) for record in json.loads(kept.read_text())]
+        records = json.loads(kept.read_text()) if kept.is_file() else []
+        for record in measured(run, arguments.images, chosen, list(records)):
+            records.append(record)
+            write_text(kept, json.dumps(records, indent=1) + "\n")
+        rows += [row(run.name, record) for record in records]
     print(markdown(["run", "variant", "client", "loads", "decisions as onnxruntime's", "ms"], rows))
 
 
