@@ -52,7 +52,7 @@ class TeachingPlan:
 
 
 EMBEDDED_PLANS: dict[str, TeachingPlan] = {
-    "classification": TeachingPlan(steps=350, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=3),
+    "classification": TeachingPlan(steps=280, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=3),
     "segmentation": TeachingPlan(steps=800, batch=16, learning_rate=1e-3, weight_decay=0.05, shift=4),
 }
 """Plans by task for the embedded data: default teachers must train within a minute, or a few for segmenters."""
