@@ -56,7 +56,7 @@ def test_a_stopped_run_goes_on_to_the_same_student(make_distiller, method: str, 
 def test_no_step_of_the_student_is_lost_or_done_twice(make_distiller) -> None:
     distiller = make_distiller()
     with pytest.raises(Interrupted):
-        run(distiller, 6)  # two inversions of two answers before, then the second of three steps
+        run(distiller, 8)  # two rounds of two answers to invert and one to measure, then the second step
     assert (distiller.next_round, distiller.step) == (1, 2)
     assert run(distiller) == [1, 2, 3]
     assert distiller.step == 9
