@@ -4,7 +4,7 @@
 
 ssd-kd without φ and δ and without the target as an input of the generator, and dafl, distil timm's `test_resnet` to a
 new one, as cheaply as a difference can be told. Scores are of the last round, on the 269 scans that tune settings: the
-held-out ones choose nothing. The teacher is taught on its first use and cached. A run takes about 15 seconds of one
+held-out ones choose nothing. The teacher is taught on its first use and cached. A run takes about 25 seconds of one
 thread and is kept as one JSON; a finished one is never repeated.
 """
 
