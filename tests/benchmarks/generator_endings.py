@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from tables import markdown
@@ -73,20 +74,15 @@ ENDINGS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
 """What becomes of the generator's last convolution."""
 
 
-@contextmanager
-def ended_by(ending: Callable[[nn.Module], nn.Module]) -> Iterator[None]:
+def ended_by(ending: Callable[[nn.Module], nn.Module]) -> AbstractContextManager[object]:
     """While entered, all new latent generators end so."""
     as_it_is = LatentGenerator.__init__
 
     def changed(generator: LatentGenerator, *values: Any, **named: Any) -> None:
         as_it_is(generator, *values, **named)
-        generator.paint = ending(generator.paint)  # type: ignore[assignment]
+        generator.register_module("paint", ending(generator.paint))
 
-    LatentGenerator.__init__ = changed  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        LatentGenerator.__init__ = as_it_is  # type: ignore[method-assign]
+    return patch.object(LatentGenerator, "__init__", changed)
 
 
 def measured(method: str, ending: str, seed: int) -> dict[str, Any]:
