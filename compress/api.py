@@ -22,6 +22,7 @@ from compress.runs import evaluate as evaluation
 from compress.runs import export as exporting
 from compress.runs import predict as prediction
 from compress.runs import teach as teaching
+from compress.runs.answer_adapters import adapt_answer
 from compress.runs.distill import RunOptions
 from compress.runs.held_out_forms import HeldOut
 from compress.runs.module_distillation import OwnNetworks, distil_modules
@@ -205,6 +206,7 @@ def to_onnx(
     image_shape: tuple[int, int, int] = (3, 224, 224),
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    logits_at: str | int | None = None,
     calibration: Tensor | None = None,
     calibrate_on: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -216,7 +218,7 @@ def to_onnx(
 
     `model` is a run, a folder of this package, of timm or of SMP, a file of weights, of which `settings` say what it
     does not, or a module of your own, whose `class_names`, `image_shape`, `mean` and `std` are then given as for
-    `distill`. INT8 is calibrated on a run's samples, on
+    `distill`; `logits_at` is what `output` is there. INT8 is calibrated on a run's samples, on
     `calibrate_on`, a folder of photographs, on `calibration`, uint8 `[n, 3, h, w]`, of a module, or else on images that
     are synthesised for the model, which takes minutes. `precision` and `target` are names of `compress.export`'s
     `PRECISIONS` and `TARGETS`. Raises `UsageError` for a model that cannot be exported so, and `GateError` if the file
@@ -227,11 +229,12 @@ def to_onnx(
         fixed_size=fixed_size, fixed_batch=fixed_batch, least_saved=least_saved,
     )  # fmt: skip
     with _undisturbed(progress):
-        if isinstance(model, nn.Module):
+        if not isinstance(model, (str, Path)):
             if out is None:
                 raise UsageError("a module of your own has no folder: name the file to write with `out`")
             data = OwnData(class_names=class_names, image_shape=image_shape)
-            network = normalised(copy.deepcopy(model), mean, std)
+            own = copy.deepcopy(model) if isinstance(model, nn.Module) else model  # which is moved to the CPU
+            network = normalised(adapt_answer(own, "model", logits_at, image_shape, "logits_at"), mean, std)
             folder = Path(calibrate_on) if calibrate_on else None
             exported = exporting.export_module(network, data, Path(out), options, calibration, folder)
         else:

@@ -15,12 +15,12 @@ NO_EMPTY_FLAGS = Parameter(negative_iterable=())
 
 RENAMED = {"target": "for"}
 """Settings whose flag has another name: a word that Python keeps for itself."""
-_SETTING = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
+_SETTING = re.compile(r"`(?!compress\.)([a-z]\w*(?:\.[a-z]\w*)*)`")
 
 
 def as_flags(message: str) -> str:
     """A library's message with flags (--data-root) in place of settings in backticks (`data_root`).
 
-    Longer text in backticks, such as a command, is left as it is.
+    Longer text in backticks, such as a command, and names of this package are left as they are.
     """
     return _SETTING.sub(lambda match: "--" + RENAMED.get(match.group(1), match.group(1).replace("_", "-")), message)

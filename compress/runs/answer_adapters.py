@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from compress.errors import UsageError
 
 Place = str | int
-"""Where in an answer its logits are: a name of a field or a key, or the number of a part."""
+"""Where in an answer its logits are: a name of a field or a key, or the number of a part; `head.logits` or `0.1` is a
+part of a part."""
 NETWORK = "network."
+IMAGES = 2
+DEPTH = 3
+"""How many levels of an answer are searched for tensors."""
 
 
 class Picked(nn.Module):
@@ -35,7 +39,22 @@ class Picked(nn.Module):
 
 
 def _at(answer: Any, place: Place) -> Any:
-    return getattr(answer, place) if isinstance(place, str) and hasattr(answer, place) else answer[place]
+    """The part at a place; raises one of `MISSING` if there is none."""
+    if isinstance(answer, Tensor):
+        raise KeyError(place)
+    if isinstance(answer, Mapping) and place in answer:  # before its attributes: a key may be called `items`
+        return answer[place]
+    if isinstance(place, int):
+        return answer[place]
+    if not isinstance(answer, Mapping) and hasattr(answer, place):
+        return getattr(answer, place)
+    first, dot, rest = place.partition(".")
+    if dot:
+        return _at(_at(answer, first), rest)
+    return answer[int(place)] if place.isdigit() else answer[place]
+
+
+MISSING = (AttributeError, KeyError, IndexError, TypeError)
 
 
 def _named_as_inside(module: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
@@ -50,27 +69,29 @@ def _named_as_here(module: nn.Module, state: dict[str, Any], prefix: str, *_: ob
         state[prefix + NETWORK + name.removeprefix(prefix)] = state.pop(name)
 
 
-def adapt_answer(network: object, role: str, place: Place | None, image_shape: tuple[int, int, int]) -> nn.Module:
+def adapt_answer(
+    network: object, role: str, place: Place | None, image_shape: tuple[int, int, int], setting: str = "output"
+) -> nn.Module:
     """Wrap a module so that it returns a tensor of logits, and move it to the CPU.
 
-    Raises `UsageError` for anything but a plain `torch.nn.Module`, if there are no logits at `place`, and if the module
-    returns another object than a tensor and no `place` is given.
+    `setting` is the argument that holds `place`, for messages. Raises `UsageError` for anything but a plain
+    `torch.nn.Module`, if there are no logits at `place`, and if the module returns another object than a tensor and no
+    `place` is given.
     """
     module = _plain(network, role)
     label = f"the {role} {type(module).__name__}"
-    answer = _answer(module.cpu(), label, image_shape)
+    answer = _answer(module.cpu(), image_shape)
+    if answer is None or isinstance(answer, Tensor):
+        return module  # of two modules, one may need no adapter
+    described, advice = _described(answer), _advice(answer, setting)
     if place is None:
-        if answer is not None and not isinstance(answer, Tensor):
-            raise UsageError(f"{label} returns {_described(answer)}, not one tensor of logits: {_advice(answer)}")
-        return module
+        raise UsageError(f"{label} returns {described}, not one tensor of logits: {advice}")
     try:
         logits = _at(answer, place)
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
-        if isinstance(answer, Tensor):
-            return module  # of two modules, one may need no adapter
-        raise UsageError(f"{label} returns {_described(answer)}, without {place!r}: {_advice(answer)}") from error
-    if isinstance(answer, Tensor) or not isinstance(logits, Tensor):
-        return module
+    except MISSING as error:
+        raise UsageError(f"{label} returns {described}, without {place!r}: {advice}") from error
+    if not isinstance(logits, Tensor):
+        raise UsageError(f"{label} returns {described}, with {_described(logits)} at {place!r}: {advice}")
     return Picked(module, place)
 
 
@@ -97,11 +118,11 @@ def _plain(network: object, role: str) -> nn.Module:
 
 
 @torch.no_grad()
-def _answer(module: nn.Module, label: str, image_shape: tuple[int, int, int]) -> object:
-    """What it answers two images with; None if it fails, which is explained where shapes are checked."""
+def _answer(module: nn.Module, image_shape: tuple[int, int, int]) -> object:
+    """What it answers `IMAGES` images with; None if it fails, which is explained where shapes are checked."""
     was_training = module.training
     try:
-        return module.eval()(torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)))
+        return module.eval()(torch.rand(IMAGES, *image_shape, generator=torch.Generator().manual_seed(0)))
     except Exception:  # networks raise many exception types
         return None
     finally:
@@ -116,22 +137,34 @@ def _described(answer: object) -> str:
     return f"a {type(answer).__name__}"
 
 
-def _advice(answer: object) -> str:
+def _advice(answer: object, setting: str) -> str:
     place = next(iter(_places(answer)), None)
     if place is None:
         return "wrap it in a torch.nn.Module that returns its logits"
-    return f"say where they are by `output`, output={place!r}"
+    return f"say where they are by `{setting}`, {setting}={place!r}"
 
 
 def _places(answer: object) -> list[Place]:
-    """Where logits may be in an answer, the likeliest first."""
-    keys: list[Place] = [name for name in ("logits", "out") if isinstance(getattr(answer, name, None), Tensor)]
+    """Where logits may be in an answer, the likeliest first: by their name, then by a row for each image."""
+    tensors = list(_tensors(answer, (), DEPTH))
+    tensors.sort(key=lambda one: (one[0][-1] not in ("logits", "out"), one[1].shape[:1] != (IMAGES,), one[1].ndim < 2))
+    return [path[0] if len(path) == 1 else ".".join(map(str, path)) for path, _ in tensors]
+
+
+def _tensors(answer: object, path: tuple[Place, ...], depth: int) -> Iterator[tuple[tuple[Place, ...], Tensor]]:
+    """The tensors in nested answers by the path to them, the outermost first."""
+    parts: dict[Place, object] = {}
     if isinstance(answer, Mapping):
-        tensors = [key for key, value in answer.items() if isinstance(key, str) and isinstance(value, Tensor)]
-        return sorted(tensors, key=lambda key: key not in ("logits", "out"))
-    if isinstance(answer, (tuple, list)):
-        keys += [index for index, part in enumerate(answer) if isinstance(part, Tensor)]
-    return keys
+        parts = {key: part for key, part in answer.items() if isinstance(key, str)}
+    elif isinstance(answer, (tuple, list)):
+        fields = getattr(answer, "_fields", range(len(answer)))  # of a named tuple
+        parts = dict(zip(fields, answer, strict=True))
+    else:
+        parts = {name: getattr(answer, name, None) for name in ("logits", "out")}
+    yield from (((*path, place), part) for place, part in parts.items() if isinstance(part, Tensor))
+    for place, part in parts.items():
+        if depth > 1 and isinstance(part, (Mapping, tuple, list)):
+            yield from _tensors(part, (*path, place), depth - 1)
 
 
 def require_no_softmax(logits: Tensor, label: str) -> None:

@@ -31,12 +31,12 @@ from compress.runs.evaluation import Score, evaluate
 from compress.runs.exported_model import Opened, opened
 from compress.runs.gates import MOST_LOST, require_kept
 from compress.runs.opening import is_own
-from compress.runs.own_modules import OwnData, own_source, usable, without_stride
+from compress.runs.own_modules import OwnData, class_of, own_source, usable, without_stride
 from compress.storage.files import require_replaceable
 from compress.task import Deployable, HeldOut
 from compress.tasks import make_task
 from compress.tasks.data.collected import read_photographs
-from compress.tasks.models import deployable
+from compress.tasks.models import deployable, require_image_size
 from compress.tasks.models.model_folder import own_weights
 from compress.training.compute import CPU_FLOAT32
 
@@ -151,9 +151,11 @@ def export_module(
     INT8 is calibrated on `calibration`, uint8 `[n, 3, h, w]`, on the photographs in `calibrate_on`, or else on images
     that are synthesised for the module.
     """
+    source = own_source("classification", data)
     with torch.no_grad():
-        answer = network.cpu().eval()(torch.rand(2, *data.image_shape))
-    source = own_source("segmentation" if getattr(answer, "ndim", 2) == 4 else "classification", data)
+        logits = require_image_size(network.cpu(), f"the model {class_of(network)}", source.image_shape)
+    if len(logits) == 4:
+        source = own_source("segmentation", data)
     network = without_stride(network) if source.task == "classification" else network
     require_replaceable(out, is_own_file, overwrite=options.overwrite)
     exported, spec = deployable(usable(network, "model", source), source.task), make_task(source).spec

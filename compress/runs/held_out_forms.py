@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,10 @@ HeldOut = Sequence[Any] | Dataset[Any] | DataLoader[Any]
 """A pair of images and labels (tensors or numpy arrays), a data set of pairs, or a loader of batches of them."""
 
 
+WIDE = (torch.uint16, torch.uint32, torch.uint64)
+"""Types that torch stores and cannot compare."""
+
+
 def as_tensors(held_out: HeldOut) -> tuple[Tensor, Tensor]:
     """Images `[n, 3, h, w]` and labels `[n, *s]` of what a user has.
 
@@ -25,27 +29,35 @@ def as_tensors(held_out: HeldOut) -> tuple[Tensor, Tensor]:
     images in [0, 1], as `ToTensor` makes them, and Pillow's become uint8. Raises `UsageError` for anything else.
     """
     if isinstance(held_out, DataLoader):
-        return _joined((_image(images), torch.as_tensor(labels)) for images, labels in _pairs(held_out))
-    if isinstance(held_out, Dataset) or not (isinstance(held_out, (tuple, list)) and len(held_out) == 2):
-        singles = ((_image(image)[None], _label(label)[None]) for image, label in _pairs(_items(held_out)))
-        return _joined(singles)
-    images, labels = map(_as_tensor, held_out)
-    return _channels_first(images), labels
+        return _joined((_image(images), _numbers(labels)) for images, labels in _pairs(held_out))
+    if isinstance(held_out, (tuple, list)) and len(held_out) == 2 and isinstance(held_out[0], (Tensor, np.ndarray)):
+        images, labels = map(_numbers, held_out)
+        return _channels_first(images), labels
+    return _joined((_image(image)[None], _numbers(label)[None]) for image, label in _pairs(_items(held_out)))
 
 
-def _as_tensor(part: Any) -> Tensor:
-    if isinstance(part, np.ndarray) and part.dtype.kind in "biuf":
-        return torch.from_numpy(part)
-    if not isinstance(part, Tensor):
-        raise UsageError(f"held_out holds a {type(part).__name__}: give tensors or arrays of numbers")
-    return part
+def _numbers(part: Any) -> Tensor:
+    """A tensor of what is one or can be read as one: arrays in any order of bytes and of axes in memory, numbers."""
+    tensor = part if isinstance(part, Tensor) else _tensor(part)
+    return tensor.long() if tensor.dtype in WIDE else tensor
+
+
+def _tensor(part: Any) -> Tensor:
+    kind = type(part).__name__
+    try:
+        array = np.asarray(part)
+    except ValueError as error:  # lists of several lengths
+        raise UsageError(f"held_out holds a {kind} of several shapes: give arrays") from error
+    if array.dtype.kind not in "biuf":
+        raise UsageError(f"held_out holds a {kind} of {array.dtype}: give tensors or arrays of numbers")
+    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
 
 
 def _items(held_out: Any) -> Iterable[Any]:
     """The items of a data set, by index where it has a length: many of them do not stop by themselves."""
-    if hasattr(held_out, "__len__") and hasattr(held_out, "__getitem__"):
+    if hasattr(held_out, "__len__") and hasattr(held_out, "__getitem__") and not isinstance(held_out, Mapping):
         return (held_out[index] for index in range(len(held_out)))
-    if isinstance(held_out, Iterable):
+    if isinstance(held_out, Iterable) and not isinstance(held_out, Mapping):
         return held_out
     raise UsageError(
         f"held_out is a {type(held_out).__name__}: give a pair of images and labels, a Dataset or a DataLoader of pairs"
@@ -65,11 +77,11 @@ def _image(image: Any) -> Tensor:
         pixels: Tensor = pil_to_tensor(image.convert("RGB"))
         return pixels
     if not isinstance(image, Tensor):
-        image = torch.as_tensor(np.asarray(image))
+        image = _numbers(image)
         image = image.movedim(-1, -3) if image.ndim >= 3 and image.shape[-1] == 3 != image.shape[-3] else image
     if not image.is_floating_point():
         return _in_bytes(image)
-    if image.amin() < 0 or image.amax() > 1:
+    if image.numel() and not (image.amin() >= 0 and image.amax() <= 1):  # NaN is neither
         raise UsageError(
             f"held_out images have values from {image.amin():.3g} to {image.amax():.3g}: give them in [0, 1], without "
             "Normalize; `mean` and `std` normalise them"
@@ -82,10 +94,6 @@ def _in_bytes(image: Tensor) -> Tensor:
     if image.numel() and (image.amin() < 0 or image.amax() > 255):
         raise UsageError(f"held_out images hold {int(image.amax())}: whole numbers are shades from 0 to 255")
     return image.to(torch.uint8)
-
-
-def _label(label: Any) -> Tensor:
-    return torch.as_tensor(np.asarray(label)) if not isinstance(label, Tensor) else label
 
 
 def _channels_first(images: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def usable(network: object, role: str, source: DataSource, output: Place | None 
     logits of the right shape for the data's images.
     """
     network = adapt_answer(network, role, output, source.image_shape)
-    label = f"the {role} {_class_of(network)}"
+    label = f"the {role} {class_of(network)}"
     other_dtype = next((p.dtype for p in network.parameters() if p.dtype != torch.float32), None)
     if other_dtype is not None:
         raise UsageError(f"{label} has weights of {other_dtype}: call .float() on it")
@@ -101,14 +101,22 @@ def usable(network: object, role: str, source: DataSource, output: Place | None 
     require_logits(network.cpu(), label, source)
     noise = torch.rand(2, *source.image_shape, generator=torch.Generator().manual_seed(0))
     logits = network(noise)
+    if len(logits) != len(noise) or not logits.is_floating_point():
+        raise UsageError(
+            f"{label} answers {len(noise)} images with {list(logits.shape)} of {logits.dtype}: a row of floating-point "
+            "logits for each image is needed"
+        )
     if not logits.isfinite().all():
         raise UsageError(f"{label} returns NaN or infinity for images in [0, 1]: check its weights")
     require_no_softmax(logits, label)
     return network
 
 
-def _class_of(network: nn.Module) -> str:
-    return type(network.network if isinstance(network, Picked) else network).__name__
+def class_of(network: nn.Module) -> str:
+    """The name of the user's own class, without what was put around it here."""
+    while isinstance(network, Picked | NormalisedModel):
+        network = network.network
+    return type(network).__name__
 
 
 def require_apart(teacher: nn.Module, student: nn.Module) -> None:

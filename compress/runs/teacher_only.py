@@ -107,8 +107,8 @@ def _count(teacher: Teacher, task: str) -> int:
         )
     if count < 2 and task == "classification":
         raise UsageError(
-            f"{teacher.origin} has {count} output, and a classifier needs one for each of at least two classes: "
-            "use `compress.distill` for a head of your own"
+            f"{teacher.origin} has {count} output{'' if count == 1 else 's'}, and a classifier needs one for each of "
+            "at least two classes: in Python, `compress.tasks.models.binary.OneLogit` makes two classes of one logit"
         )
     return count
 

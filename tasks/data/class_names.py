@@ -14,6 +14,7 @@ import torch
 from compress.errors import UsageError, first_line, unknown_name
 from compress.storage.untrusted import plain_json, read_bytes, require_name
 
+from .class_list import NAME_KEYS
 from .source import ClassOrder, DataSource, LabelledImages
 
 TEXT_LIMIT = 5_000_000
@@ -62,7 +63,13 @@ def read_class_names(file: Path) -> tuple[str, ...]:
 
 
 def _listed(content: object) -> list[object]:
-    """Names in order, out of a list, `{"0": "cat"}`, ImageNet's `{"0": ["n01440764", "tench"]}` or `{"cat": 0}`."""
+    """Names in order, out of a list, `{"0": "cat"}`, ImageNet's `{"0": ["n01440764", "tench"]}` or `{"cat": 0}`.
+
+    These may be the one value of a table, `{"names": [...]}`, and an entry may be an object with a name of its own.
+    """
+    if isinstance(content, Mapping) and len(content) == 1:
+        (inner,) = content.values()
+        content = inner if isinstance(inner, (list, Mapping)) else content
     if isinstance(content, Mapping):
         if all(isinstance(index, int) for index in content.values()):  # class_to_idx
             content = {str(index): name for name, index in content.items()}
@@ -72,7 +79,17 @@ def _listed(content: object) -> list[object]:
             raise ValueError(f"it has {len(content)} classes and none of index {error}") from error
     if not isinstance(content, list):
         raise ValueError("it is no list of names")
-    return [entry[0] if isinstance(entry, list) and entry else entry for entry in content]
+    return [_name(entry) for entry in content]
+
+
+def _name(entry: object) -> object:
+    if isinstance(entry, list) and entry:
+        entry = entry[0]
+    if isinstance(entry, Mapping):
+        entry = next((entry[key] for key in NAME_KEYS if isinstance(entry.get(key), str)), entry)
+    if isinstance(entry, (Mapping, list)):
+        raise ValueError(f"{str(entry)[:40]!r} is no name")
+    return entry
 
 
 @cache

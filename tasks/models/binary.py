@@ -32,7 +32,7 @@ class OneLogit(nn.Module):
         self.network, self.threshold = network, threshold
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `[n, 2, h, w]` of images `[n, 3, h, w]`; the second is above 0 where the probability is above the
+        """Logits `[n, 2, *s]` of images `[n, 3, h, w]`; the second is above 0 where the probability is above the
         threshold."""
         logit: Tensor = self.network(images)
         shifted = logit - math.log(self.threshold / (1 - self.threshold))

@@ -1,4 +1,4 @@
-"""Modules of the user's own that do not answer with one tensor of logits, and data in other forms than two tensors."""
+"""Modules of the user's own that do not answer with one tensor of logits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import compress
 from compress.errors import UsageError
+from compress.export import OnnxModel
 from compress.runs.answer_adapters import Picked, Place
-from compress.runs.held_out_forms import as_tensors
 from compress.runs.own_modules import OwnData, own_source, usable
 from compress.settings import DistillSettings
 from compress.synthesis.input_prior import make_prior
@@ -46,6 +44,11 @@ PACKED: dict[str, tuple[Callable[[Tensor], object], Place]] = {
     "another key": (lambda logits: {"scores": logits}, "scores"),
     "tuple": (lambda logits: (logits, logits.mean()), 0),
     "list": (lambda logits: [logits], 0),
+    "after a loss": (lambda logits: (logits.mean(), logits), 1),
+    "named tuple": (lambda logits: namedtuple("Two", "score loss")(logits, 1.0), "score"),
+    "in a part": (lambda logits: {"head": {"logits": logits}, "loss": 1.0}, "head.logits"),
+    "in a tuple of tuples": (lambda logits: ((logits, logits), 1.0), "0.0"),
+    "a key that tables have as a method": (lambda logits: {"items": logits}, "items"),
 }
 
 
@@ -92,10 +95,6 @@ def test_a_teacher_and_a_student_that_pack_their_logits_are_distilled(tmp_path: 
     assert done.student(torch.rand(1, *SHAPE)).shape == (1, 4)
 
 
-class Parallel(nn.DataParallel):
-    """As training scripts leave a network."""
-
-
 def scripted() -> nn.Module:
     return torch.jit.trace(FakeTask(positions=False).student().eval(), torch.rand(1, *SHAPE))
 
@@ -113,8 +112,10 @@ def exported() -> object:
         (lambda: exported().module(), "module of a torch.export program"),
         (lambda: Wrapped(lambda logits: {"loss": 1.0}), "wrap it in a torch.nn.Module"),
         (lambda: "resnet50", "is a str"),
+        (lambda: Wrapped(lambda logits: logits[:1]), r"answers 2 images with \[1, 4\]"),
+        (lambda: Wrapped(lambda logits: logits.int()), "floating-point logits"),
     ],
-    ids=["softmax", "TorchScript", "torch.export", "its module", "no tensor", "a name"],
+    ids=["softmax", "TorchScript", "torch.export", "its module", "no tensor", "a name", "one row", "integers"],
 )
 def test_what_cannot_be_a_network_is_refused_with_the_way_out(make: Callable[[], object], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
@@ -155,54 +156,28 @@ def test_batch_normalisation_without_statistics_is_called_that(capsys: pytest.Ca
     assert "track_running_stats=False" in capsys.readouterr().err
 
 
-IMAGES = torch.randint(256, (6, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-LABELS = torch.arange(6) % 4
+def test_what_lies_at_the_place_has_to_be_a_tensor() -> None:
+    with pytest.raises(UsageError, match=r"a dict with 'logits' at 'head'.*output='head.logits'"):
+        usable(Wrapped(PACKED["in a part"][0]), "teacher", SOURCE, "head")
 
 
-class Pictures(Dataset):  # type: ignore[type-arg]
-    """As torchvision's data sets are: no tensor, and no end but an index."""
-
-    def __len__(self) -> int:
-        return len(IMAGES)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return Image.fromarray(IMAGES[index].movedim(0, -1).numpy()), int(LABELS[index])
+@pytest.mark.parametrize("make", [scripted, exported, lambda: 7], ids=["TorchScript", "torch.export", "a number"])
+def test_what_is_no_module_is_not_written_as_onnx(make: Callable[[], object], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the model is"):
+        compress.to_onnx(make(), tmp_path / "own.onnx", class_names=NAMES, image_shape=SHAPE)
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "held_out",
-    [
-        (IMAGES, LABELS),
-        (IMAGES.numpy(), LABELS.numpy()),
-        (IMAGES.movedim(1, -1).numpy(), LABELS.numpy()),
-        TensorDataset(IMAGES / 255, LABELS),
-        Pictures(),
-        DataLoader(TensorDataset(IMAGES / 255, LABELS), batch_size=4),
-        [(image, int(label)) for image, label in zip(IMAGES, LABELS, strict=True)],
-    ],
-    ids=["tensors", "arrays", "arrays, channels last", "Dataset", "Dataset of pictures", "DataLoader", "list"],
-)
-def test_held_out_data_may_have_any_form_that_training_scripts_have_it_in(held_out: object) -> None:
-    images, labels = as_tensors(held_out)
-    assert torch.equal(images, IMAGES)
-    assert torch.equal(labels.long(), LABELS)
-
-
-@pytest.mark.parametrize(
-    ("held_out", "complaint"),
-    [
-        (TensorDataset(IMAGES / 255 - 0.5, LABELS), "without Normalize"),
-        (DataLoader(TensorDataset(IMAGES)), "pairs of image and label"),
-        (TensorDataset(IMAGES[:0], LABELS[:0]), "holds no image"),
-        ([(IMAGES[0], 0), (IMAGES[1, :, :8], 0), (IMAGES[2], 0)], "differ in size"),
-        (7, "is a int"),
-        ((np.array(["a"]), LABELS), "numbers"),
-    ],
-    ids=["normalised", "no labels", "empty", "sizes", "a number", "text"],
-)
-def test_held_out_data_that_cannot_be_used_is_refused(held_out: object, complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        as_tensors(held_out)
+def test_to_onnx_asks_for_packed_logits_by_an_argument_that_it_has(tmp_path: Path) -> None:
+    network, known = Wrapped(PACKED["in a part"][0]).train(), {"class_names": NAMES, "image_shape": SHAPE}
+    with pytest.raises(UsageError, match=r"by `logits_at`, logits_at='head.logits'"):
+        compress.to_onnx(network, tmp_path / "own.onnx", **known)
+    with pytest.raises(UsageError, match=r"the model Conv2d cannot take 16x4 images"):
+        compress.to_onnx(nn.Conv2d(3, 4, 8), tmp_path / "own.onnx", class_names=NAMES, image_shape=(3, 16, 4))
+    file = compress.to_onnx(network, tmp_path / "own.onnx", logits_at="head.logits", output="logits", **known)
+    images = np.random.default_rng(0).random((2, *SHAPE), dtype=np.float32)
+    expected = network.eval()(torch.from_numpy(images))["head"]["logits"].detach().numpy()
+    np.testing.assert_allclose(OnnxModel(file).run(images)["logits"], expected, atol=1e-5)
 
 
 class Strided(nn.Module):

@@ -45,10 +45,13 @@ def test_class_names_of_a_file_number_the_classes(tmp_path: Path) -> None:
         ("n.json", '{"0": "tench", "1": "goldfish"}'),
         ("n.json", '{"tench": 0, "goldfish": 1}'),
         ("n.json", '{"0": ["tench", "x"], "1": ["goldfish", "y"]}'),
+        ("n.json", '{"names": ["tench", "goldfish"]}'),
+        ("n.json", '[{"id": 0, "name": "tench"}, {"id": 1, "name": "goldfish"}]'),
+        ("n.txt", "\ufefftench\r\n\r\ngoldfish\r\n"),
     ],
 )
 def test_class_names_are_read_in_every_usual_form(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text.encode())
     assert read_class_names(tmp_path / name) == ("tench", "goldfish")
 
 
@@ -59,6 +62,7 @@ def test_class_names_are_read_in_every_usual_form(tmp_path: Path, name: str, tex
         ("n.txt", "a\n", "fewer than two"),
         ("n.json", '{"0": "a", "2": "b"}', "none of index"),
         ("n.json", "3", "no list of names"),
+        ("n.json", '[{"id": 0}, {"id": 1}]', "is no name"),
         ("n.json", "{", "cannot read class names"),
         ("n.txt", "a\x1b[2J\nb\n", "printed"),
     ],

@@ -142,7 +142,7 @@ def refused(folder: Path, checkpoint: Path) -> dict[str, tuple[Sequence[object],
         "no network": (alone, "name it with --teacher"),
         "another network": (["--teacher", "resnet18", *alone], "does not fit resnet18"),
         "no classifier": (["--teacher", "cifar_resnet20", "--teacher-weights", mask], "a last layer for classes"),
-        "one output": (["--teacher", "cifar_resnet20", "--teacher-weights", one], "has 1 output"),
+        "one output": (["--teacher", "cifar_resnet20", "--teacher-weights", one], "in Python, `compress.tasks"),
         "no size": (
             ["--task", "segmentation", "--teacher", "unet:tu-test_resnet", "--teacher-weights", mask],
             "give it with --image-size",
