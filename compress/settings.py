@@ -60,6 +60,12 @@ class InversionSettings(Section):
         1.0, description="Weight of the disagreement of teacher and student, after the warm-up."
     )
     balance: Weight = Field(0.0, description="Weight of the class balance within a batch.")
+    patch_entropy: Weight | None = Field(
+        None,
+        description="Weight of the entropy of patch similarities, for teachers with patches (ViT). By default a tenth "
+        "of bn without batch normalisation, 0 with it.",
+    )
+    variation: Weight = Field(0.0, description="Weight of the total variation of synthetic images.")
     shift: Shift = Field(4, description="Largest random shift of a synthetic image, in pixels.")
 
 

@@ -17,20 +17,20 @@ from .assembly import (
     adapt_generator,
     alike,
     assemble,
-    fast_terms,
     optimise_pixels,
     renew_generator,
     train_generator,
 )
 from .context import MethodContext, MethodFunction, frozen
 from .method import REAL_IMAGES, Method, own_settings
+from .terms import after_warmup, fast_terms, priors
 
 __all__ = [  # what the author of a method needs
     "METHODS", "REAL_IMAGES", "Balanced", "Constant", "Cosine", "DistillationLoss", "Distiller", "From", "Method",
     "MethodContext", "MethodFunction", "Objective", "Prioritised", "RandomView", "ReplayBuffer", "SameLogits",
     "Samples", "Schedule", "Section", "SoftLabels", "Statistics", "Term", "Uniform", "View", "Warmup",
-    "adapt_generator", "alike", "assemble", "fast_terms", "find_method", "frozen", "newest", "oldest",
-    "optimise_pixels", "own_settings", "renew_generator", "train_generator",
+    "adapt_generator", "after_warmup", "alike", "assemble", "fast_terms", "find_method", "frozen", "newest", "oldest",
+    "optimise_pixels", "own_settings", "priors", "renew_generator", "train_generator",
 ]  # fmt: skip
 
 
@@ -42,7 +42,8 @@ _BUFFERED = frozenset({"gan", "inversion.balance"})
 _POOLED = _BUFFERED | {"replay"}
 _NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "targets", "conditional", "shift")
 _TRAINED_GENERATOR = REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "shift")
-_ADVERSARY_ONLY = _TRAINED_GENERATOR | _inversion("bn", "one_hot", "balance")
+_PRIORS = _inversion("bn", "patch_entropy", "variation")
+_ADVERSARY_ONLY = _TRAINED_GENERATOR | _PRIORS | _inversion("one_hot", "balance")
 
 METHODS = OpenTable(
     "compress.methods",
@@ -55,7 +56,7 @@ METHODS = OpenTable(
         "dafl": Method(
             dafl.dafl,
             defaults=dafl.DEFAULTS,
-            unused=_TRAINED_GENERATOR | _inversion("bn", "adversarial"),
+            unused=_TRAINED_GENERATOR | _PRIORS | _inversion("adversarial"),
             one_process=True,
         ),
         "dfad": Method(

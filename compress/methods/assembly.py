@@ -19,13 +19,14 @@ from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, 
 from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.synthesis.inversion_loss import InversionLoss, SampleWeights
 from compress.synthesis.objective import Objective
+from compress.synthesis.patches import patch_layers
 from compress.synthesis.pixels import PixelInversion, PixelPlan
 from compress.synthesis.targets import Drawn, DrawTargets, Layouts, answers
 from compress.task import Statistics
 from compress.training.augment import RandomView
 from compress.training.mixing import MIXES
 from compress.training.optimizers import make_optimizer
-from compress.training.schedules import Constant, Cosine, From, Schedule, Stairs, Warmup
+from compress.training.schedules import Cosine, Schedule, Stairs, Warmup
 
 
 def adapt_generator(
@@ -151,17 +152,6 @@ def alike(statistics: Statistics) -> Tensor:
     return torch.ones_like(statistics.confidence)
 
 
-def fast_terms(context: MethodContext) -> dict[str, Schedule]:
-    """FastDFKD's `bn·L_bn + one_hot·L_oh + adversarial·L_adv` (eqs. 3 to 8), which others build on."""
-    inversion = context.settings.inversion
-    return {"bn": Constant(inversion.bn), "one_hot": Constant(inversion.one_hot), "adversarial": after_warmup(context)}
-
-
-def after_warmup(context: MethodContext) -> From:
-    """The weight of an adversarial term: 0 during the warm-up, in which the student is untrained."""
-    return From(context.settings.distillation.warmup, context.settings.inversion.adversarial)
-
-
 def stairs(context: MethodContext) -> Stairs:
     """HiDFD's learning rate: it falls to a tenth at 150, 180 and 210 of 240 parts of the run."""
     return Stairs(
@@ -194,6 +184,7 @@ def _inversion_loss(
     sample_weights: SampleWeights,
     bn_momentum: float = 0.0,
 ) -> InversionLoss:
+    shape = context.task.spec.image_shape
     return InversionLoss(
         teacher=context.teacher,
         student=context.student,
@@ -203,6 +194,7 @@ def _inversion_loss(
         ignore_index=context.task.spec.ignore_index,
         execution=context.execution,
         bn_momentum=bn_momentum,
+        patches=patch_layers(context.teacher, shape) if objective.needs("patch_entropy") else (),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import fast_terms, renew_generator
+from compress.methods.assembly import renew_generator
 from compress.methods.context import MethodContext
+from compress.methods.terms import fast_terms
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import after_warmup, optimise_pixels
+from compress.methods.assembly import optimise_pixels
 from compress.methods.context import MethodContext
+from compress.methods.terms import after_warmup, priors
 from compress.synthesis.objective import Objective
 from compress.training.augment import RandomView
 from compress.training.schedules import Constant
 
-VARIATION = 1e-3
 LARGEST_ROLL = 1 / 8  # of the shorter side
 DEFAULTS = {  # bn: the published weight, for some forty layers
-    "inversion": {"steps": 1000, "lr_latent": 0.1, "bn": 400.0, "one_hot": 1.0, "adversarial": 1.0},
+    "inversion": {"steps": 1000, "lr_latent": 0.1, "bn": 400.0, "one_hot": 1.0, "adversarial": 1.0, "variation": 1e-3},
     "distillation": {"lr": 0.1},
 }
 
@@ -33,10 +33,9 @@ def deep_inversion(context: MethodContext) -> Distiller:
     inversion, (_, *size) = context.settings.inversion, context.task.spec.image_shape
     objective = Objective(
         {
-            "bn": Constant(inversion.bn),
+            **priors(context),
             "one_hot": Constant(inversion.one_hot),
             "competition": after_warmup(context),
-            "variation": Constant(VARIATION),
         }
     )
     return optimise_pixels(

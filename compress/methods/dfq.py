@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import after_warmup, train_generator
+from compress.methods.assembly import train_generator
 from compress.methods.context import MethodContext
+from compress.methods.terms import after_warmup, priors
 from compress.synthesis.objective import Objective
 from compress.training.schedules import Constant
 
@@ -30,7 +31,7 @@ def dfq(context: MethodContext) -> Distiller:
     objective = Objective(
         {
             "disagreement": after_warmup(context),
-            "bn": Constant(inversion.bn),
+            **priors(context),
             "one_hot": Constant(inversion.one_hot),
             "balance": Constant(inversion.balance),
         }

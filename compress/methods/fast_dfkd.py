@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import adapt_generator, alike, fast_terms, pool
+from compress.methods.assembly import adapt_generator, alike, pool
 from compress.methods.context import MethodContext
+from compress.methods.terms import fast_terms
 from compress.synthesis.objective import Objective
 
 

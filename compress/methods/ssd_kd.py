@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from compress.distillation.distiller import Distiller
-from compress.methods.assembly import adapt_generator, alike, fast_terms
+from compress.methods.assembly import adapt_generator, alike
 from compress.methods.context import MethodContext
+from compress.methods.terms import fast_terms
 from compress.replay.balance import balance, rescaled
 from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
 from compress.synthesis.objective import Objective

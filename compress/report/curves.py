@@ -31,6 +31,7 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
     "balance": (1, LOSS, "Class balance", "of a round’s samples: least when classes are even"),
     "variation": (1, LOSS, "Variation", "between neighbouring pixels"),
     "instance": (1, LOSS, "Instances", "how hard images are to tell from one another"),
+    "patch_entropy": (1, LOSS, "Patch entropy", "variety of the similarities of patches in the teacher, negative"),
     "recognised": (1, SHARE, "Recognised", "samples in which the teacher sees what they were made for"),
     "confidence": (1, SHARE, "Teacher’s confidence", "its largest probability, on new samples"),
     "variety": (1, LOSS, "Variety", "how much a pixel differs from sample to sample, of its range"),

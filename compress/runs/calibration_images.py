@@ -11,6 +11,8 @@ from compress.methods import alike, frozen
 from compress.replay.buffer import ReplayBuffer, Uniform, newest
 from compress.synthesis.inversion_loss import InversionLoss
 from compress.synthesis.objective import Objective
+from compress.synthesis.patch_entropy import patch_entropy_weight
+from compress.synthesis.patches import patch_layers
 from compress.synthesis.pixels import PixelInversion, PixelPlan
 from compress.synthesis.targets import Drawn
 from compress.task import TaskSpec
@@ -39,8 +41,8 @@ def calibration_images(network: nn.Module, spec: TaskSpec) -> Tensor:
 
     Pixels are optimised until the network's batch normalisation sees the statistics that it stored, and until the
     network sees the targets that the task draws; a network without batch normalisation has its input's statistics
-    matched instead. Where the network takes any size, large images are put together of half as many squares. The same
-    network gives the same images.
+    matched instead, and a vision transformer has patches that differ. Where the network takes any size, large images
+    are put together of half as many squares. The same network gives the same images.
     """
     was_training = network.training
     needed = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
@@ -89,14 +91,17 @@ def _inversion(network: nn.Module, spec: TaskSpec, steps: int) -> PixelInversion
     compute = Compute(torch.device("cpu"), torch.float32)
     execution = Execution(compute=compute, workers=Workers(), randomness=torch.Generator().manual_seed(0))
     task = make_task(_source(spec))
+    entropy = patch_entropy_weight(network, spec.image_shape, weight=None, bn=WEIGHTS["bn"])
+    weights = {**WEIGHTS, "patch_entropy": entropy}
     loss = InversionLoss(
         teacher=network,
         student=network,
-        objective=Objective({name: Constant(weight) for name, weight in WEIGHTS.items()}),
+        objective=Objective({name: Constant(weight) for name, weight in weights.items()}),
         sample_weights=alike,
         augment=RandomView(shift=int(min(spec.image_shape[1:]) * ROLL), flip=True, wrap=True),
         ignore_index=spec.ignore_index,
         execution=execution,
+        patches=patch_layers(network, spec.image_shape) if weights["patch_entropy"] else (),
     )
     nothing = ReplayBuffer(1, newest, Uniform(), compute)  # every class is drawn as often
     plan = PixelPlan(samples=BATCH, steps=steps, lr=RATE)

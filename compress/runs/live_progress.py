@@ -12,6 +12,7 @@ from compress.training.progress import Steps
 LOSSES = (
     "kl", "l1", "alignment", "hints", "one_hot", "bn", "hinge", "recognised", "adversarial", "disagreement",
     "competition", "logit_distance", "activation", "balance", "variation", "instance",
+    "patch_entropy",
 )  # fmt: skip
 """Loss terms in the order in which they are shown; those of a method of somebody else's follow."""
 NO_LOSSES = frozenset({

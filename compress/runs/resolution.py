@@ -25,6 +25,8 @@ from compress.tasks.data import find_data
 from compress.tasks.data.no_data import NO_DATA
 from compress.tasks.packaged_teacher import packaged_teacher
 
+PATCH_ENTROPY = "inversion.patch_entropy"
+"""A setting that follows from the teacher's network unless it is set."""
 RUNS = Path("runs")
 """The folder of runs without `out`."""
 
@@ -87,14 +89,15 @@ def _with_a_student_within_limits(settings: ResolvedSettings) -> ResolvedSetting
 
 
 def measured_before(out: Path | None, stem: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The measured length and the chosen student of a run to resume, without those that `chosen` sets.
+    """What followed from networks and machine when a run to resume began, without what `chosen` sets: its measured
+    length, its student, the weight of its patch prior.
 
     The run is in `out`, by default the latest folder of that stem.
     """
     folder = RunDirectory.open(out or latest(RUNS, stem)).path
     before, kept = load_config(str(folder / "config.yaml")), dict[str, Any]()
     alone = before.get("data") is None
-    measured = FITTED if alone or before.get("minutes") is not None else ()
+    measured = (PATCH_ENTROPY, *(FITTED if alone or before.get("minutes") is not None else ()))
     for part, name in (path.split(".") for path in measured):
         if name in before.get(part, {}) and not names_setting(chosen, f"{part}.{name}"):
             kept = merged(kept, {part: {name: before[part][name]}})

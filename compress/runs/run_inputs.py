@@ -13,6 +13,7 @@ from compress.methods import MethodContext, frozen
 from compress.runs.collected_images import read_collected_images
 from compress.runs.data import inspect
 from compress.runs.models import as_answered, new_student, place, require_origin, student_of
+from compress.runs.patch_prior import with_patch_prior
 from compress.runs.provenance import begin_with
 from compress.runs.reading import open_for, teacher_of
 from compress.runs.teacher_only import describe, print_facts
@@ -85,11 +86,12 @@ def method_context(
 ) -> MethodContext:
     """The context of the method, with both networks on the device."""
     place(teacher, student, compute, workers, together=settings.distillation.sync_batch_norm)
+    settings = with_patch_prior(settings, frozen(teacher), source.image_shape)
     task = make_task(source, settings.inversion.targets)
     randomness = torch.Generator().manual_seed(settings.seed)
     return MethodContext(
         task=task,
-        teacher=frozen(teacher),
+        teacher=teacher,
         student=student,
         settings=settings,
         mirror=source.mirror,

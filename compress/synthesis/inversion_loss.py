@@ -16,6 +16,8 @@ from compress.synthesis.feature_hooks import penultimate_features
 from compress.synthesis.input_prior import make_prior
 from compress.synthesis.instances import InstanceDiscrimination
 from compress.synthesis.objective import Objective, View
+from compress.synthesis.patch_entropy import PatchEntropy
+from compress.synthesis.patches import PatchLayer
 from compress.task import Samples, Statistics
 from compress.training.augment import RandomView
 from compress.training.compute import Compute
@@ -52,11 +54,14 @@ class InversionLoss:
         ignore_index: int,
         execution: Execution,
         bn_momentum: float = 0.0,
+        patches: Sequence[PatchLayer] = (),
     ) -> None:
+        """`patches` are the teacher's layers that the term `patch_entropy` needs."""
         self._teacher, self._student, self._objective = teacher, student, objective
         self._sample_weights, self._augment, self._ignore_index = sample_weights, augment, ignore_index
         self._compute, self._workers = execution.compute, execution.workers
         self._prior = make_prior(teacher, bn_momentum, self._workers) if objective.needs("bn_distance") else None
+        self._patches = PatchEntropy(patches) if objective.needs("patch_entropy") else None
         self._features = penultimate_features(teacher) if objective.needs("teacher_features") else None
         self._instances = (
             InstanceDiscrimination(teacher, self._compute, flip=augment.flip)
@@ -72,7 +77,7 @@ class InversionLoss:
         self._learning = [parameter for parameter in self._student.parameters() if parameter.requires_grad]
         for parameter in self._learning:
             parameter.requires_grad = False  # otherwise every backward pass computes unused gradients
-        for listener in (self._prior, self._features, self._instances):
+        for listener in (self._prior, self._features, self._instances, self._patches):
             if listener is not None:
                 self._entered.enter_context(listener)
         return self
@@ -91,7 +96,8 @@ class InversionLoss:
     def numbers_of(self, count: int) -> int:
         """The number of random numbers that a step of `count` images uses, including those of the other workers."""
         views = self._workers.size * count * self._augment.numbers_per_image
-        return views + (self._instances.numbers_of(count) if self._instances else 0)
+        patches = self._patches.numbers if self._patches else 0
+        return views + patches + (self._instances.numbers_of(count) if self._instances else 0)
 
     def conditions(self, index: int) -> Hashable | None:
         """The facts on which the steps of a round depend: steps recorded as a graph are valid while they are equal.
@@ -135,6 +141,7 @@ class InversionLoss:
             bn_distance=self._prior.distance() if self._prior else None,
             teacher_features=self._features.latest() if self._features else None,
             instance_distance=self._instances.distance(numbers) if self._instances else None,
+            patch_entropy=self._patches.entropies(numbers) if self._patches else None,
         )
 
     def latest(self) -> list[Tensor]:

@@ -30,6 +30,8 @@ class View:
     """`[n, c, *s]`: the input of the teacher's last layer."""
     instance_distance: Tensor | None = None
     """`[n]`: see `compress.synthesis.instances`."""
+    patch_entropy: Tensor | None = None
+    """`[n]`: see `compress.synthesis.patch_entropy`."""
 
 
 def one_hot(view: View) -> Tensor:
@@ -98,6 +100,12 @@ def instance(view: View) -> Tensor:
     return view.instance_distance
 
 
+def patch_entropy(view: View) -> Tensor:
+    """−H of the similarities of an image's patches in the teacher, `[]` (PSAQ-ViT): a prior, for the whole batch."""
+    assert view.patch_entropy is not None
+    return -view.patch_entropy.mean()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One loss term of an inversion; a method adds its own with `Objective(weights, {"name": Term(...)})`."""
@@ -106,7 +114,7 @@ class Term:
     """One value per sample `[n]`, or one for the whole batch `[]`; unreduced and unweighted."""
     needs: frozenset[str] = frozenset()
     """Fields of the view that are None unless a term needs them: `student_logits`, `bn_distance`, `teacher_features`,
-    `instance_distance`."""
+    `instance_distance`, `patch_entropy`."""
     meaning: str = ""
     """A short explanation of the number, for the live view and the report."""
 
@@ -138,6 +146,11 @@ TERMS: Mapping[str, Term] = {
     "variation": Term(value=variation, meaning="between neighbouring pixels"),
     "instance": Term(
         value=instance, needs=frozenset({"instance_distance"}), meaning="how hard images are to tell from one another"
+    ),
+    "patch_entropy": Term(
+        value=patch_entropy,
+        needs=frozenset({"patch_entropy"}),
+        meaning="variety of the similarities of patches in the teacher, negative",
     ),
 }
 

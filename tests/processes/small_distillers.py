@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from small_networks import Halves, without_normalisation
+from small_networks import Halves, tiny_vit, without_normalisation
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -37,6 +37,7 @@ def make(
     positions: bool = False,
     normalised: bool = True,
     photographs: bool = False,
+    transformer: bool = False,
     **sections: Any,
 ) -> Distiller:
     """A small distiller there, which has collected images if its method needs them or they are asked for."""
@@ -45,6 +46,8 @@ def make(
     teacher, student = task.teacher(), task.student()
     if entry.shares_classifier:
         teacher, student = Halves(8).eval().requires_grad_(requires_grad=False), Halves(4)
+    if transformer:
+        teacher = tiny_vit(patch=2)
     if not normalised:
         without_normalisation(teacher)
     compute = Compute(device, torch.float32, sections.pop("capture", "off"))

@@ -62,6 +62,19 @@ def test_hints_and_teachers_without_batch_normalisation_work_there(device, posit
 
 
 @pytest.mark.skipif(not EXACT, reason="a real device counts nothing")
+@pytest.mark.parametrize("method", ["ssd-kd", "deep-inversion"])
+def test_the_prior_of_patches_neither_waits_nor_copies_in_a_step(method: str) -> None:
+    totals = []
+    for steps in (1, 3):
+        with pretend_accelerator.accelerator() as counts:
+            distiller = make(pretend_accelerator.DEVICE, method, transformer=True, inversion={"steps": steps})
+            before = counts.waits, counts.copies
+            distiller.inversion.round(0, torch.Generator().manual_seed(0))
+            totals.append((counts.waits - before[0], counts.copies - before[1]))
+    assert totals[0] == totals[1]
+
+
+@pytest.mark.skipif(not EXACT, reason="a real device counts nothing")
 @pytest.mark.parametrize(("method", "positions"), [("ssd-kd", True), *((method, False) for method in METHODS)])
 def test_a_students_step_neither_waits_nor_copies_and_a_round_does_a_handful_of_times(
     method: str, positions: bool

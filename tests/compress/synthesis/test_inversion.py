@@ -30,6 +30,7 @@ def a_view(positions: tuple[int, ...] = ()) -> View:
         bn_distance=torch.ones((), requires_grad=True),
         teacher_features=torch.randn(6, 5, *positions).requires_grad_(),
         instance_distance=torch.rand(6).requires_grad_(),
+        patch_entropy=torch.rand(6).requires_grad_(),
     )
 
 
@@ -60,7 +61,7 @@ def test_a_method_brings_a_term_of_its_own() -> None:
 
 @pytest.mark.parametrize("term", TERMS)
 def test_a_term_needs_the_fields_of_a_view_that_it_says_and_no_others(term: str) -> None:
-    optional = {"student_logits", "bn_distance", "teacher_features", "instance_distance"}
+    optional = {"student_logits", "bn_distance", "teacher_features", "instance_distance", "patch_entropy"}
     bare = dataclasses.replace(a_view(), **dict.fromkeys(optional - TERMS[term].needs))
     TERMS[term].value(bare)
     for missing in TERMS[term].needs:
