@@ -77,6 +77,6 @@ def class_shares(logits: Tensor) -> Tensor:
 
 def class_histogram(logits: Tensor) -> Tensor:
     """Share of positions predicted as each class, `[n, k]`; one-hot for classification."""
-    classes = torch.arange(logits.shape[1], device=logits.device)
-    predicted = logits.argmax(dim=1).reshape(len(logits), -1, 1)
-    return (predicted == classes).float().mean(dim=1)
+    predicted = logits.argmax(dim=1).reshape(len(logits), -1)
+    counts = torch.zeros(logits.shape[:2], device=logits.device)
+    return counts.scatter_add_(1, predicted, torch.ones_like(predicted, dtype=counts.dtype)) / predicted.shape[1]

@@ -21,6 +21,7 @@ from compress.setting_types import (
     Heading,
     ImageSize,
     Number,
+    Portion,
     Positive,
     Section,
     Seed,
@@ -127,6 +128,10 @@ class DistillationSettings(Section):
     )
     collected_share: Fraction = Field(
         0.5, description="Share of each batch that is drawn from `collected` photographs, beside synthesised samples."
+    )
+    collected_even: bool = Field(True, description="Draw photographs evenly over the classes that the teacher sees.")
+    collected_confident: Portion = Field(
+        1.0, description="Share of the photographs of each class that is drawn: those the teacher is surest of."
     )
     sync_batch_norm: bool = Field(
         False, description="With several processes on GPUs, normalise the student's batches over all of them."

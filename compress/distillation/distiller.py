@@ -22,7 +22,7 @@ from compress.replay.buffer import Buffer
 from compress.synthesis.inversion import Inversion
 from compress.task import Samples, Task
 from compress.training.execution import Execution
-from compress.training.guards import CollapseGuard, require_finite
+from compress.training.guards import CollapseGuard, StandstillGuard, require_finite
 from compress.training.mixing import NUMBERS_PER_BATCH
 from compress.training.random_numbers import RandomNumbers, new_seed
 from compress.training.random_state import random_state, set_random_state
@@ -61,7 +61,7 @@ class Distiller:
         self.step = 0
         self.learning_rate_scale = 1.0
         """The factor of all learning rates, halved whenever a diverged run returns to its last checkpoint."""
-        self.collapse = CollapseGuard()
+        self.collapse, self.standstill = CollapseGuard(), StandstillGuard(plan.rounds - plan.warmup_rounds)
         self.seconds = {"inversion": 0.0, "distillation": 0.0}
         """Seconds spent on inversion and distillation so far, including those before an interruption."""
 
@@ -194,13 +194,16 @@ class Distiller:
         return done.totals
 
     def _read(self, partial: PartialRound) -> None:
-        """Put the means of a round's steps, whose totals lie on the device, among its numbers."""
+        """Put the means of a round's steps, whose totals lie on the device, among its numbers; note a standstill."""
         if partial.totals is None:
             return
         means = self.student_step.read(partial.totals)
         partial.numbers["skipped"] = partial.numbers.get("skipped", 0.0) + means.pop("skipped")
         if means:
-            partial.numbers |= self.workers.mean_numbers(means)
+            means = self.workers.mean_numbers(means)
+            answers = self.plan.steps_per_round * self.plan.batch * partial.samples.targets[0].numel()
+            partial.note(self.standstill.complaint(means["agreement"], means["majority"], answers))
+            partial.numbers |= means | {"standstill": float(self.standstill.at_standstill)}
 
     def _random_state(self) -> dict[str, Any]:
         return {"own": self.randomness.get_state(), "others": random_state()}
@@ -223,6 +226,7 @@ class Distiller:
             "inversion": self.inversion.state_dict(),
             "buffer": self.buffer.state_dict(),
             "collapse": self.collapse.state_dict(),
+            "standstill": self.standstill.state_dict(),
             "randomness": self._random_state(),
         }
 
@@ -236,7 +240,7 @@ class Distiller:
         self.partial = PartialRound.from_plain(state["partial"], self.compute.device) if state["partial"] else None
         self.scale_learning_rates(state["learning_rate_scale"])
         self.seconds = dict(state["seconds"])
-        for name in ("student", "student_step", "hints", "inversion", "buffer", "collapse"):
+        for name in ("student", "student_step", "hints", "inversion", "buffer", "collapse", "standstill"):
             if name in state:
                 getattr(self, name).load_state_dict(state[name])
         self._set_random_state(state["randomness"])

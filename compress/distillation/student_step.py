@@ -76,16 +76,16 @@ class StudentStep:
         the steps that were taken, and `skipped`, how many were not.
 
         Where several were taken, `answer_spread` is the standard deviation from batch to batch of the teacher's mean
-        answer to a batch, which is averaged over the classes.
+        answer to a batch, which is averaged over the classes. `majority` is the share of its most frequent class.
         """
-        classes = (len(totals) - 1 - len(self.names)) // 2
-        steps, sums, answers, squares = torch.split(totals, [1, len(self.names), classes, classes])
+        classes = (len(totals) - 1 - len(self.names)) // 3
+        steps, sums, answers, squares, predicted = torch.split(totals, [1, len(self.names), classes, classes, classes])
         variances = (squares / steps - (answers / steps) ** 2).clamp(min=0)
-        outcome = self._guard.read(steps[0], *(sums / steps), variances.sqrt().mean())
+        outcome = self._guard.read(steps[0], *(sums / steps), (predicted / steps).max(), variances.sqrt().mean())
         taken, *means, spread = outcome.numbers
         numbers = {"skipped": float(outcome.skipped)}
         if taken:
-            numbers |= dict(zip(self.names, means, strict=True))
+            numbers |= dict(zip((*self.names, "majority"), means, strict=True))
         return numbers | {"answer_spread": spread} if taken > 1 else numbers
 
     def _take(self, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,10 +93,10 @@ class StudentStep:
         loss = numbers.pop("loss")
         of_all = self._execution.workers.gather(torch.stack([numbers[self._loss.name], loss], dim=1))
         step_taken = self._guard.end(of_all)
-        answer = self._execution.workers.mean(numbers.pop("answers").mean(dim=0))
+        answer, classes = (self._execution.workers.mean(numbers.pop(n).mean(dim=0)) for n in ("answers", "classes"))
         self.names = tuple(numbers)
         means = torch.stack(list(numbers.values())).mean(dim=1)
-        totals = torch.cat([torch.ones_like(means[:1]), means, answer, answer**2])
+        totals = torch.cat([torch.ones_like(means[:1]), means, answer, answer**2, classes])
         return of_all[:, 0], torch.where(step_taken, totals, 0.0), step_taken
 
     def _gradients(self, images: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ class StudentStep:
 
     def _backward(self, images: Tensor, weights: Tensor, share: float) -> dict[str, Tensor]:
         """Add the gradients of `share` times the mean loss of images; returns what the images' losses were, `[n]`,
-        and what the teacher answered, `[n, k]`.
+        and what the teacher answered, as probabilities and as classes, `[n, k]`.
         """
         with self._execution.compute.autocast():
             divergence, student_logits, teacher_logits = self._loss(self._student, self._teacher, images)
@@ -131,6 +131,7 @@ class StudentStep:
         backward(share * loss.mean())
         numbers["agreement"] = losses.agreement(student_logits, teacher_logits)
         numbers["answers"] = losses.class_shares(teacher_logits)
+        numbers["classes"] = losses.class_histogram(teacher_logits)
         return {name: values.detach() for name, values in {**numbers, "loss": loss}.items()}
 
     def _learners(self, kind: str) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Photographs of anything beside synthetic samples: a transfer set, evened out by what the teacher sees in it."""
+"""Photographs of anything beside synthetic samples: a transfer set, chosen by what the teacher sees in it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from compress.gan.collected import Collected, answered
+from compress.gan.curation import draw_shares
 from compress.replay.balance import evenness
 from compress.replay.buffer import Draw, ReplayBuffer
 from compress.task import Samples
@@ -17,27 +18,30 @@ from compress.training.random_numbers import RandomNumbers
 
 
 class TransferSet:
-    """Collected images, drawn so that the classes that the teacher sees in them are equally frequent.
+    """Collected images, drawn with the probabilities of `draw_shares`."""
 
-    A teacher answers most photographs that are not of its classes with a few of these. A draw therefore chooses one of
-    the classes that occur and then one of its images. For label maps an image is of the class with the most pixels.
-    """
-
-    def __init__(self, collected: Collected, teacher: Callable[[Tensor], Tensor], compute: Compute) -> None:
-        histogram = answered(collected, teacher, compute).statistics.histogram
-        classes = histogram.argmax(dim=1)
-        counts = torch.bincount(classes)
-        occurring = counts > 0
-        self._counts, self._starts = counts[occurring], (counts.cumsum(0) - counts)[occurring]
-        images = collected.images[classes.argsort(stable=True).cpu()]
+    def __init__(
+        self,
+        collected: Collected,
+        teacher: Callable[[Tensor], Tensor],
+        compute: Compute,
+        *,
+        even: bool = True,
+        confident: float = 1.0,
+    ) -> None:
+        statistics = answered(collected, teacher, compute).statistics
+        shares = draw_shares(statistics, even=even, confident=confident)
+        drawn = shares.nonzero().flatten()  # the others take no memory
+        images = collected.images[drawn.cpu()]
         self._images, self._compute = images.to(compute.home(images.numel())), compute
-        self.evenness = evenness(histogram.mean(dim=0)).item()
+        self._cumulative = shares[drawn].double().cumsum(0)
+        self.evenness = evenness(statistics.histogram.mean(dim=0)).item()
         """Of the classes that the teacher sees, before draws even them out."""
 
     def draw(self, n: int, numbers: RandomNumbers) -> Tensor:
         """`n` images uint8 `[n, 3, h, w]` with replacement."""
-        chosen = numbers.whole(0, len(self._counts), n)
-        index = self._starts[chosen] + (numbers.uniform(n) * self._counts[chosen]).long()
+        points = numbers.uniform(n) * self._cumulative[-1]
+        index = torch.searchsorted(self._cumulative, points).clamp(max=len(self._images) - 1)
         return self._compute.rows(self._images, index)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compress.distillation.distillation_loss import DistillationLoss, SameLogits, SoftLabels
 from compress.distillation.distiller import Distiller
-from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest, oldest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Balanced, Prioritised, Uniform, newest, oldest
 from compress.settings import Section
 from compress.synthesis.objective import Objective, Term, View
 from compress.tables import OpenTable
@@ -22,7 +23,7 @@ from .assembly import (
     train_generator,
 )
 from .context import MethodContext, MethodFunction, frozen
-from .method import REAL_IMAGES, Method, own_settings
+from .method import CURATION, REAL_IMAGES, Method, own_settings
 from .terms import after_warmup, fast_terms, priors
 
 __all__ = [  # what the author of a method needs
@@ -74,7 +75,8 @@ METHODS = OpenTable(
                     "distillation.hints",
                     "distillation.collected_share",
                 }
-            ),
+            )
+            | CURATION,
             needs_collected=True,
             shares_classifier=True,
             one_process=True,

@@ -13,7 +13,8 @@ from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.gan.transfer_set import BufferBesideTransferSet, TransferSet
 from compress.methods.context import MethodContext
-from compress.replay.buffer import Buffer, ReplayBuffer, Uniform, newest
+from compress.replay.buffer import Buffer, ReplayBuffer
+from compress.replay.policies import Uniform, newest
 from compress.settings import InversionSettings
 from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
 from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
@@ -143,7 +144,13 @@ def beside_collected(context: MethodContext, buffer: ReplayBuffer) -> Buffer:
     learning = context.settings.distillation
     if context.collected is None or not learning.collected_share:
         return buffer
-    transfer_set = TransferSet(context.collected, context.teacher, context.compute)
+    transfer_set = TransferSet(
+        context.collected,
+        context.teacher,
+        context.compute,
+        even=learning.collected_even,
+        confident=learning.collected_confident,
+    )
     return BufferBesideTransferSet(buffer, transfer_set, learning.collected_share, learning.batch, context.compute)
 
 

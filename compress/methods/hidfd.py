@@ -11,7 +11,8 @@ from compress.gan.inversion import GanInversion, GanPlan
 from compress.gan.networks import BigGenerator, Discriminator
 from compress.methods.assembly import assemble, collected_images, stairs
 from compress.methods.context import MethodContext
-from compress.replay.buffer import ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Uniform, newest
 from compress.training.augment import RandomView
 
 

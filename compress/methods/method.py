@@ -13,7 +13,9 @@ from .context import MethodFunction
 
 Own = TypeVar("Own", bound=Section)
 
-REAL_IMAGES = frozenset({"gan", "collected", "distillation.collected_share"})
+CURATION = frozenset({"distillation.collected_even", "distillation.collected_confident"})
+"""Settings of methods that learn from photographs of any classes."""
+REAL_IMAGES = frozenset({"gan", "collected", "distillation.collected_share"}) | CURATION
 """Settings that only methods with real images use."""
 
 

@@ -9,7 +9,8 @@ from compress.methods.assembly import adapt_generator, alike
 from compress.methods.context import MethodContext
 from compress.methods.terms import fast_terms
 from compress.replay.balance import balance, rescaled
-from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Balanced, Prioritised, Uniform, newest
 from compress.synthesis.objective import Objective
 from compress.task import Statistics
 

@@ -40,6 +40,13 @@ KNOWN: Mapping[str, tuple[int, str, str, str]] = {
     "alignment": (2, LOSS, "Alignment", "distance of the student’s features from the teacher’s"),
     "hints": (2, LOSS, "Hints", "distance of the student’s feature maps from the teacher’s"),
     "agreement": (2, SHARE, "Agreement", "same answer as the teacher, on the samples drawn"),
+    "majority": (
+        2,
+        SHARE,
+        "Most frequent class",
+        "its share of the teacher’s answers: an agreement no higher is chance",
+    ),
+    "standstill": (2, SHARE, "Standstill", "1 where the student has agreed with its teacher by chance only for long"),
     "skipped": (2, LOSS, "Skipped", "steps of either half whose losses were no numbers"),
     "collapsed": (1, SHARE, "Collapsed", "1 where a generator was found to make one picture or one class"),
     "admitted": (3, SHARE, "Admitted", "new samples that entered the buffer"),

@@ -18,8 +18,8 @@ NAMED = 3
 def limitations(record: Record) -> list[str]:
     """One or two sentences for each limit that applies to this run."""
     if not record.results:
-        return [_unfinished(record)]
-    rules = (_worthless, _scored_on, _chosen, _seed, _chance, _weakest)
+        return [text for text in (_unfinished(record), _standstill(record)) if text]
+    rules = (_worthless, _standstill, _scored_on, _chosen, _seed, _chance, _weakest)
     return [text for text in (*(rule(record) for rule in rules), *_files(record), _speed(record)) if text]
 
 
@@ -34,6 +34,18 @@ def _worthless(record: Record) -> str:
     """The warning that a student has learnt nothing, which comes first; empty for other students."""
     finding = str(record.results.get("worthless", ""))
     return f"{finding[:1].upper()}{finding[1:]}: do not use it." if finding else ""
+
+
+def _standstill(record: Record) -> str:
+    """The rounds in which the student learnt nothing although its losses were finite; empty if there were none."""
+    rounds = [int(row["round"]) + 1 for row in record.history if row.get("standstill")]
+    if not rounds:
+        return ""
+    return (
+        f"From round {rounds[0]} to round {rounds[-1]} there were {several(len(rounds), 'round')} in which the student "
+        "had long agreed with its teacher by chance only: it learnt nothing there, although its losses were finite. "
+        "Lower distillation.lr."
+    )
 
 
 def _scored_on(record: Record) -> str:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from compress.methods import alike, frozen
-from compress.replay.buffer import ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Uniform, newest
 from compress.synthesis.inversion_loss import InversionLoss
 from compress.synthesis.objective import Objective
 from compress.synthesis.patch_entropy import patch_entropy_weight

@@ -17,7 +17,7 @@ LOSSES = (
 """Loss terms in the order in which they are shown; those of a method of somebody else's follow."""
 NO_LOSSES = frozenset({
     "round", "agreement", "confidence", "variety", "collapsed", "skipped", "admitted", "evenness", "bn_distance",
-    "answer_spread", "collected_evenness",
+    "answer_spread", "collected_evenness", "majority", "standstill",
 })  # fmt: skip
 
 

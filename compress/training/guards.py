@@ -1,4 +1,4 @@
-"""Checks during a run: weights that are NaN or Inf, and a generator that has collapsed."""
+"""Checks during a run: weights that are NaN or Inf, a generator that has collapsed, a student that learns nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from compress.task import Samples
 ALIKE_IN_A_ROW = 3  # rounds
 ONE_PICTURE = 1 / 255  # one grey level: samples of less variety count as identical
 LOOKED_AT = 64  # samples of a round that are compared
+STANDSTILL = 0.1  # of the rounds that train the student: how long it may agree no more than by chance
+LEAST_ROUNDS = 5  # and how many these are at least
+ERRORS = 2.0  # standard errors by which an agreement must be above chance to count as more
+ROUNDING = 1e-5
 
 
 class CollapseGuard:
@@ -46,6 +50,50 @@ class CollapseGuard:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._in_a_row, self._several_classes = state["in_a_row"], state["several_classes"]
+
+
+class StandstillGuard:
+    """Detects a student that learns nothing, although its losses are finite: it agrees with its teacher by chance only.
+
+    Chance is the share of the teacher's most frequent class, which always answering that class would reach. A student
+    may be there for the first tenth of its rounds, in which the learning rate rises, and for another tenth.
+    """
+
+    def __init__(self, rounds: int) -> None:
+        """`rounds` are those that train the student."""
+        self._patience = max(round(STANDSTILL * rounds), LEAST_ROUNDS)
+        self._trained = self._in_a_row = 0
+
+    @property
+    def at_standstill(self) -> bool:
+        """Whether the student has been at chance for too long, as of the last round."""
+        return self._in_a_row >= self._patience
+
+    def complaint(self, agreement: float, majority: float, answers: int) -> str | None:
+        """A description of the standstill that this round completes, if any; a standstill is described once.
+
+        `agreement` is the share of this round's `answers`, one for each position of an image, in which the student
+        names its teacher's class, and `majority` the share of the teacher's most frequent class.
+        """
+        self._trained += 1
+        error = math.sqrt(majority * (1 - majority) / answers)
+        by_chance = agreement <= majority + ERRORS * error + ROUNDING and self._trained > self._patience
+        self._in_a_row = self._in_a_row + 1 if by_chance else 0
+        if self._in_a_row != self._patience:
+            return None
+        return (
+            f"the student has learnt nothing for {self._patience} rounds: it answers as its teacher does on "
+            f"{agreement:.1%} of the samples, and one answer to all would on {majority:.1%}; if this lasts, lower "
+            "distillation.lr"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rounds so far, and those in a row at chance."""
+        return {"trained": self._trained, "in_a_row": self._in_a_row}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._trained, self._in_a_row = state["trained"], state["in_a_row"]
 
 
 def require_finite(*states: object) -> None:

@@ -28,7 +28,8 @@ from torch.nn.functional import one_hot
 from compress.distillation.distillation_loss import SoftLabels
 from compress.distillation.distiller import Distiller
 from compress.distillation.plan import DistillationPlan
-from compress.replay.buffer import Balanced, Draw, Prioritised, ReplayBuffer, newest
+from compress.replay.buffer import Draw, ReplayBuffer
+from compress.replay.policies import Balanced, Prioritised, newest
 from compress.storage.files import write_text
 from compress.task import Samples, Statistics
 from compress.tasks.models import create_model

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from tables import markdown
 
-from compress.replay.buffer import Prioritised
+from compress.replay.policies import Prioritised
 from compress.storage.run_directory import RunDirectory
 
 

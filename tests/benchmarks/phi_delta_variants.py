@@ -27,7 +27,8 @@ from compress.distillation.distiller import Distiller
 from compress.methods.assembly import adapt_generator, alike, fast_terms
 from compress.methods.context import MethodContext
 from compress.replay.balance import balance, rescaled
-from compress.replay.buffer import Balanced, Draw, Keep, Prioritised, ReplayBuffer, Uniform, newest
+from compress.replay.buffer import Draw, ReplayBuffer
+from compress.replay.policies import Balanced, Keep, Prioritised, Uniform, newest
 from compress.synthesis.objective import Objective
 from compress.task import Samples, Statistics
 

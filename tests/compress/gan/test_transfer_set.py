@@ -12,7 +12,8 @@ from compress.errors import UsageError
 from compress.gan.collected import Collected
 from compress.gan.transfer_set import BufferBesideTransferSet, TransferSet
 from compress.methods import METHODS
-from compress.replay.buffer import Prioritised, ReplayBuffer, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Prioritised, newest
 from compress.runs.collected_images import read_collected_images
 from compress.runs.resolution import resolve
 from compress.settings import DistillSettings

@@ -11,9 +11,10 @@ from compress.distillation.distiller import Distiller
 from compress.distillation.round import Round
 from compress.errors import UsageError
 from compress.gan.alignment import FeatureAlignment, alignment
-from compress.gan.collected import Collected, CollectedImages, InflatedBuffer
+from compress.gan.collected import Collected, CollectedImages, InflatedBuffer, answered
 from compress.methods import METHODS, MethodContext
-from compress.replay.buffer import ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Uniform, newest
 from compress.settings import DistillSettings
 from compress.storage.settings_files import merged
 from compress.task import Samples, Statistics
@@ -180,7 +181,9 @@ def test_hidfd_needs_labels_and_a_teacher_in_two_halves() -> None:
 def test_without_labels_the_target_is_what_the_teacher_sees() -> None:
     context = ingredients("kd")
     images = some_images().images
-    samples, _ = CollectedImages(Collected(images, None), context.teacher, context.compute).round(0, context.randomness)
+    samples, _ = CollectedImages(answered(Collected(images, None), context.teacher, context.compute)).round(
+        0, context.randomness
+    )
     assert torch.equal(samples.targets, context.teacher(images / 255).argmax(dim=1))
     assert torch.equal(samples.images, images)
 

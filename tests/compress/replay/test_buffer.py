@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from compress.replay import buffer as replay
 from compress.replay.balance import balance, evenness, rescaled, variety
-from compress.replay.buffer import Balanced, Prioritised, ReplayBuffer, Uniform, newest
+from compress.replay.buffer import ReplayBuffer
+from compress.replay.policies import Balanced, Prioritised, Uniform, newest
 from compress.task import Samples, Statistics
 from compress.training.compute import CPU_FLOAT32
 from compress.training.random_numbers import RandomNumbers

@@ -11,7 +11,9 @@ from compress.report.record import Record
 SCORES = {"teacher": {"name": "big", "top1": 0.9}, "student": {"name": "small", "top1": 0.8}}
 
 
-def said(results: dict[str, Any] | None = None, **changed: Any) -> str:
+def said(
+    results: dict[str, Any] | None = None, history: tuple[dict[str, float], ...] = ({"round": 0},), **changed: Any
+) -> str:
     """All limitations about a run of that kind in one text."""
     usual = {"n": 1000, "kept": 0.9, "scored_on": "1000 held-out images of cats", "parity": [{"passed": True}]}
     contents = {} if results is None else {**SCORES, **usual, **results}
@@ -23,7 +25,7 @@ def said(results: dict[str, Any] | None = None, **changed: Any) -> str:
                 folder=Path(),
                 settings=settings,
                 environment=environment,
-                history=[{"round": 0}],
+                history=history,
                 results=contents,
                 buffer={},
                 **changed,
@@ -79,3 +81,12 @@ def test_what_a_fact_calls_for_is_said_with_it_and_not_without(results: dict[str
 
 def test_an_unfinished_run_is_said_to_be_one() -> None:
     assert "1 of 10 rounds" in said(None)
+
+
+@pytest.mark.parametrize("results", [None, {}], ids=["unfinished", "finished"])
+def test_rounds_in_which_the_student_learnt_nothing_are_named_with_what_to_change(results) -> None:
+    history = tuple({"round": index, "standstill": float(index > 3)} for index in range(9))
+    text = said(results, history)
+    assert "From round 5 to round 9 there were 5 rounds" in text
+    assert "Lower distillation.lr" in text
+    assert "distillation.lr" not in said(results)
