@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.distillation.hints import Hints
+from compress.distillation.learning_mode import set_learning_mode
 from compress.distillation.plan import DistillationPlan
 from compress.distillation.round import PartialRound, Round
 from compress.distillation.sample_measures import SampleMeasures
@@ -152,7 +153,7 @@ class Distiller:
 
     def _distil(self, partial: PartialRound, stopping: StopSignal, moved: Callable[[], None]) -> None:
         """Take the remaining student steps of a round and add the means of all its steps to its numbers."""
-        self.student.train()
+        set_learning_mode(self.student, dropout=self.plan.dropout)
         self.student_step.begin_round()
         parts = self.student_step.micro_batches
         per_step = self.plan.batch * (DRAWN + self.plan.augment.numbers_per_image) + NUMBERS_PER_BATCH

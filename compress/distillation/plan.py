@@ -23,5 +23,7 @@ class DistillationPlan:
     augment: RandomView
     mix: Mix | None = None
     """How the images of a batch are mixed with each other; None: not at all."""
+    dropout: bool = False
+    """Whether the student's dropout is active."""
     keep_from: int = 0
     """First round whose samples enter the buffer."""

@@ -103,6 +103,7 @@ def assemble(
             shift=learning.shift, flip=context.mirror, shuffle_channels=learning.shuffle_channels, zoom=learning.zoom
         ),
         mix=MIXES.get(learning.mix),
+        dropout=learning.dropout,
         keep_from=keep_from,
     )
     hints, learners = None, nn.ModuleList([context.student])
