@@ -133,9 +133,7 @@ class DistillationSettings(Section):
     collected_confident: Portion = Field(
         1.0, description="Share of the photographs of each class that is drawn: those the teacher is surest of."
     )
-    dropout: bool = Field(
-        False, description="Keep the student's dropout active. Without, it imitates its teacher sooner."
-    )
+    dropout: bool = Field(False, description="Keep the student's dropout active. It learns sooner without.")
     sync_batch_norm: bool = Field(
         False, description="With several processes on GPUs, normalise the student's batches over all of them."
     )
