@@ -20,7 +20,7 @@ from .labels import in_words, labels_of, preparation_of
 from .runtime import OnnxModel, decided
 from .templates import CLIENTS, rendered
 from .triton import triton_config
-from .web_runtime import CODE, WASM, WebRuntime, notices
+from .web_runtime import CODE, NOTICES, WASM, WebRuntime, notices
 
 Array = NDArray[Any]
 SAME_ELSEWHERE = {"fp32": (0.999, 1e-3), "fp16": (0.995, 2e-2), "int8": (0.99, 0.1)}
@@ -28,9 +28,12 @@ SAME_ELSEWHERE = {"fp32": (0.999, 1e-3), "fp16": (0.995, 2e-2), "int8": (0.99, 0
 largest score."""
 WRITTEN = (
     "README.md", "client.cpp", "client.html", "client.mjs", "client.py", "config.pbtxt", "labels.json", "model.onnx",
-    "page.html", "pictures.mjs", "runtime/*", "sample/*", "smoke_test.py",
+    "page.html", "pictures.mjs", "smoke_test.py", *(f"runtime/{name}" for name in (CODE, WASM, *NOTICES)),
+    "sample/picture.png", "sample/sample.json", "sample/images.bin", "sample/pixels.bin", "sample/classes.bin",
+    "sample/scores.bin", "sample/probabilities.bin", "sample/logits.bin",
 )  # fmt: skip
-"""All names in a bundle, without its marker file."""
+"""All names in a bundle, in each form of file, without its marker file."""
+FOLDERS = ("runtime", "sample")
 USES = {
     "model.onnx": "the network: normalisation and padding are inside",
     "labels.json": "classes with colours, input, preprocessing of pictures, outputs",

@@ -63,11 +63,17 @@ def _drop_needless_zeros(graph: GraphProto) -> None:
 
 def _import_once(model: ModelProto) -> None:
     nodes = [*nodes_of(model.graph), *(node for function in model.functions for node in function.node)]
-    used = {"ai.onnx" if node.domain == "" else node.domain for node in nodes} | {"ai.onnx"}
+    used = {_domain(node.domain) for node in nodes} | {""}
     versions: dict[str, int] = {}
     for entry in model.opset_import:
-        versions[entry.domain] = max(entry.version, versions.get(entry.domain, 0))
+        domain = _domain(entry.domain)
+        versions[domain] = max(entry.version, versions.get(domain, 0))
     del model.opset_import[:]
     for domain, version in versions.items():
-        if (domain or "ai.onnx") in used:
+        if domain in used:
             model.opset_import.append(helper.make_opsetid(domain, version))
+
+
+def _domain(name: str) -> str:
+    """ONNX's own operators have two names for their domain."""
+    return "" if name == "ai.onnx" else name

@@ -157,15 +157,19 @@ def _positions(body: ModelProto, spec: TaskSpec, size: tuple[int, int] | None) -
 
 
 def _best_of_maps(number: str) -> str:
-    """Nodes for class maps and their probabilities 1 / Σ exp(x − max), which cost less than a whole softmax."""
-    cast = "classes = Cast <to = 6> (after_index)"
+    """Nodes for class maps and their probabilities 1 / Σ exp(x − max), which cost less than a whole softmax.
+
+    The maximum is read at the index of the best class: onnxruntime's quantiser cannot tell the shape of a ReduceMax.
+    """
+    cast = "classes = Cast <to = 6> (after_best)"
     if number == "uint8":  # through floating point, because TensorRT casts only that to bytes
-        cast = "after_number = Cast <to = 1> (after_index)\nclasses = Cast <to = 2> (after_number)"
+        cast = "after_number = Cast <to = 1> (after_best)\nclasses = Cast <to = 2> (after_number)"
     return f"""
         after_axis = Constant <value_ints = [1]> ()
-        after_index = ArgMax <axis = 1, keepdims = 0> (after_logits)
+        after_index = ArgMax <axis = 1, keepdims = 1> (after_logits)
+        after_best = Squeeze (after_index, after_axis)
         {cast}
-        after_most = ReduceMax <keepdims = 1> (after_logits, after_axis)
+        after_most = GatherElements <axis = 1> (after_logits, after_index)
         after_less = Sub (after_logits, after_most)
         after_shares = Exp (after_less)
         after_sum = ReduceSum <keepdims = 0> (after_shares, after_axis)

@@ -27,7 +27,7 @@ from .precision import Converted, Source, no_images
 from .precisions import find_precision
 from .processing import Form, fix_batch, with_processing
 from .quantisation import MOST_IMAGES
-from .runtime import OnnxModel
+from .runtime import MOST_AT_ONCE, OnnxModel
 from .saving import Saving, saving_of
 from .targets import find_target, limits_by_target
 from .writer import OPSET, exported, write_model
@@ -53,6 +53,11 @@ class Order:
     """Fixed batch size; None for a free one."""
     least_saved: float = 0.0
     """Least share of bytes or time that another precision must save; 0 accepts any file."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a batch that no file has."""
+        if self.fixed_batch is not None and not 1 <= self.fixed_batch <= MOST_AT_ONCE:
+            raise UsageError(f"`fixed_batch` is {self.fixed_batch}: give 1 to {MOST_AT_ONCE} images")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compress.errors import UsageError
 from compress.export import OnnxModel
-from compress.export.bundle import WRITTEN, Story, write_bundle
+from compress.export.bundle import FOLDERS, WRITTEN, Story, write_bundle
 from compress.export.comparison_images import noise
 from compress.export.runtime import decided
 from compress.export.web_runtime import WebRuntime, web_runtime
@@ -48,6 +48,10 @@ def require_bundle_place(folder: Path) -> None:
     in_the_way = next((path for path in names if path.is_dir() and not path.is_symlink()), None)
     if in_the_way is not None:
         raise UsageError(f"{in_the_way} is a folder where a file of the bundle belongs: choose another `bundle`")
+    places = (folder / name for name in FOLDERS)
+    no_folder = next((place for place in places if place.is_symlink() or place.is_file()), None)
+    if no_folder is not None:
+        raise UsageError(f"{no_folder} is no folder, but the bundle has one of that name: choose another `bundle`")
 
 
 def bundle(exported: Exported, model: Path, folder: Path, *, fetch: bool = True) -> Bundle:

@@ -62,6 +62,10 @@ class ExportOptions:
     overwrite: bool = False
     """Replace a file that this package did not write; its own are replaced anyway."""
 
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for options that no file can have, before images are synthesised for one."""
+        self.order({})
+
     def order(self, origin: Mapping[str, Any]) -> Order:
         """As the exporter takes them, for a network that comes from there."""
         return Order(

@@ -9,11 +9,15 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import ModelProto, parser
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from reduced_export import reduce_exports
 
 from compress.errors import UsageError
 from compress.export import TARGETS, Form, OnnxModel, Order, export_verified, require_parity
+from compress.export.inner_graphs import nodes_of
 from compress.export.portable import make_portable
 from compress.export.target_limits import tensorrt_limits
+from compress.runs.export import ExportOptions
 from compress.task import Deployable, TaskSpec
 
 Shades = Callable[[bool], tuple[Deployable, TaskSpec]]
@@ -54,6 +58,47 @@ def test_a_shape_with_a_zero_keeps_what_it_says_of_it() -> None:
                    "y = Reshape <allowzero = 1> (x, s) }")  # fmt: skip
     make_portable(model)
     assert [a.i for a in model.graph.node[0].attribute if a.name == "allowzero"] == [1]
+
+
+def test_the_two_names_of_the_onnx_domain_are_imported_once() -> None:
+    model = parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18, "ai.onnx" : 17, "unused" : 1]>\n'
+        "g (float[2, 3] x) => (float[2, 3] y) { z = Relu (x) y = ai.onnx.Neg (z) }"
+    )
+    make_portable(model)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1025])
+def test_a_batch_that_no_file_has_is_refused_before_anything_begins(batch: int) -> None:
+    with pytest.raises(UsageError, match=f"`fixed_batch` is {batch}: give 1 to 1024"):
+        ExportOptions(fixed_batch=batch)
+
+
+VARIANTS = [("fp32", "cpu"), ("fp16", "cpu"), ("int8", "cpu"), ("int8", "openvino"), ("int8", "tensorrt")]
+
+
+@pytest.mark.parametrize(("precision", "target"), VARIANTS)
+def test_every_variant_has_weights_for_constants_one_import_and_is_taken_by_onnxruntimes_quantiser(
+    precision: str, target: str, shades: Shades, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reduce_exports(monkeypatch)
+    calibration = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    order = Order(precision=precision, target=target, dynamic_size=False, fixed_batch=2)
+    facts, results = export_verified(*shades(True), tmp_path / "x.onnx", order, calibration=calibration)
+    require_parity(results)
+    model = onnx.load(facts.path)
+    onnx.checker.check_model(model, full_check=True)
+    domains = [entry.domain for entry in model.opset_import]
+    assert domains.count("") == len(domains) - len(set(domains) - {""}) == 1
+    assert not [node for node in nodes_of(model.graph) if node.op_type == "Constant"]
+    assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [2, 32, 32]
+    quant_pre_process(str(facts.path), str(tmp_path / "prepared.onnx"))
+    images = np.random.default_rng(0).random((2, 3, 32, 32), dtype=np.float32)
+    answers = [OnnxModel(facts.path).run(images)["classes"]]
+    prepared = ort.InferenceSession(tmp_path / "prepared.onnx", providers=["CPUExecutionProvider"])
+    answers.append(prepared.run(["classes"], {"images": images})[0])
+    assert np.mean(answers[0] == answers[1]) > 0.99
 
 
 REFUSED = {

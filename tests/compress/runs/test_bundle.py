@@ -65,7 +65,9 @@ def test_a_bundle_is_replaced_and_what_is_not_of_it_stays(written: Path, exporte
     (written / "notes.txt").write_text("mine")
     (written / "client.py").write_text("edited")
     (written / "sample" / "scores.bin").write_text("left by another form of file")
+    (written / "sample" / "street.jpg").write_text("mine")
     bundle(exported, tmp_path, written, fetch=False)
+    assert (written / "sample" / "street.jpg").read_text() == "mine"
     assert (written / "notes.txt").read_text() == "mine"
     assert "onnxruntime" in (written / "client.py").read_text()
     assert not (written / "sample" / "scores.bin").exists()
@@ -92,6 +94,20 @@ def folder_in_the_way(folder: Path) -> None:
     (folder / "model.onnx").mkdir()
 
 
+def file_in_the_way(folder: Path) -> None:
+    folder.mkdir()
+    (folder / ".compress.json").write_text(json.dumps({"kind": "bundle", "format": 1}))
+    (folder / "client.py").write_text("of the last bundle")
+    (folder / "sample").write_text("mine")
+
+
+def link_in_the_way(folder: Path) -> None:
+    file_in_the_way(folder)
+    (folder / "sample").unlink()
+    (folder / "elsewhere").mkdir()
+    (folder / "sample").symlink_to(folder / "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
@@ -99,6 +115,8 @@ def folder_in_the_way(folder: Path) -> None:
         (of_another_kind, "is not a bundle of compress"),
         (a_file, "is no folder"),
         (folder_in_the_way, "is a folder where a file of the bundle belongs"),
+        (file_in_the_way, "sample is no folder, but the bundle has one"),
+        (link_in_the_way, "sample is no folder, but the bundle has one"),
     ],
 )
 def test_what_is_no_bundle_is_refused_and_left_as_it_is(
