@@ -40,6 +40,7 @@ from compress.tasks.models import NormalisedModel, create_model
 from compress.training.parallel import Workers
 
 RESULTS = Path(__file__).parent / "results" / "imagenet_size.json"
+PACE = RESULTS.with_name("imagenet_size_pace.json")
 SETS = ("nothing", "synthesised", "photographs", "both")
 RANDOM, SHORTER = "mobilenetv3_small_100, random weights", "EfficientNet-Lite0 without {} blocks"
 STUDENT_OF_A_THIRD = "mobilenetv3_small_050"
@@ -204,9 +205,12 @@ def main() -> None:
     parser.add_argument("--from", action="append", dest="sets", choices=SETS)
     options = parser.parse_args()
     work = Work(efficientnet(options.root), options.root, options.side)
-    for side in options.pace:
-        print(seconds_of_a_step(work, side), flush=True)
     if options.pace:
+        steps = [seconds_of_a_step(work, side) for side in options.pace]
+        write_text(PACE, json.dumps(steps, indent=1) + "\n")
+        print(
+            markdown(["side", "seconds"], [[str(step["side"]), f"{step['seconds of a step']:.2f}"] for step in steps])
+        )
         return
     makers: dict[str, tuple[str, Callable[[], NormalisedModel]]] = {
         "random": (RANDOM, lambda: create_model("classification", "mobilenetv3_small_100", 1000)),
