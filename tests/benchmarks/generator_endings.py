@@ -10,34 +10,21 @@ thread and is kept as one JSON; a finished one is never repeated.
 
 from __future__ import annotations
 
-import json
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from short_runs import RESULTS, measured, once
 from tables import markdown
 from torch import Tensor, nn
 
-from compress.methods import find_method
-from compress.methods.context import MethodContext
-from compress.runs.evaluation import evaluate
-from compress.runs.models import new_model, taught_teacher
-from compress.settings import DistillSettings
 from compress.storage.files import write_text
-from compress.storage.settings_files import merged, validated
 from compress.synthesis.generators import LatentGenerator
-from compress.tasks import held_out_of, make_task
-from compress.tasks.data import open_data
-from compress.training.compute import CPU_FLOAT32
 
-RESULTS = Path(__file__).parent / "results" / "digits"
-NETWORK, DATA = "test_resnet", "digits-tuning"
 SEEDS = (0, 1, 2)
 LEARNING: Mapping[str, Any] = {"batch": 32, "optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -85,29 +72,10 @@ def ended_by(ending: Callable[[nn.Module], nn.Module]) -> AbstractContextManager
     return patch.object(LatentGenerator, "__init__", changed)
 
 
-def measured(method: str, ending: str, seed: int) -> dict[str, Any]:
-    """One run: the student's score, the last numbers of its rounds, and the mean pixel of its last samples."""
-    source = open_data(DATA, "classification")
-    teacher = taught_teacher(NETWORK, source, CPU_FLOAT32, 0)
-    changes = {"method": method, "seed": seed, "device": "cpu", "precision": "fp32", **ARMS[method]}
-    settings = validated(DistillSettings, merged(find_method(method).defaults, changes))
-    student, started = new_model(NETWORK, source, seed), time.process_time()
-    context = MethodContext.of(make_task(source, None), teacher, student, settings, mirror=source.mirror)
+def with_ending(method: str, ending: str, seed: int) -> dict[str, Any]:
+    """One run of a method whose generators end so."""
     with ended_by(ENDINGS[ending]):
-        distiller = find_method(method).build(context)
-    last: dict[str, float] = {}
-
-    def keep(done: Any) -> None:
-        last.clear()
-        last.update(done.numbers, mean_pixel=done.samples.images.float().mean().item() / 255)
-
-    distiller.run(keep)
-    score = evaluate(student.eval(), held_out_of(source), context.compute)
-    return {
-        "method": method, "ending": ending, "seed": seed, "top1": score.headline, "last_round": last,
-        "teacher_top1": evaluate(teacher, held_out_of(source), context.compute).headline,
-        "cpu_seconds": round(time.process_time() - started, 1), "settings": changes, "torch": torch.__version__,
-    }  # fmt: skip
+        return {"ending": ending, **measured({"method": method, **ARMS[method]}, seed)}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -133,9 +101,7 @@ def main() -> None:
         for method in ARMS:
             for ending in ENDINGS:
                 file = RESULTS / "endings" / f"{method}-{ending.replace(' ', '-')}-seed{seed}.json"
-                if not file.is_file():
-                    write_text(file, json.dumps(measured(method, ending, seed), indent=1) + "\n")
-                runs.append(json.loads(file.read_text()))
+                runs.append(once(file, partial(with_ending, method, ending, seed)))
                 write_text(RESULTS / "endings.md", table(runs))
     print(table(runs))
 

@@ -59,18 +59,6 @@ def test_a_transfer_set_draws_what_it_is_surest_of_and_holds_nothing_else(number
     assert chosen.draw(500, numbers)[:, 0, 0, 0].unique().tolist() == [150, 160, 170, 180, 190]
 
 
-@pytest.mark.parametrize("even", [True, False])
-def test_kd_evens_out_its_photographs_unless_told_not_to(even: bool, numbers: RandomNumbers) -> None:
-    distiller = make(torch.device("cpu"), "kd", distillation={"collected_even": even})
-    samples, _ = distiller.inversion.round(0, torch.Generator())
-    distiller.buffer.add(samples)
-    counts = torch.bincount(samples.targets)
-    drawn = torch.bincount(samples.targets[distiller.buffer.draw(5000, numbers).index]) / 5000
-    expected = (counts > 0) / (counts > 0).sum() if even else counts / counts.sum()
-    torch.testing.assert_close(drawn, expected.float(), atol=0.03, rtol=0)
-    assert counts.unique().numel() > 1, "the teacher must see some classes more often than others"
-
-
 def test_kd_leaves_out_what_the_teacher_is_unsure_of(numbers: RandomNumbers) -> None:
     distiller = make(torch.device("cpu"), "kd", distillation={"collected_confident": 0.2})
     samples, _ = distiller.inversion.round(0, torch.Generator())

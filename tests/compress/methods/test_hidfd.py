@@ -132,6 +132,20 @@ def test_the_control_learns_from_the_collected_images_alone(numbers) -> None:
     assert rounds[-1].numbers["kl"] < rounds[2].numbers["kl"]
 
 
+@pytest.mark.parametrize(("even", "expected"), [(True, 0.5), (False, 0.1)])
+def test_kd_evens_out_the_classes_of_its_photographs_unless_told_not_to(even, expected: float, numbers) -> None:
+    context = ingredients("kd", distillation={"collected_even": even})
+    brightness = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, CLASSES))
+    for parameter in brightness.parameters():
+        parameter.requires_grad_(requires_grad=False).zero_()
+    brightness[2].weight[1], brightness[2].bias[0] = 1.0, 1.0  # the second class from a third of white on
+    photographs = torch.cat([torch.zeros(18, 3, SIZE, SIZE), torch.full((2, 3, SIZE, SIZE), 255)]).to(torch.uint8)
+    context = replace(context, teacher=brightness)
+    made = METHODS["kd"].build(replace(context, collected=Collected(photographs, None)))
+    made.buffer.add(made.inversion.round(0, context.randomness)[0])
+    assert (made.buffer.draw(2000, numbers).index >= 18).float().mean().item() == pytest.approx(expected, abs=0.05)
+
+
 @pytest.mark.parametrize("method", ["hidfd", "kd"])
 def test_same_seed_same_student_and_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path) -> None:
     whole, part, other = distiller(method), distiller(method), distiller(method, seed=1)
