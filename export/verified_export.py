@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -232,6 +233,7 @@ def _card(network: Deployable, spec: TaskSpec, order: Order, dynamic: bool) -> F
     )
 
 
+@cache
 def _version(library: str) -> str:
     try:
         return version(library)

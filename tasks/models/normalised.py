@@ -30,7 +30,8 @@ def padded_to_stride(network: nn.Module, images: Tensor, stride: int) -> Tensor:
         logits = network(images)
         return logits
     height, width = images.shape[-2:]
-    logits = network(F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate"))
+    below, right = ((side + stride - 1) // stride * stride - side for side in (height, width))
+    logits = network(F.pad(images, (0, right, 0, below), mode="replicate"))
     return logits[..., :height, :width]
 
 
