@@ -21,20 +21,24 @@ NEAR_TIES = ("--most-lost", 0.03)
 
 @pytest.fixture
 def finished(classifier_weights: Path, tmp_path: Path) -> Path:
-    """What a run leaves of a classifier that was taught the digits, and of its samples: here, training images."""
+    """What a run leaves of a classifier that was taught the digits, and of its samples: here, 96 training images."""
     source = open_data("digits", "classification")
     model = fit_teacher(read_teacher("classification", "cifar_resnet20", classifier_weights), source, seed=0)
     run = RunDirectory.create(tmp_path / "run")
     run.write_config({"method": "ssd-kd"})
-    run.write_checkpoint({"buffer": {"images": source.training().images[:96]}})
+    split = source.training()
+    counts = {name: torch.zeros(96) for name in ("draws", "priority", "confidence")}
+    histogram = torch.nn.functional.one_hot(split.targets[:96], 10).to(torch.uint8)
+    run.write_checkpoint({"buffer": {"images": split.images[:96], "histogram": histogram, **counts}})
     save_model(run.student, model, card_of("cifar_resnet20", source, model), "# taught\n")
     return run.path
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_smaller_file_says_what_it_kept_of_the_metric(
-    run: Run, finished: Path, precision: str, capsys: pytest.CaptureFixture[str]
+    run: Run, finished: Path, precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("compress.runs.export.calibration_images", lambda *_: pytest.fail("the run has samples"))
     assert run("export", finished, "--precision", precision, "--input", "uint8", *NEAR_TIES) == 0
     file = finished / "export" / f"model.{precision}.onnx"
     assert OnnxModel(file).card.precision == precision
