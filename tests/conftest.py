@@ -17,20 +17,32 @@ import pytest
 import torch
 from command_line import run_compress
 from filelock import FileLock
+from reduced_export import TRACES, trace_once
 
 from compress.training.random_numbers import RandomNumbers
 
 torch.set_num_threads(1)  # on two cores a second thread a process makes everything slower, not faster
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of this session that all of pytest's workers have."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
 @pytest.fixture(scope="session", autouse=True)
-def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the user's cache."""
+def private_cache(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Iterator[None]:
+    """No test reads or writes the user's cache, and what one test has traced none traces again."""
+    traces = shared_folder / "traces"
+    traces.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(TRACES, str(traces))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("COLUMNS", "160")
         patch.setenv("npm_config_offline", "true")  # what npm has downloaded before it may use
+        trace_once(patch)
         yield
 
 
@@ -73,8 +85,10 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def compress(tmp_path: Path) -> Command:
     """Runs `compress ARGUMENTS...` as a user would, in an empty directory."""
 
-    def run(*arguments: object, timeout: float = 400) -> subprocess.CompletedProcess[str]:
-        return run_compress([*map(str, arguments)], tmp_path, timeout)
+    def run(
+        *arguments: object, timeout: float = 400, meanwhile: Callable[[int], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return run_compress([*map(str, arguments)], tmp_path, timeout, meanwhile)
 
     return run
 
@@ -83,14 +97,12 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+def once(shared_folder: Path) -> Once:
     """`once("name", fill)`: a folder that is filled by whichever of pytest's workers asks first; nobody changes it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
 
     def folder(name: str, fill: Callable[[Path], object]) -> Path:
-        place, filled = shared / f"once-{name}", shared / f"once-{name}.filled"
-        with FileLock(shared / f"once-{name}.lock"):
+        place, filled = shared_folder / f"once-{name}", shared_folder / f"once-{name}.filled"
+        with FileLock(shared_folder / f"once-{name}.lock"):
             if not filled.exists():
                 shutil.rmtree(place, ignore_errors=True)  # what a failed attempt left
                 place.mkdir()

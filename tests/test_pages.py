@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from few_scenes import score_on_few_scenes
 from pages import PAGES, ROOT, blocks, commands, examples
 from PIL import Image
 from reduced_export import reduce_exports
 from torchvision.io import write_png
 
 from compress.cli import main
-from compress.runs import without_data
+from compress.runs import benchmark, without_data
 from compress.tasks.data import open_data
 from compress.tasks.models import create_model, fit_weights, read_weights
 
@@ -41,10 +42,12 @@ FEW_IMAGES = {"hidfd": ["--distillation.batch=8", "--gan.batch=8"], "kd": ["--di
 
 @pytest.fixture(scope="module")
 def reduced_work() -> Iterator[None]:
-    """Fewer images where a command makes them itself, and one trace a network, however many files are written of it."""
+    """Fewer images where a command makes them itself or scores on them, and one trace a network."""
     with pytest.MonkeyPatch.context() as patch:
         reduce_exports(patch)
+        score_on_few_scenes(patch)
         patch.setattr(without_data, "IMAGES", 16)
+        patch.setattr(benchmark, "cold_start", lambda *_: {"seconds": 0.0, "memory_mb": 0.0})
         yield
 
 
@@ -156,7 +159,7 @@ def mine(classifier_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SETTINGS = """settings = DistillSettings.model_validate({
-    "precision": "fp32", "inversion": {"samples": 8, "steps": 1},
+    "precision": "fp32", "inversion": {"samples": 8, "steps": 1, "width": 8},
     "distillation": DistillationSettings(rounds=2, warmup=1, steps=1, batch=8)})"""
 
 

@@ -37,7 +37,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     import shutil
 
     copy = tmp_path_factory.mktemp("tree") / "project"
-    everywhere = shutil.ignore_patterns("*.egg-info", "__pycache__")
+    everywhere = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
 
     def left_out(folder: str, names: list[str]) -> set[str]:
         at_the_top = {".git", ".venv", "runs", "build"} if Path(folder) == ROOT else set()

@@ -21,16 +21,21 @@ from hashlib import sha256
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-from small_run import carry_out_small_run
-
 CHECKPOINT = Path("checkpoints/last/state.pt")
 STUDENT = Path("student/model.safetensors")
+
+
+def carry_out(folder: Path, rounds: int) -> None:
+    """A small run; only the processes that run import it."""
+    from small_run import carry_out_small_run
+
+    carry_out_small_run(folder, rounds)
 
 
 def whole_run(context: ForkServerContext, folder: Path, rounds: int) -> float:
     """Begin or continue the run in `folder`, and wait for its end; returns the seconds it took."""
     started = time.monotonic()
-    process = context.Process(target=carry_out_small_run, args=(folder, rounds))
+    process = context.Process(target=carry_out, args=(folder, rounds))
     process.start()
     process.join()
     assert process.exitcode == 0, f"the run ended with {process.exitcode}"
@@ -39,7 +44,7 @@ def whole_run(context: ForkServerContext, folder: Path, rounds: int) -> float:
 
 def killed_run(context: ForkServerContext, folder: Path, rounds: int, moment: float, *, in_writing: bool) -> bool:
     """Begin the run in `folder` and kill it `moment` seconds later; returns whether a file was being written."""
-    process = context.Process(target=carry_out_small_run, args=(folder, rounds))
+    process = context.Process(target=carry_out, args=(folder, rounds))
     process.start()
     process.join(moment)
     written = (folder / CHECKPOINT).parent

@@ -1,17 +1,16 @@
 """Small networks with statistics of their own, and files written from them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from bundles import Bundled
 from onnx import ModelProto
-from reduced_export import trace_once
 from torch import nn
 
 from compress.errors import UsageError
-from compress.export import export_verified, writer
+from compress.export import export_verified, verified_export, writer
 from compress.export.web_runtime import WebRuntime, web_runtime
 from compress.task import Deployable, TaskSpec
 from compress.tasks.data import open_data
@@ -175,9 +174,7 @@ def with_page(bundles: Bundled) -> Bundled:
     return bundles
 
 
-@pytest.fixture(scope="module")
-def traced_once() -> Iterator[None]:
-    """A network is traced once, however many forms of it are written; each is compared in full."""
-    with pytest.MonkeyPatch.context() as patch:
-        trace_once(patch)
-        yield
+@pytest.fixture
+def traced_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every export traces its network, as users' do."""
+    monkeypatch.setattr(verified_export, "exported", writer.exported)

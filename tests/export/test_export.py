@@ -164,7 +164,7 @@ def test_a_network_that_pads_only_where_it_must_is_right_at_every_size(tmp_path:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_the_same_model_gives_the_same_bytes(precision: str, shades: Shades, tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes(precision: str, shades: Shades, traced_anew: None, tmp_path: Path) -> None:
     network, spec = shades(True)
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     files = []
@@ -219,7 +219,7 @@ def test_attention_that_torch_cannot_take_apart_is_exported_and_left_as_it_was(t
 @pytest.mark.parametrize("output", ["logits", "probabilities", "decision"])
 @pytest.mark.parametrize("input", ["float", "uint8"])
 def test_every_form_answers_as_torch_does_on_images_of_every_size(
-    input: str, output: str, positions: bool, shades: Shades, traced_once: None, tmp_path: Path
+    input: str, output: str, positions: bool, shades: Shades, tmp_path: Path
 ) -> None:
     network, spec = shades(positions)
     facts, results = export_verified(network, spec, tmp_path / "model.onnx", Order(form=Form(input, output)))

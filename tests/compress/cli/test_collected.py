@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from few_scenes import score_on_few_scenes
 from reduced_export import reduce_exports
 from safetensors.torch import load_file
 from torchvision.io import encode_png
@@ -153,10 +154,11 @@ def test_a_segmenter_is_distilled_on_photographs_without_labels(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reduce_exports(monkeypatch)
+    score_on_few_scenes(monkeypatch)
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "photographs"
     folder.mkdir()
-    scenes = open_data("digit-scenes", "segmentation").training().images
+    scenes = open_data("digit-scenes", "segmentation").held_out().images
     for index, image in enumerate(scenes[:6]):
         wide = torch.nn.functional.pad(image, (20, 20))  # the window in the middle is the scene again
         (folder / f"{index}.png").write_bytes(bytes(encode_png(wide).numpy()))

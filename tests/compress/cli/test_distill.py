@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from few_scenes import score_on_few_scenes
 from reduced_export import reduce_exports
 from safetensors.torch import load_file
 
@@ -20,7 +19,7 @@ from compress.tasks.models.model_folder import load_model
 
 Run = Callable[..., int]
 
-SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1]
+SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--inversion.width", 8, "--distillation.warmup", 1]
 SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32", "--accept-any-student"]
 ROUNDS = ["--distillation.rounds", 4]
 CLASSIFIER = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
@@ -44,6 +43,7 @@ def test_a_run_leaves_everything_it_promises(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reduce_exports(monkeypatch)
+    score_on_few_scenes(monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert run(*arguments, "--out", "run") == 0
     said, folder = "".join(capsys.readouterr()), tmp_path / "run"
@@ -83,15 +83,17 @@ def test_an_interrupted_run_resumes_in_another_process_to_the_same_student_and_f
     done = compress(*words, "--out", "whole")
     assert done.returncode == 0, done.stderr
     assert "export/model.onnx" in done.stdout
-    command = [sys.executable, "-m", "compress", *map(str, words), "--out", "stopped"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "stopped" / "train.log"
-    while process.poll() is None and not (log.is_file() and len(log.read_text().splitlines()) >= 2):
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert "--resume" in errors
+
+    def interrupt(process: int) -> None:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and not (log.is_file() and len(log.read_text().splitlines()) >= 2):
+            time.sleep(0.05)
+        os.kill(process, signal.SIGINT)
+
+    interrupted = compress(*words, "--out", "stopped", meanwhile=interrupt)
+    assert interrupted.returncode == 130, interrupted.stderr
+    assert "--resume" in interrupted.stderr
     assert not (tmp_path / "stopped" / "student").exists()
     changed = compress(*words, "--out", "stopped", "--resume", "--seed", 9)
     assert changed.returncode == 2
@@ -149,7 +151,7 @@ def test_the_student_never_sees_a_real_image(
             "teacher": "cifar_resnet20",
             "student": "cifar_wrn_16_1",
             "teacher_weights": classifier_weights,
-            "inversion": {"samples": 8, "steps": 1},
+            "inversion": {"samples": 8, "steps": 1, "width": 8},
             "distillation": {"rounds": 2, "warmup": 1, "steps": 1, "batch": 4},
         }
     )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,21 @@ from compress.cli import names
 from compress.training.progress import console
 
 HEAVY = ("torch", "timm", "segmentation_models_pytorch", "onnx", "onnxruntime", "numpy", "sklearn")
+Printed = Callable[..., str]
+
+
+@pytest.fixture
+def printed(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Printed:
+    """What a command that succeeds prints on stdout, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> str:
+        assert run(*words) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return call
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -36,30 +52,27 @@ def test_help_imports_nothing_heavy() -> None:
         ("students", "deeplabv3plus"),
     ],
 )
-def test_list_prints_every_name(compress, kind: str, expected: str) -> None:
-    done = compress("list", kind)
-    assert done.returncode == 0
-    assert expected in done.stdout
+def test_list_prints_every_name(printed: Printed, kind: str, expected: str) -> None:
+    assert expected in printed("list", kind)
 
 
-def test_a_dry_run_prints_the_settings_and_writes_nothing(compress, tmp_path: Path) -> None:
-    done = compress("distill", "--dry-run", "--replay.capacity", 77, "--distillation.lr", "1e-3")
-    assert done.returncode == 0, done.stderr
-    settings = yaml.safe_load(done.stdout)
+def test_a_dry_run_prints_the_settings_and_writes_nothing(printed: Printed, tmp_path: Path) -> None:
+    first = printed("distill", "--dry-run", "--replay.capacity", 77, "--distillation.lr", "1e-3")
+    settings = yaml.safe_load(first)
     assert settings["replay"]["capacity"] == 77
     assert settings["distillation"]["lr"] == 1e-3
     assert settings["student"]
     assert settings["inversion"]["targets"] == "balanced"
     assert not list(tmp_path.iterdir())
-    (tmp_path / "mine.yaml").write_text(done.stdout)
-    assert compress("distill", "--dry-run", "--config", "mine.yaml").stdout == done.stdout
+    (tmp_path / "mine.yaml").write_text(first)
+    assert printed("distill", "--dry-run", "--config", "mine.yaml") == first
 
 
-def test_flags_win_over_the_file_and_the_file_over_the_recipe(compress, tmp_path: Path) -> None:
+def test_flags_win_over_the_file_and_the_file_over_the_recipe(printed: Printed, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("distillation:\n  steps: 7\n  batch: 9\n")
-    done = compress("distill", "--dry-run", "--config", "mine.yaml", "--distillation.batch", 11)
-    settings = yaml.safe_load(done.stdout)["distillation"]
-    recipe = yaml.safe_load(compress("distill", "--dry-run").stdout)["distillation"]
+    flags = ("--config", "mine.yaml", "--distillation.batch", 11)
+    settings = yaml.safe_load(printed("distill", "--dry-run", *flags))["distillation"]
+    recipe = yaml.safe_load(printed("distill", "--dry-run"))["distillation"]
     assert (settings["steps"], settings["batch"]) == (7, 11)
     assert settings["optimizer"] == recipe["optimizer"]
 

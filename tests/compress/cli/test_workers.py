@@ -10,9 +10,9 @@ import pytest
 
 from compress.training.parallel import Workers
 
-SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--distillation.warmup", 1, "--distillation.rounds", 4]
-SMALL += ["--distillation.steps", 3, "--distillation.batch", 8, "--precision", "fp32", "--device", "cpu"]
-SMALL += ["--accept-any-student"]
+SMALL = ["--inversion.samples", 16, "--inversion.steps", 2, "--inversion.width", 8, "--distillation.warmup", 1]
+SMALL += ["--distillation.rounds", 4, "--distillation.steps", 3, "--distillation.batch", 8]
+SMALL += ["--precision", "fp32", "--device", "cpu", "--accept-any-student"]
 CLASSIFIER = ["--teacher", "cifar_resnet20", "--student", "cifar_wrn_16_1"]
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 

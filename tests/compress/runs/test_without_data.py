@@ -30,8 +30,9 @@ Run = Callable[..., int]
 def finished(classifier_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the digits."""
     words = ["--teacher", "cifar_resnet20", "--teacher-weights", classifier_weights, "--student", "cifar_wrn_16_1"]
-    words += ["--inversion.samples", 16, "--inversion.steps", 1, "--distillation.rounds", 2, "--distillation.warmup", 1]
-    words += ["--distillation.steps", 2, "--distillation.batch", 8, "--precision", "fp32", "--accept-any-student"]
+    words += ["--inversion.samples", 16, "--inversion.steps", 1, "--inversion.width", 8, "--distillation.rounds", 2]
+    words += ["--distillation.warmup", 1, "--distillation.steps", 2, "--distillation.batch", 8]
+    words += ["--precision", "fp32", "--accept-any-student"]
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
         reduce_exports(patch)
