@@ -57,9 +57,10 @@ def _with_settings(teacher: Teacher, settings: ReadingSettings | ModelSettings) 
         names = read_class_names(Path(settings.class_names))
     classes = 2 if teacher.classes == 1 else teacher.classes
     if names and classes and len(names) != classes:
+        origin = f"`class_names` {settings.class_names}" if settings.class_names else "its own list"
         raise UsageError(
-            f"`class_names` {settings.class_names} has {len(names)} names and {teacher.origin} has {classes} "
-            "classes: give one for each"
+            f"{origin} has {len(names)} names and {teacher.origin} has {classes} classes: give one for each with "
+            "`class_names`"
         )
     mean, std = settings.mean or teacher.mean, settings.std or teacher.std
     return replace(teacher, mean=mean, std=std, framing=framing, class_names=names)

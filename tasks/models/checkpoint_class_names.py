@@ -38,15 +38,18 @@ def _candidates(content: object, depth: int) -> Iterator[tuple[str, ...]]:
     if not isinstance(content, Mapping) or depth == 0:
         return
     for key in (*IN_ORDER, *BY_INDEX, *BY_NAME):
-        names = _names(content.get(key))
+        names = names_in_order(content.get(key))
         if names is not None:
             yield names
     for inner in content.values():
         yield from _candidates(inner, depth - 1)
 
 
-def _names(value: object) -> tuple[str, ...] | None:
-    """Names in order of index, from a list, a table by index or a table by name; None for any other value."""
+def names_in_order(value: object) -> tuple[str, ...] | None:
+    """Names in order of index, from a list, a table by index or a table by name.
+
+    None for any other value, and for a name twice: it would not tell two classes apart.
+    """
     if isinstance(value, Mapping):
         if value and all(isinstance(index, int) for index in value.values()):
             value = {index: name for name, index in value.items()}

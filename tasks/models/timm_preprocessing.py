@@ -11,6 +11,7 @@ from compress.framing import CROP_MODES, INTERPOLATIONS, Framing, border_of
 from compress.storage.untrusted import require_name
 from compress.teacher import Colours, Teacher
 
+from .checkpoint_class_names import names_in_order
 from .timm_hub import normaliser
 
 TIMM_CROP_PCT, TIMM_INTERPOLATION = 0.875, "bicubic"
@@ -47,9 +48,9 @@ def _framing(config: Mapping[str, Any], mean: Colours) -> Framing:
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     labels = config.get("label_names")
-    if not isinstance(labels, (list, tuple)) or not labels:
-        return None
-    return tuple(require_name(str(label)) for label in labels)
+    if isinstance(labels, (list, tuple)):
+        labels = [require_name(str(label)) for label in labels]
+    return names_in_order(labels)
 
 
 def colours(numbers: Sequence[float]) -> Colours:

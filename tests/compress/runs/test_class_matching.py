@@ -1,16 +1,20 @@
 """Folders of data are matched with the teacher's classes by name, and data of fewer classes is scored over those."""
 
+import json
 from pathlib import Path
 
 import pytest
 from class_folders import PLAIN, class_folders, opened, weights_of
+from safetensors.torch import save_file
 
 from compress.data_settings import HeldOutSettings
 from compress.errors import UsageError
 from compress.runs.evaluate import evaluate_model
-from compress.runs.reading import open_for, require_classes, teacher_of
+from compress.runs.reading import open_for, require_classes, teacher_at, teacher_of
 from compress.tasks.data import DataSource
 from compress.tasks.data.class_names import imagenet_names, read_class_names
+from compress.tasks.models import create_model
+from compress.tasks.models.timm_preprocessing import configured
 from compress.teacher import Teacher
 from compress.training.compute import CPU_FLOAT32
 
@@ -71,6 +75,31 @@ def test_class_names_that_make_no_sense_are_refused(tmp_path: Path, name: str, t
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         read_class_names(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["cat", "dog"], ("cat", "dog")),
+        ([1, 2], ("1", "2")),
+        ({"0": "cat", "1": "dog"}, ("cat", "dog")),
+        ({"dog": 1, "cat": 0}, ("cat", "dog")),
+        ({"n1": "cat", "n2": "dog"}, None),
+        (["cat", "cat"], None),
+    ],
+)
+def test_label_names_of_a_configuration_may_be_a_table_and_tell_every_class_apart(
+    labels: object, names: tuple[str, ...] | None
+) -> None:
+    assert configured(Teacher(name="x", origin="x"), {"num_classes": 2, "label_names": labels}).class_names == names
+
+
+def test_a_list_of_the_models_own_that_is_too_short_is_called_that(tmp_path: Path) -> None:
+    save_file(create_model("classification", "test_resnet", 3).network.state_dict(), tmp_path / "model.safetensors")
+    config = {"architecture": "test_resnet", "num_classes": 3, "label_names": ["cat", "dog"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=r"its own list has 2 names and .* has 3 classes"):
+        teacher_at(tmp_path, None, HeldOutSettings())
 
 
 def test_names_that_the_teacher_does_not_have_are_refused_with_the_nearest(tmp_path: Path) -> None:
