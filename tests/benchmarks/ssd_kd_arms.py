@@ -53,7 +53,8 @@ def table(runs: list[dict[str, Any]]) -> str:
             scores = [100 * run["top1"] for run in runs if (run["arm"], run["capacity"]) == (arm, capacity)]
             spread = f": {statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
             cells.append(", ".join(f"{score:.1f}" for score in scores) + spread)
-        rows.append([arm, *cells])
+        if any(cells):
+            rows.append([arm, *cells])
     return markdown(["arm", *(f"{capacity} samples held" for capacity in sorted(CAPACITIES))], rows)
 
 
