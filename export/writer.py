@@ -18,8 +18,8 @@ from torch import nn
 from compress.errors import CompressError, UsageError, first_line
 from compress.task import Deployable, TaskSpec
 
+from .canonical import make_canonical
 from .card import FileCard
-from .inner_graphs import graphs_of
 from .portable import make_portable, opset_of
 from .processing import BODY_INPUT, BODY_OUTPUT
 
@@ -64,7 +64,7 @@ def exported(network: Deployable, spec: TaskSpec, *, opset: int = OPSET, dynamic
         raise UsageError(f"the ONNX file would be {proto.ByteSize() / 1e9:.1f} GB: one file holds 1.5 GB at most")
     _strip(proto)
     make_portable(proto)
-    _rename(proto)
+    make_canonical(proto)
     return proto
 
 
@@ -121,20 +121,3 @@ def _strip(proto: ModelProto) -> None:
         for value in values:
             del value.metadata_props[:]
             value.doc_string = ""
-
-
-def _rename(proto: ModelProto) -> None:
-    """Number nodes and values in their order, because torch's own numbers differ between processes."""
-    graphs = list(graphs_of(proto.graph))  # torch makes names of values unique over all of them
-    names = {value.name: value.name for value in (*proto.graph.input, *proto.graph.output)}
-    for index, weight in enumerate(weight for graph in graphs for weight in graph.initializer):
-        weight.name = names.setdefault(weight.name, f"weight_{index}")
-    nodes = [node for graph in graphs for node in graph.node]
-    for index, node in enumerate(nodes):
-        node.name = f"{node.op_type}_{index}"
-        for place, name in enumerate(node.output):
-            node.output[place] = names.setdefault(name, f"{node.name}_{place}") if name else ""
-    for node in nodes:
-        node.input[:] = [names.get(name, name) for name in node.input]
-    for value in (value for graph in graphs[1:] for value in graph.output):
-        value.name = names.get(value.name, value.name)

@@ -34,7 +34,8 @@ REAL: Mapping[str, Any] = {
     "student": "deeplabv3plus:tu-resnet10t:3x64",
     "distillation": {
         "rounds": 54, "warmup": 0, "steps": 14, "batch": 16, "temperature": 1.0, "hints": 1.0, "optimizer": "adamw",
-        "lr": 2e-3, "weight_decay": 0.05, "shift": 6, "shuffle_channels": True, "inherit": True, "dropout": True, "collected_even": False,
+        "lr": 2e-3, "weight_decay": 0.05, "shift": 6, "shuffle_channels": True, "inherit": True, "dropout": True,
+        "collected_even": False,
     },
 }  # fmt: skip
 ARMS: Mapping[str, Mapping[str, Any]] = {
