@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from reduced_export import TRACES, trace_once
 from compress.training.random_numbers import RandomNumbers
 
 torch.set_num_threads(1)  # on two cores a second thread a process makes everything slower, not faster
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it; some tests send it
 
 
 @pytest.fixture(scope="session")
