@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -12,16 +12,18 @@ from torch.utils.hooks import RemovableHandle
 Recorded = TypeVar("Recorded")
 
 
-class FeatureHooks(Generic[Recorded]):
-    """While entered, records `summarise(input)` of the last input of each of `layers`."""
+class LayerHooks(Generic[Recorded]):
+    """Hooks that are registered while this is entered, and what they recorded of each layer."""
 
-    def __init__(self, layers: list[nn.Module], summarise: Callable[[Tensor], Recorded]) -> None:
-        self._layers, self._summarise = layers, summarise
+    def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
         self._recorded: dict[nn.Module, Recorded] = {}
 
-    def __enter__(self) -> FeatureHooks[Recorded]:
-        self._handles = [layer.register_forward_pre_hook(self._record) for layer in self._layers]
+    def _register(self) -> list[RemovableHandle]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._handles = self._register()
         return self
 
     def __exit__(
@@ -30,6 +32,17 @@ class FeatureHooks(Generic[Recorded]):
         for handle in self._handles:
             handle.remove()
         self._handles, self._recorded = [], {}
+
+
+class FeatureHooks(LayerHooks[Recorded]):
+    """While entered, records `summarise(input)` of the last input of each of `layers`."""
+
+    def __init__(self, layers: list[nn.Module], summarise: Callable[[Tensor], Recorded]) -> None:
+        super().__init__()
+        self._layers, self._summarise = layers, summarise
+
+    def _register(self) -> list[RemovableHandle]:
+        return [layer.register_forward_pre_hook(self._record) for layer in self._layers]
 
     def _record(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._recorded.pop(layer, None)  # dictionaries keep insertion order: the last key is the layer that ran last

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from compress.errors import UsageError
+from compress.synthesis.feature_hooks import LayerHooks
 from compress.synthesis.patches import FEWEST, PatchLayer, patch_layers
 from compress.synthesis.priors import batch_norm_layers
 from compress.training.random_numbers import Numbers
@@ -32,7 +32,7 @@ DEFAULT = 0.1
 """The weight by default, relative to that of the prior of the input's statistics, `inversion.bn`."""
 
 
-class PatchEntropy:
+class PatchEntropy(LayerHooks[Tensor]):
     """While entered, measures how varied the similarities of an image's patches are, in every attention layer.
 
     For real images the cosine similarities of all pairs of patches have a wide distribution: some patches show the same
@@ -44,23 +44,14 @@ class PatchEntropy:
     """
 
     def __init__(self, layers: Sequence[PatchLayer]) -> None:
+        super().__init__()
         self._layers = list(layers)
-        self._handles: list[RemovableHandle] = []
-        self._patches: dict[nn.Module, Tensor] = {}
 
-    def __enter__(self) -> PatchEntropy:
-        self._handles = [each.layer.register_forward_hook(partial(self._record, each)) for each in self._layers]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles, self._patches = [], {}
+    def _register(self) -> list[RemovableHandle]:
+        return [each.layer.register_forward_hook(partial(self._record, each)) for each in self._layers]
 
     def _record(self, each: PatchLayer, layer: nn.Module, _: object, answer: object) -> None:
-        self._patches[layer] = each.patches_of(answer)
+        self._recorded[layer] = each.patches_of(answer)
 
     @property
     def numbers(self) -> int:
@@ -71,7 +62,7 @@ class PatchEntropy:
         """The entropy `[n]` of each image in the teacher's last forward pass, the mean over layers."""
         entropies = []
         for each in self._layers:
-            patches, count = self._patches[each.layer], compared(each)
+            patches, count = self._recorded[each.layer], compared(each)
             if each.patches > count:
                 patches = patches.index_select(1, numbers.uniform(each.patches).argsort()[:count])
             entropies.append(differential_entropy(similarities(patches, each.windows)))

@@ -141,9 +141,9 @@ def test_kd_evens_out_the_classes_of_its_photographs_unless_told_not_to(even, ex
     brightness[2].weight[1], brightness[2].bias[0] = 1.0, 1.0  # the second class from a third of white on
     photographs = torch.cat([torch.zeros(18, 3, SIZE, SIZE), torch.full((2, 3, SIZE, SIZE), 255)]).to(torch.uint8)
     context = replace(context, teacher=brightness)
-    made = METHODS["kd"].build(replace(context, collected=Collected(photographs, None)))
-    made.buffer.add(made.inversion.round(0, context.randomness)[0])
-    assert (made.buffer.draw(2000, numbers).index >= 18).float().mean().item() == pytest.approx(expected, abs=0.05)
+    by_kd = METHODS["kd"].build(replace(context, collected=Collected(photographs, None)))
+    by_kd.buffer.add(by_kd.inversion.round(0, context.randomness)[0])
+    assert (by_kd.buffer.draw(2000, numbers).index >= 18).float().mean().item() == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize("method", ["hidfd", "kd"])

@@ -16,7 +16,7 @@ IMAGES = torch.randint(256, (6, *SHAPE), dtype=torch.uint8, generator=torch.Gene
 LABELS = torch.arange(6) % 4
 
 
-class Pictures(Dataset):  # type: ignore[type-arg]
+class Pictures(Dataset[tuple[Image.Image, int]]):
     """As torchvision's data sets are: no tensor, and no end but an index."""
 
     def __len__(self) -> int:
