@@ -16,7 +16,8 @@ from compress.methods.context import MethodContext
 from compress.replay.buffer import Buffer, ReplayBuffer
 from compress.replay.policies import Uniform, newest
 from compress.settings import InversionSettings
-from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator
+from compress.synthesis.generators import ConditionalGenerator, ImageGenerator, LatentGenerator, Standardised
+from compress.synthesis.input_prior import input_statistics
 from compress.synthesis.inversion import GeneratorInversion, Inversion, InversionPlan
 from compress.synthesis.inversion_loss import InversionLoss, SampleWeights
 from compress.synthesis.objective import Objective
@@ -46,7 +47,8 @@ def train_generator(
 ) -> Distiller:
     """A distiller with an unconditional generator that is trained with one Adam step per round, without a pool.
 
-    The student steps of a round draw from images that are generated after that step and replaced in the next round.
+    The generator ends as DAFL's and DFAD's do, with the statistics of the teacher's input: see `Standardised`. The
+    student steps of a round draw from images that are generated after that step and replaced in the next round.
     """
     inversion, learning = context.settings.inversion, context.settings.distillation
     count = learning.steps * learning.batch
@@ -54,7 +56,7 @@ def train_generator(
     plan = InversionPlan(samples=inversion.samples, steps=1, lr_generator=inversion.lr_generator, emit=count)
     return assemble(
         context,
-        _with_generator(context, inversion_loss, plan, answers),
+        _with_generator(context, inversion_loss, plan, answers, Standardised(*input_statistics(context.teacher))),
         ReplayBuffer(count, newest, Uniform(), context.compute),
         distillation_loss,
     )
@@ -215,14 +217,18 @@ def _targets(context: MethodContext, buffer: ReplayBuffer) -> DrawTargets:
 
 
 def _with_generator(
-    context: MethodContext, inversion_loss: InversionLoss, plan: InversionPlan, draw_targets: DrawTargets
+    context: MethodContext,
+    inversion_loss: InversionLoss,
+    plan: InversionPlan,
+    draw_targets: DrawTargets,
+    end: nn.Module | None = None,
 ) -> GeneratorInversion:
     inversion, spec = context.settings.inversion, context.task.spec
     generator: ImageGenerator
-    if inversion.conditional and draw_targets is not answers:
+    if draw_targets is not answers and _takes_targets(context):
         generator = ConditionalGenerator(spec.num_classes, spec.image_shape, inversion.latent, inversion.width)
     else:
-        generator = LatentGenerator(spec.image_shape, inversion.latent, inversion.width)
+        generator = LatentGenerator(spec.image_shape, inversion.latent, inversion.width, end)
     context.compute.place(generator)
     return GeneratorInversion(
         draw_targets=draw_targets,
@@ -232,3 +238,12 @@ def _with_generator(
         plan=plan,
         execution=context.execution,
     )
+
+
+def _takes_targets(context: MethodContext) -> bool:
+    """Whether a generator's input is the target too: by default if that is a label map, for which latents do not do."""
+    asked, classes = context.settings.inversion.conditional, context.task.spec.num_classes
+    if asked is not None:
+        return asked
+    example = context.task.draw_targets(1, torch.full((classes,), 1 / classes), torch.Generator().manual_seed(0))
+    return example.ndim > 1

@@ -77,12 +77,12 @@ class LatentGenerator(nn.Module):
     with convolution, batch normalisation and leaky ReLU, until it has the image's size. It stays in training mode.
 
     The paper's generator starts from maps of a quarter of the image's size. This one starts from maps of 4 to 7 pixels,
-    so that it can place whole objects. Like the paper's, it ends in a convolution and a sigmoid. DAFL's generator
-    normalises each colour channel over the batch in between, without scale and shift, which keeps the mean of every
-    batch near the middle grey (`tests/benchmarks/generator_endings.py` compares the two).
+    so that it can place whole objects. Like the paper's, it ends in a convolution and `end`, a sigmoid by default.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], latent: int = 256, width: int = 128, end: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.latent, self._scales = latent, _scales(image_shape[1:], smallest=4)
         self.project = nn.Linear(latent, width * self._scales[0][0] * self._scales[0][1])
@@ -92,6 +92,7 @@ class LatentGenerator(nn.Module):
             nn.Conv2d(before, after, 3, padding=1, bias=False) for before, after in pairwise(widths)
         )
         self.paint = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.end = end or nn.Sigmoid()
 
     def forward(self, latents: Tensor, targets: Tensor | None) -> Tensor:
         """Images `[n, 3, h, w]` in [0, 1] for latents `[n, latent]`; targets are ignored."""
@@ -99,7 +100,30 @@ class LatentGenerator(nn.Module):
         features = self.norms[0](features.contiguous(memory_format=torch.channels_last))
         for scale, convolution, norm in zip(self._scales[1:], self.convolutions, self.norms[1:], strict=True):
             features = F.leaky_relu(norm(convolution(F.interpolate(features, size=scale, mode="nearest"))), 0.2)
-        return torch.sigmoid(self.paint(features).float())
+        images: Tensor = self.end(self.paint(features).float())
+        return images
+
+
+class Standardised(nn.Module):
+    """An end of a generator whose batches begin with the mean and deviation of the teacher's training images.
+
+    DAFL, DFAD and ZSKT feed their generator's output, normalised over the batch, to a network that expects normalised
+    images: the first two tanh and then a batch normalisation without scale and shift, the last one with both. Images
+    here are in [0, 1], so the teacher's own normalisation, `mean [3]` and `std [3]`, is undone after that. Scale and
+    shift are learned, since a teacher may normalise by other numbers than those of its data. Values outside [0, 1] are
+    cut off. `tests/benchmarks/generator_endings.py` compares the ends.
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.register_buffer("_mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", std.view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Images `[n, 3, h, w]` in [0, 1] for values of the same shape."""
+        images: Tensor = self._mean + self._std * self.norm(values.tanh())
+        return images.clamp(0, 1)
 
 
 ImageGenerator = ConditionalGenerator | LatentGenerator

@@ -48,8 +48,7 @@ class InputPrior:
     (0.9 there; Ruderman et al. 1998). Smoothness: the total variation of the normalised images (Rudin, Osher and Fatemi
     1992, anisotropic; used for inversion since Mahendran and Vedaldi 2015).
 
-    If a teacher does not state its normalisation (`compress.task.Normalised`), ImageNet's mean and standard deviation
-    are assumed.
+    If a teacher does not state its normalisation, ImageNet's is assumed: see `input_statistics`.
 
     This prior is our own and not from a paper. It is weaker than the prior that it replaces.
     """
@@ -59,9 +58,7 @@ class InputPrior:
         device = next(teacher.parameters()).device
         self._whole, self._inside = (nn.BatchNorm2d(4, affine=False, device=device).eval() for _ in range(2))
         self._statistics = BatchNormPrior(nn.ModuleList([self._whole, self._inside]), momentum, workers)
-        self._mean, self._std = (  # on the device from the start: a step must not copy them to a GPU
-            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
-        )
+        self._mean, self._std = (values.to(device).view(1, 3, 1, 1) for values in input_statistics(teacher))
         self._variation: Tensor | None = None
         self._handle: RemovableHandle | None = None
 
@@ -79,8 +76,7 @@ class InputPrior:
         self._variation = None
 
     def _measure(self, teacher: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        pixels = inputs[0]
-        images = teacher.normalised(pixels) if isinstance(teacher, Normalised) else (pixels - self._mean) / self._std
+        images = (inputs[0] - self._mean) / self._std
         channels = torch.cat([images, images.mean(dim=1, keepdim=True)], dim=1)
         means = channels.mean(dim=(2, 3), keepdim=True)
         self._whole(channels)
@@ -107,6 +103,20 @@ class InputPrior:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._statistics.load_state_dict(state)
+
+
+@torch.no_grad()
+def input_statistics(teacher: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of the teacher's training images in [0, 1], `[3]` each, on the CPU.
+
+    They are those by which it normalises its input (`compress.task.Normalised`), and ImageNet's if it states none.
+    """
+    if not isinstance(teacher, Normalised):
+        return torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    device = next(teacher.parameters()).device
+    black, white = (teacher.normalised(torch.full((1, 3, 1, 1), value, device=device)).view(3) for value in (0.0, 1.0))
+    std = 1 / (white - black)
+    return (-black * std).cpu(), std.cpu()
 
 
 def total_variation(images: Tensor) -> Tensor:
