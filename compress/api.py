@@ -148,7 +148,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a run, a folder of this package, of timm or of SMP, a file of weights or an .onnx file on held-out data.
 
-    Example: `evaluate("runs/digit-scenes-ssd-kd-1")["miou"]`
+    Example: `evaluate("runs/digit-scenes-fast-dfkd-1")["miou"]`
 
     `data` is a data set by name, the model's own if None; `teacher` names the network of a file of weights that does
     not say it; `labels` say where masks lie and how they are read. `details` add Dice, precision and recall by class,
@@ -214,7 +214,7 @@ def to_onnx(
 ) -> Path:
     """Write a model as one ONNX file and prove in onnxruntime that it does what the model does; returns its path.
 
-    Example: `to_onnx("runs/digit-scenes-ssd-kd-1", "pixels.onnx", input="uint8")`
+    Example: `to_onnx("runs/digit-scenes-fast-dfkd-1", "pixels.onnx", input="uint8")`
 
     `model` is a run, a folder of this package, of timm or of SMP, a file of weights, of which `settings` say what it
     does not, or a module of your own, whose `class_names`, `image_shape`, `mean` and `std` are then given as for

@@ -46,8 +46,10 @@ class InversionSettings(Section):
     lr_latent: Positive = Field(1.5e-2, description="Adam's learning rate for latents or pixels.")
     latent: Width = Field(256, description="Length of a latent vector.")
     width: Width = Field(128, description="Channels of the generator.")
-    conditional: bool = Field(
-        True, description="Make the target an input of the generator. Otherwise only the latents are optimised for it."
+    conditional: bool | None = Field(
+        None,
+        description="Make the target an input of the generator, which makes images of one class alike, and not "
+        "only optimise latents for it. By default for label maps.",
     )
     targets: Literal["balanced", "independent", "blobs", "voronoi", "noise", "layouts", "answers"] | None = Field(
         None,
@@ -57,9 +59,7 @@ class InversionSettings(Section):
     )
     bn: Weight = Field(10.0, description="Weight of the batch-normalisation statistics term.")
     one_hot: Weight = Field(1.0, description="Weight of the cross-entropy to the targets.")
-    adversarial: Weight = Field(
-        1.0, description="Weight of the disagreement of teacher and student, after the warm-up."
-    )
+    adversarial: Weight = Field(1.0, description="Weight of the student's disagreement, after the warm-up.")
     balance: Weight = Field(0.0, description="Weight of the class balance within a batch.")
     patch_entropy: Weight | None = Field(
         None,
@@ -155,7 +155,7 @@ class DistillSettings(StudentSettings):
         "teacher of the embedded data is trained and cached.",
     )
     student: Annotated[str | None, MODELS] = Field(None, description="Student by name: `compress list students`.")
-    method: Annotated[str, MODELS] = Field("ssd-kd", description="Method by name: `compress list methods`.")
+    method: Annotated[str, MODELS] = Field("fast-dfkd", description="Method by name: `compress list methods`.")
     data: Annotated[str | None, DATA] = Field(
         None, description="Data set by name, which scores the result: `compress list data`."
     )

@@ -87,7 +87,7 @@ def test_the_settings_of_the_pages_method_are_a_section_that_it_alone_takes(
     (installed / "mine.yaml").write_text("method: sure-kd\nsure_kd:\n  contrast: -1\n")
     with pytest.raises(UsageError, match=r"sure_kd.contrast: input should be greater than or equal to 0, not -1"):
         resolve({}, "mine.yaml")
-    with pytest.raises(UsageError, match="ssd-kd takes no sure_kd settings"):
+    with pytest.raises(UsageError, match="fast-dfkd takes no sure_kd settings"):
         resolve({"sure_kd": {"contrast": 0.5}}, None)
     succeed("compress distill --dry-run")
     assert "sure_kd" not in capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_the_precision_of_the_page_writes_verified_files_of_a_quarter_of_the_siz
 ) -> None:
     source = open_data("digits", "classification")
     model = fit_teacher(read_teacher("classification", "cifar_resnet20", classifier_weights), source, seed=0)
-    run = Path("runs/digits-ssd-kd-1")
+    run = Path("runs/digits-fast-dfkd-1")
     save_model(run / "student", model, card_of("cifar_resnet20", source, model), "# taught\n")
     weights = (run / "student" / "model.safetensors").stat().st_size
     succeed(BY_PRECISION.replace(str(run), str(run / "student")), "--out", "small.onnx", "--most-lost", 0.03)

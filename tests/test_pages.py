@@ -27,7 +27,7 @@ from compress.tasks.data import open_data
 from compress.tasks.models import create_model, fit_weights, read_weights
 
 COMMANDS = {command: shlex.split(command) for page, command in commands() if page != "adding.md"}
-MAIN_JOB, RUN = "compress distill --task segmentation --teacher deeplabv3", "runs/digit-scenes-ssd-kd-1"
+MAIN_JOB, RUN = "compress distill --task segmentation --teacher deeplabv3", "runs/digit-scenes-fast-dfkd-1"
 PYTHON = {f"{block.page}:{block.line}": block.code for block in blocks("python") if block.page != "adding.md"}
 """Without adding.md, whose blocks are packages: tests/test_docs.py installs and runs them."""
 EXAMPLES = examples()

@@ -33,7 +33,7 @@ app = App(
     help_epilogue="`compress COMMAND --help` explains a command; `--debug` shows the traceback of an error.",
     default_parameter=NO_EMPTY_FLAGS,
 )
-RUN = "runs/digit-scenes-ssd-kd-1"
+RUN = "runs/digit-scenes-fast-dfkd-1"
 COMMANDS = (
     (
         "distill",

@@ -28,7 +28,7 @@ def as_feature_model(model: nn.Module) -> FeatureModel:
     if not isinstance(model, FeatureModel):
         raise UsageError(
             f"{type(model).__name__} has no `features` and `classify`, which this method needs: "
-            "add the two to your module, or use `method` ssd-kd"
+            "add the two to your module, or use `method` fast-dfkd"
         )
     return model
 

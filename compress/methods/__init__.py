@@ -40,6 +40,7 @@ def _inversion(*names: str) -> frozenset[str]:
 
 
 _BUFFERED = frozenset({"gan", "inversion.balance"})
+_UNIFORM = _BUFFERED | {f"replay.{name}" for name in ("phi", "delta", "gamma", "beta")}
 _POOLED = _BUFFERED | {"replay"}
 _NO_GENERATOR = _POOLED | _inversion("lr_generator", "latent", "width", "targets", "conditional", "shift")
 _TRAINED_GENERATOR = REAL_IMAGES | {"replay"} | _inversion("steps", "targets", "conditional", "lr_latent", "shift")
@@ -50,8 +51,8 @@ METHODS = OpenTable(
     "compress.methods",
     Method,
     {
+        "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_UNIFORM),
         "ssd-kd": Method(ssd_kd.ssd_kd, unused=_BUFFERED),
-        "fast-dfkd": Method(fast_dfkd.fast_dfkd, unused=_POOLED),
         "cmi": Method(cmi.cmi, defaults=cmi.DEFAULTS, unused=_POOLED, one_process=True),
         "deep-inversion": Method(deep_inversion.deep_inversion, defaults=deep_inversion.DEFAULTS, unused=_NO_GENERATOR),
         "dafl": Method(

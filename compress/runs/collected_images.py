@@ -20,7 +20,7 @@ def read_collected_images(settings: DistillSettings, source: DataSource) -> Coll
     if not method.needs_collected and settings.collected is None:
         return None
     if source.task != "classification" and method.shares_classifier:
-        raise UsageError(f"{name} is for classification only: use `method` ssd-kd for {source.task}")
+        raise UsageError(f"{name} is for classification only: use `method` fast-dfkd for {source.task}")
     if settings.collected is None:
         raise UsageError(f"{name} learns from collected real images: give their folder with `collected`")
     if method.shares_classifier:

@@ -200,7 +200,7 @@ def _workers(settings: ResolvedSettings) -> Workers:
     workers = Workers.from_environment()
     console.quiet = console.quiet or not workers.leads
     if workers.size > 1 and find_method(settings.method).one_process:
-        raise UsageError(f"{settings.method} runs in one process only: leave out torchrun or use `method` ssd-kd")
+        raise UsageError(f"{settings.method} runs in one process only: leave out torchrun or use `method` fast-dfkd")
     workers.require_shares(
         {"inversion.samples": settings.inversion.samples, "distillation.batch": settings.distillation.batch}
     )

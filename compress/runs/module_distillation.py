@@ -79,7 +79,7 @@ def _resolved(networks: OwnNetworks, data: OwnData, settings: DistillSettings, o
     if method.shares_classifier:
         raise UsageError(
             f"{settings.method} rebuilds the student around the teacher's classifier, which needs networks known by "
-            "name: use `method` ssd-kd for modules of your own"
+            "name: use `method` fast-dfkd for modules of your own"
         )
     before = measured_before(options.out, f"own-{settings.method}", own) if options.resume else {}
     return completed(own, before)

@@ -36,7 +36,7 @@ def measured(task: str, seed: int, work: Path, *, tuning: bool) -> dict[str, Any
     """One run from an empty cache: its scores, its seconds and what its settings came to."""
     metric, words, data = COMMANDS[task]
     folder = work / f"{task}{'-tuning' if tuning else ''}-{seed}"
-    scored = ("--data", f"{data}-tuning", "--config", f"{data}/ssd-kd") if tuning else ()
+    scored = ("--data", f"{data}-tuning", "--config", f"{data}/fast-dfkd") if tuning else ()
     command = [sys.executable, "-m", "compress", "distill", *words, *scored, "--seed", str(seed)]
     environment = os.environ | {"XDG_CACHE_HOME": str(folder.with_suffix(".cache"))}
     subprocess.run(["rm", "-rf", str(folder.with_suffix(".cache"))], check=True)

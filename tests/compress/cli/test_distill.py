@@ -71,7 +71,7 @@ def test_a_run_leaves_everything_it_promises(
     assert "FAILED" not in capsys.readouterr().out
     assert (tmp_path / "again.onnx").read_bytes() == (folder / "export" / "model.onnx").read_bytes()
     origin = OnnxModel(tmp_path / "again.onnx").card.origin
-    assert origin["method"] == "ssd-kd"
+    assert origin["method"] == "fast-dfkd"
     assert origin["metrics"][metric] == report["student"][metric]
     assert origin["config_sha256"] == sha256((folder / "config.yaml").read_bytes()).hexdigest()
 

@@ -94,7 +94,7 @@ def test_everyday_flags_come_before_the_sections_of_settings(page: Page) -> None
 @pytest.mark.parametrize(
     ("words", "flag", "default"),
     [
-        ((), "--distillation.rounds", rounds_of("digits/ssd-kd")),
+        ((), "--distillation.rounds", rounds_of("digits/fast-dfkd")),
         (
             ("--config", "cifar10/ssd-kd"),
             "--distillation.rounds",

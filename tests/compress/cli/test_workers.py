@@ -32,8 +32,8 @@ def torchrun(tmp_path: Path) -> Torchrun:
 def test_two_workers_leave_one_run(torchrun, classifier_weights: Path, tmp_path: Path) -> None:
     done = torchrun("distill", *CLASSIFIER, "--teacher-weights", classifier_weights, *SMALL)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["digits-ssd-kd-1"]
-    run = tmp_path / "runs" / "digits-ssd-kd-1"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["digits-fast-dfkd-1"]
+    run = tmp_path / "runs" / "digits-fast-dfkd-1"
     for name in ("config.yaml", "checkpoints/last/state.pt", "student/model.safetensors", "export/model.onnx"):
         assert (run / name).is_file(), name
     assert not list(run.rglob("*.part"))
@@ -61,5 +61,5 @@ def test_a_method_of_one_process_is_refused_in_several(
 ) -> None:
     monkeypatch.setattr(Workers, "from_environment", lambda: Workers(size=2))
     assert run("distill", "--method", "cmi") == 2
-    complaint = "cmi runs in one process only: leave out torchrun or use --method ssd-kd"
+    complaint = "cmi runs in one process only: leave out torchrun or use --method fast-dfkd"
     assert complaint in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_the_names_of_classes_are_text_and_nothing_else(finished: RunDirectory) 
 def test_the_page_says_what_became_of_the_run(finished: RunDirectory) -> None:
     text, report = Page(finished).text, results(finished)
     metric = "top1" if report["task"] == "classification" else "miou"
-    for word in (f"{report['kept']:.1%}", f"{report['student'][metric]:.4f}", "ssd-kd", "400 held-out images of own",
+    for word in (f"{report['kept']:.1%}", f"{report['student'][metric]:.4f}", "fast-dfkd", "400 held-out images of own",
                  "model.onnx", "ONNX fp32", "One-hot loss", "Class evenness", "Agreement", "Round 4 of 4", "drawn",
                  "Signs that need no data", "Evenness", "Distance", "Spread",
                  "What these numbers do not say", "seed 0", "inversion.samples", "torch", "one image"):  # fmt: skip

@@ -62,9 +62,9 @@ def test_what_cannot_be_measured_is_not_guessed() -> None:
 
 def test_a_run_begins_with_what_it_makes_and_who_learns_how_much(capsys: pytest.CaptureFixture[str]) -> None:
     context = small()
-    say_beginning(context, find_method("ssd-kd").build(context))
+    say_beginning(context, find_method("fast-dfkd").build(context))
     made, taught = capsys.readouterr().err.splitlines()
-    assert made == "makes: 40 images in 5 rounds by ssd-kd, from the teacher alone"
+    assert made == "makes: 40 images in 5 rounds by fast-dfkd, from the teacher alone"
     assert "9 steps of 12 images" in taught
     assert "parameters (teacher: " in taught
 

@@ -44,7 +44,8 @@ def test_what_a_user_chose_stays() -> None:
 
 
 def test_the_recipe_holds_only_what_the_method_takes() -> None:
-    assert "replay" not in recipe(DistillSettings(method="fast-dfkd"), 32, "none")
+    assert recipe(DistillSettings(method="fast-dfkd"), 32, "none")["replay"].keys() == {"capacity"}
+    assert "replay" not in recipe(DistillSettings(method="cmi"), 32, "none")
     assert recipe(DistillSettings(method="kd"), 32, "none").keys() == {"distillation"}
     assert (
         recipe(DistillSettings(), 224, "pretrained")["distillation"]["lr"]

@@ -112,13 +112,13 @@ def test_another_teacher_than_the_run_s_is_refused(
 
 @pytest.mark.parametrize(
     ("method", "words", "complaint"),
-    [("kd", [], "kd needs collected images"), ("ssd-kd", ["--data", "digits"], "leave out --teacher, --data")],
+    [("kd", [], "kd needs collected images"), ("fast-dfkd", ["--data", "digits"], "leave out --teacher, --data")],
 )
 def test_what_cannot_be_estimated_is_one_line(
     run: Run, small_run: Path, method: str, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small_run / "config.yaml"
-    config.write_text(config.read_text().replace("method: ssd-kd", f"method: {method}"))
+    config.write_text(config.read_text().replace("method: fast-dfkd", f"method: {method}"))
     assert run("evaluate", small_run, "--without-data", *words) == 2
     assert complaint in capsys.readouterr().err
 

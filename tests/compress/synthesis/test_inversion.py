@@ -187,11 +187,16 @@ def test_the_latent_generator_hears_latents_alone() -> None:
     assert not torch.allclose(generator(latents, None), generator(torch.randn(4, 16), None))
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_the_generator_is_told_the_target_if_that_is_asked_for(make_distiller, told: bool) -> None:
-    assert make_distiller(inversion={"conditional": told}).inversion._generator.__class__ is (
-        ConditionalGenerator if told else LatentGenerator
-    )
+@pytest.mark.parametrize(("asked", "told"), [(None, False), (False, False), (True, True)])
+def test_the_generator_is_told_a_class_only_if_that_is_asked_for(make_distiller, asked, told: bool) -> None:
+    generator = make_distiller(inversion={"conditional": asked}).inversion._generator
+    assert isinstance(generator, ConditionalGenerator if told else LatentGenerator)
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, True), (False, False), (True, True)])
+def test_the_generator_is_told_a_label_map_unless_that_is_switched_off(make_distiller, asked, told: bool) -> None:
+    generator = make_distiller(positions=True, inversion={"conditional": asked}).inversion._generator
+    assert isinstance(generator, ConditionalGenerator if told else LatentGenerator)
 
 
 def test_the_student_learns_again_after_the_inversion_and_what_was_frozen_stays_frozen(make_distiller) -> None:
