@@ -26,7 +26,7 @@ BENCHMARK = Benchmark(
         ),
         "student": Table(
             "Its student, without data",
-            (Arm("ssd-kd", DISTILL, "camvid/ssd-kd"),),
+            (Arm("ssd-kd", DISTILL, "camvid/ssd-kd", {"distillation": {"dropout": True}}),),
         ),
     },
 )
