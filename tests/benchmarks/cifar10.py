@@ -14,9 +14,15 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from runs import Arm, Benchmark, Table
 
+from compress.storage.settings_files import merged
 from compress.tasks.data import open_data
 
 COLLECTED_PER_CLASS = 500
+SHORTEST = {
+    "inversion": {"samples": 64},
+    "distillation": {"rounds": 40, "warmup": 10, "steps": 20, "batch": 64, "hints": 0.0, "mix": "cutmix"},
+}
+"""A quarter of the short recipe's steps, with half of its batch."""
 DISTILL = ("distill", "--task", "classification", "--teacher", "cifar_resnet56", "--student", "cifar_resnet20")
 SEEDS = (0, 1, 2)
 
@@ -27,6 +33,13 @@ def _ssd_kd(
     """The short recipe; classes are drawn one by one, as FastDFKD does, unless balance is what is measured."""
     changes = {"replay": replay, "inversion": {"targets": targets}, "distillation": {"hints": hints}}
     return Arm(name, DISTILL, "cifar10/ssd-kd-short", changes, seeds)
+
+
+def _share(photographs: int) -> Arm:
+    """Without hints, with this percentage of every batch drawn from photographs of something else."""
+    learning = {"collected_share": photographs / 100} if photographs else {}
+    changes = merged(SHORTEST, {"method": "fast-dfkd", "distillation": learning})
+    return Arm(str(photographs), DISTILL, "cifar10/ssd-kd-short", changes)
 
 
 BENCHMARK = Benchmark(
@@ -56,6 +69,11 @@ BENCHMARK = Benchmark(
                 for count in (500, 1_000, 2_500, 5_000, 10_000)
             ),
             against="synthetic samples",
+        ),
+        "photographs": Table(
+            "CamVid's 367 training images as unrelated photographs beside synthetic samples: 600 steps of 64 images",
+            tuple(_share(percent) for percent in (0, 25, 50, 100)),
+            against="photographs in a batch, %",
         ),
         "collected": Table(
             "5,000 collected training images",
@@ -90,6 +108,8 @@ def main() -> None:
         words = ["--data", "cifar10", "--data-root", options.data_root, "--teacher-weights", options.teacher_weights]
         if table == "collected":
             words += ["--collected", collected_images(options.data_root, options.work / "collected-images")]
+        if table == "photographs" and arm.name != "0":
+            words += ["--collected", options.data_root / "camvid" / "train"]
         return words
 
     BENCHMARK.carry_out(options.tables, options.work, flags)
