@@ -48,8 +48,8 @@ class InversionSettings(Section):
     width: Width = Field(128, description="Channels of the generator.")
     conditional: bool | None = Field(
         None,
-        description="Make the target an input of the generator, which makes images of one class alike, and not "
-        "only optimise latents for it. By default for label maps.",
+        description="Make the target an input of the generator, by default if it is a label map. Otherwise only the "
+        "latents are optimised for it.",
     )
     targets: Literal["balanced", "independent", "blobs", "voronoi", "noise", "layouts", "answers"] | None = Field(
         None,

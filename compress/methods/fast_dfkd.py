@@ -19,10 +19,10 @@ def fast_dfkd(context: MethodContext) -> Distiller:
     `replay.capacity` samples.
 
     Deviations: the paper keeps all samples. 5,000 of them lose nothing on CIFAR-10 (docs/results.md), and recipes with
-    the paper's settings have room for all. The generator has another architecture, and the target is its input unless
-    `conditional` is false (see `ConditionalGenerator` and `LatentGenerator`). L_bn is averaged over layers, not summed,
-    so that its weight does not depend on the teacher's depth. Labels are balanced within a round unless `targets` says
-    otherwise. The first layers are not re-initialised at round 120.
+    the paper's settings have room for all. The generator has another architecture, and a label map is its input (see
+    `ConditionalGenerator` and `LatentGenerator`; `conditional`). L_bn is averaged over layers, not summed, so that its
+    weight does not depend on the teacher's depth. Labels are balanced within a round unless `targets` says otherwise.
+    The first layers are not re-initialised at round 120.
     """
     buffer = ReplayBuffer(context.settings.replay.capacity, newest, Uniform(), context.compute)
     return adapt_generator(context, Objective(fast_terms(context)), alike, buffer)
