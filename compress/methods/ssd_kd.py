@@ -24,8 +24,10 @@ def ssd_kd(context: MethodContext) -> Distiller:
     in the loss.
 
     No code of the paper is public, and its equations were not accessible: both formulas are our reading of its text and
-    figures. Deviations from FastDFKD, on which it is built, are those of `fast_dfkd`. `distillation.hints`, 0 unless a
-    recipe sets it, adds a loss on feature maps that the paper does not have (see `Hints`).
+    figures. So read, they have not made better students (docs/results.md), and `fast-dfkd`, which is this method
+    without them, is the default. Deviations from FastDFKD, on which it is built, are those of `fast_dfkd`.
+    `distillation.hints`, 0 unless a recipe sets it, adds a loss on feature maps that the paper does not have (see
+    `Hints`).
     """
     replay = context.settings.replay
     gamma = replay.gamma
