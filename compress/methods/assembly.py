@@ -47,7 +47,7 @@ def train_generator(
 ) -> Distiller:
     """A distiller with an unconditional generator that is trained with one Adam step per round, without a pool.
 
-    The generator ends as DAFL's and DFAD's do, with the statistics of the teacher's input: see `Standardised`. The
+    The images begin with the mean and deviation of the teacher's input: see `Standardised`. The
     student steps of a round draw from images that are generated after that step and replaced in the next round.
     """
     inversion, learning = context.settings.inversion, context.settings.distillation
@@ -242,8 +242,8 @@ def _with_generator(
 
 def _takes_targets(context: MethodContext) -> bool:
     """Whether a generator's input is the target too: by default if that is a label map, for which latents do not do."""
-    asked, classes = context.settings.inversion.conditional, context.task.spec.num_classes
-    if asked is not None:
-        return asked
-    example = context.task.draw_targets(1, torch.full((classes,), 1 / classes), torch.Generator().manual_seed(0))
-    return example.ndim > 1
+    conditional = context.settings.inversion.conditional
+    if conditional is not None:
+        return conditional
+    uniform_share = torch.ones(context.task.spec.num_classes) / context.task.spec.num_classes
+    return context.task.draw_targets(1, uniform_share, torch.Generator().manual_seed(0)).ndim > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -12,15 +13,16 @@ from torch.utils.hooks import RemovableHandle
 Recorded = TypeVar("Recorded")
 
 
-class LayerHooks(Generic[Recorded]):
+class LayerHooks(ABC, Generic[Recorded]):
     """Hooks that are registered while this is entered, and what they recorded of each layer."""
 
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
         self._recorded: dict[nn.Module, Recorded] = {}
 
+    @abstractmethod
     def _register(self) -> list[RemovableHandle]:
-        raise NotImplementedError
+        """Register the hooks."""
 
     def __enter__(self) -> Self:
         self._handles = self._register()

@@ -26,5 +26,5 @@ def test_every_sample_is_as_likely_and_counts_as_much(make_distiller) -> None:
     distiller.buffer.draw = lambda n, numbers: drawn.append(draw(n, numbers)) or drawn[-1]
     distiller.run(lambda done: None)
     assert torch.cat([batch.weights for batch in drawn]).unique().tolist() == [1.0]
-    held = distiller.buffer._draw_policy.probabilities(torch.tensor([0.0, 3.0, 9.0]))
-    assert held.tolist() == [held[0].item()] * 3
+    probabilities = distiller.buffer._draw_policy.probabilities(torch.tensor([0.0, 3.0, 9.0]))
+    assert probabilities.tolist() == [probabilities[0].item()] * 3
